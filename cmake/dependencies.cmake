@@ -1,0 +1,21 @@
+# All of them Debian 12 packages; tools/install-dependencies names the packages.
+find_package(Threads REQUIRED)
+set(BOOST_ROOT /usr)
+find_package(Boost 1.81 REQUIRED)
+find_package(OpenSSL 3 REQUIRED)
+find_package(Protobuf 3.21 REQUIRED)
+find_package(fmt REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
+# Debian's RocksDB package file asks for the static library's own dependencies; the shared library needs none.
+find_library(ROCKSDB_LIBRARY rocksdb REQUIRED)
+find_path(ROCKSDB_INCLUDE rocksdb/db.h REQUIRED)
+add_library(rocksdb SHARED IMPORTED)
+set_target_properties(rocksdb PROPERTIES IMPORTED_LOCATION ${ROCKSDB_LIBRARY}
+                                         INTERFACE_INCLUDE_DIRECTORIES ${ROCKSDB_INCLUDE})
+if(QUORATE_TESTS)
+  enable_testing()
+  find_package(GTest REQUIRED)
+endif()

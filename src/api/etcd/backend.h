@@ -1,0 +1,35 @@
+// What the etcd API needs of the node behind it. All calls on the reactor's thread; completions too.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/node_info.h"
+#include "models/etcd/etcd_model.h"
+#include "replica/replica.h"
+#include "storage/engine.h"
+
+namespace quorate::api::etcd {
+
+class Backend {
+ public:
+  Backend() = default;
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+  virtual ~Backend() = default;
+
+  virtual void propose(Bytes command, replica::Done done) = 0;
+  virtual void read(replicated_log::ReadMode mode, replica::ReadDone done) = 0;
+  virtual void reconfigure(std::vector<Member> members, replica::Done done) = 0;
+  virtual void transfer(NodeId to, replica::Done done) = 0;
+
+  [[nodiscard]] virtual models::etcd::EtcdModel& model() = 0;
+  [[nodiscard]] virtual storage::Engine& engine() = 0;
+  [[nodiscard]] virtual replica::Replica::Status status() const = 0;
+  [[nodiscard]] virtual ClusterId cluster() const = 0;
+  // Bytes of the write-ahead log and state on disk.
+  [[nodiscard]] virtual std::uint64_t bytes_on_disk() const = 0;
+};
+
+}  // namespace quorate::api::etcd

@@ -1,0 +1,82 @@
+// Bytes: an immutable, reference-counted slice of memory.
+//
+// A payload is copied once, from the socket into a buffer; from there on every holder (log, peers, state
+// machine, response) shares the buffer and only the slice differs. Copying a Bytes copies a pointer.
+#pragma once
+
+#include <atomic>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace quorate {
+
+class Bytes {
+ public:
+  Bytes() = default;
+  ~Bytes() { release(); }
+
+  // The only constructors that allocate: a copy of `text`, or a buffer taken over from a string.
+  static Bytes copy(std::string_view text);
+  static Bytes adopt(std::string&& text);
+
+  // Memory that outlives the program (literals); never counted, never freed.
+  static Bytes literal(std::string_view text) { return Bytes(nullptr, text.data(), text.size()); }
+
+  Bytes(const Bytes& other) noexcept : owner_(other.owner_), data_(other.data_), size_(other.size_) {
+    if (owner_) owner_->references.fetch_add(1, std::memory_order_relaxed);
+  }
+  Bytes(Bytes&& other) noexcept
+      : owner_(std::exchange(other.owner_, nullptr)),
+        data_(std::exchange(other.data_, nullptr)),
+        size_(std::exchange(other.size_, 0)) {}
+  Bytes& operator=(Bytes other) noexcept {
+    swap(other);
+    return *this;
+  }
+  void swap(Bytes& other) noexcept {
+    std::swap(owner_, other.owner_);
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+  }
+
+  [[nodiscard]] const char* data() const { return data_; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] std::string_view view() const { return {data_, size_}; }
+  [[nodiscard]] std::string str() const { return std::string(view()); }
+
+  // The part [offset, offset + length), cut to what there is; shares the buffer.
+  [[nodiscard]] Bytes slice(std::size_t offset, std::size_t length = std::string_view::npos) const;
+
+  friend bool operator==(const Bytes& a, const Bytes& b) { return a.view() == b.view(); }
+  friend bool operator==(const Bytes& a, std::string_view b) { return a.view() == b; }
+  friend std::strong_ordering operator<=>(const Bytes& a, const Bytes& b) { return a.view() <=> b.view(); }
+
+ private:
+  struct Owner {
+    std::atomic<std::uint32_t> references{1};
+    std::string text;
+  };
+  Bytes(Owner* owner, const char* data, std::size_t size) : owner_(owner), data_(data), size_(size) {}
+  void release() noexcept {
+    if (owner_ && owner_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete owner_;
+  }
+
+  Owner* owner_ = nullptr;
+  const char* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace quorate
+
+template <>
+struct std::hash<quorate::Bytes> {
+  std::size_t operator()(const quorate::Bytes& bytes) const noexcept {
+    return std::hash<std::string_view>{}(bytes.view());
+  }
+};

@@ -1,0 +1,149 @@
+// The family of replicated logs: many values, in one order, at every node. Raft, Multi-Paxos, ZAB and the
+// adapters speak this vocabulary, so one host carries any state machine over any of them.
+#pragma once
+
+#include <boost/describe.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "core/effects.h"
+#include "core/entry.h"
+#include "core/protocol.h"
+
+namespace quorate::replicated_log {
+
+// Requests: what the host asks.
+
+struct Propose {  // append these payloads, in order; `id` names the batch in a Refused
+  std::uint64_t id = 0;
+  std::vector<Bytes> payloads;
+};
+
+enum class ReadMode : std::uint8_t {
+  quorum,  // confirmed by a quorum after the request (Raft thesis §6.4)
+  lease,   // on the leader's lease where the protocol keeps one, else as quorum (§6.4.1)
+};
+struct ReadBarrier {  // answered by ReadReady: a state applied up to its index is fresh enough for all `ids`
+  std::uint64_t id = 0;
+  ReadMode mode = ReadMode::quorum;
+};
+
+struct Reconfigure {     // move to these members (any set); answered by MembershipChanged or Refused
+  std::uint64_t id = 0;
+  std::vector<Member> members;
+};
+
+struct TransferLeadership {
+  std::uint64_t id = 0;  // answered by a LeaderChanged, or Refused
+  NodeId to;
+};
+
+struct SnapshotAvailable {  // the host's own state at meta.index is durable: the log up to it may be cut
+  SnapshotMeta meta;
+};
+
+struct SnapshotReceived {  // a whole state came from `from` and is durable beside the live one
+  NodeId from;
+  Epoch epoch;             // the sender's epoch when it sent it
+  SnapshotMeta meta;
+};
+
+struct SnapshotDelivered {  // how a SendSnapshot ended
+  NodeId to;
+  Index index;             // of what was delivered
+  bool ok = false;
+};
+
+using Request = std::variant<Propose, ReadBarrier, Reconfigure, TransferLeadership, SnapshotAvailable,
+                             SnapshotReceived, SnapshotDelivered>;
+
+// Events: what the protocol tells.
+
+struct Committed {  // to be applied, in order, each index once
+  std::vector<Entry> entries;
+};
+
+struct ReadReady {  // the reads may be served once `index` is applied
+  std::vector<std::uint64_t> ids;
+  Index index;
+};
+
+enum class Refusal : std::uint8_t {
+  not_leader,       // ask `leader`, if known
+  no_leader,        // none is known; try later
+  busy,             // too much in flight; try later
+  change_pending,   // another membership change or transfer is under way
+  invalid,          // can never succeed as asked
+  lost_leadership,  // accepted, but leadership ended before the outcome was known; the outcome may be either
+};
+struct Refused {
+  std::uint64_t id = 0;
+  Refusal reason = Refusal::no_leader;
+  NodeId leader;  // a hint; none if unknown
+};
+
+struct LeaderChanged {  // the leader as this node sees it; none while there is none
+  NodeId leader;
+  Epoch epoch;
+};
+
+struct MembershipChanged {  // a membership entry took effect (on append, for Raft); committed = it is final
+  Membership membership;
+  Index index;
+  bool committed = false;
+};
+
+struct SendSnapshot {  // bring `to` a state; the host answers with SnapshotDelivered
+  NodeId to;
+  Epoch epoch;         // passed to the receiver in SnapshotReceived
+};
+
+struct Restore {       // the received state at meta.index replaces the live one; later Committed follow it
+  SnapshotMeta meta;
+};
+
+struct Halt {          // this node can not go on (its log contradicts what a quorum holds): stop with the reason
+  std::string reason;
+};
+
+using Event = std::variant<Committed, ReadReady, Refused, LeaderChanged, MembershipChanged, SendSnapshot,
+                           Restore, Halt>;
+
+BOOST_DESCRIBE_STRUCT(Propose, (), (id, payloads))
+BOOST_DESCRIBE_STRUCT(ReadBarrier, (), (id, mode))
+BOOST_DESCRIBE_STRUCT(Reconfigure, (), (id, members))
+BOOST_DESCRIBE_STRUCT(TransferLeadership, (), (id, to))
+BOOST_DESCRIBE_STRUCT(SnapshotAvailable, (), (meta))
+BOOST_DESCRIBE_STRUCT(SnapshotReceived, (), (from, epoch, meta))
+BOOST_DESCRIBE_STRUCT(SnapshotDelivered, (), (to, index, ok))
+BOOST_DESCRIBE_STRUCT(Committed, (), (entries))
+BOOST_DESCRIBE_STRUCT(ReadReady, (), (ids, index))
+BOOST_DESCRIBE_STRUCT(Refused, (), (id, reason, leader))
+BOOST_DESCRIBE_STRUCT(LeaderChanged, (), (leader, epoch))
+BOOST_DESCRIBE_STRUCT(MembershipChanged, (), (membership, index, committed))
+BOOST_DESCRIBE_STRUCT(SendSnapshot, (), (to, epoch))
+BOOST_DESCRIBE_STRUCT(Restore, (), (meta))
+BOOST_DESCRIBE_STRUCT(Halt, (), (reason))
+
+// What any protocol of the family is constructed from. `options` are the protocol's own settings by name,
+// as they stand in the configuration file.
+struct Settings {
+  NodeId self;
+  Membership initial;                     // used only when nothing was recovered
+  Duration round_trip = 10ms;             // expected between members; time-outs derive from it
+  Duration election_timeout = 150ms;      // minimum; randomised upward
+  Duration heartbeat = 30ms;
+  std::uint32_t max_clock_drift_ppm = 10'000;  // bound on the relative speed of two nodes' clocks, for leases
+  std::size_t max_batch_bytes = 1U << 20U;     // of one message's entries
+  std::size_t max_inflight = 64;               // unacknowledged append messages to one follower
+  std::size_t keep_entries = 4096;             // kept behind a snapshot for followers that lag a little
+};
+
+using Protocol = Driver<Request, Event>;
+using Factory = std::function<std::unique_ptr<Protocol>(const Settings&, Recovered)>;
+
+}  // namespace quorate::replicated_log

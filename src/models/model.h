@@ -1,0 +1,47 @@
+// A state machine behind a replicated log. Deterministic: the same commands in the same order give the same
+// state, the same results and the same digest at every node. It knows nothing of protocols, peers or clocks.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/bytes.h"
+#include "core/ids.h"
+#include "core/time.h"
+#include "storage/engine.h"
+#include "storage/transaction.h"
+
+namespace quorate::models {
+
+class Model {
+ public:
+  Model() = default;
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+  virtual ~Model() = default;
+
+  // The engine holds the state of a start or of a received snapshot: drop caches, load what is kept in
+  // memory. `state` stays valid until the next call of open(). Called before anything else.
+  virtual void open(storage::Engine& state) = 0;
+
+  // Applies one command; all changes go to `txn`, all reads of state go through it. Malformed commands give
+  // an error result, the same everywhere. The result goes to the client whose command it is.
+  virtual Bytes apply(const Bytes& command, storage::Transaction& txn) = 0;
+
+  // The changes of every apply() since the last call are in the engine now; `index` is applied.
+  // Here watchers are told.
+  virtual void committed(Index index) = 0;
+
+  // Asked of the leader's model from time to time, `elapsed` after the last time it was asked (capped, so that
+  // a pause does not count): a command it wants in the log, such as the passing of time for its leases.
+  virtual std::optional<Bytes> periodic(Duration elapsed) = 0;
+
+  // A read that changes nothing, against the applied state.
+  virtual Bytes query(const Bytes& request) = 0;
+
+  // A digest of the state, equal at all nodes that applied the same commands.
+  [[nodiscard]] virtual Bytes digest() const = 0;
+};
+
+}  // namespace quorate::models

@@ -1,0 +1,98 @@
+// The state seam: an ordered key-value store of a few tables, written in atomic batches. RocksEngine is the
+// real one (its own log off: the node's write-ahead log replays what was not flushed); MemoryEngine, which
+// forgets what was not flushed when the simulator crashes it, is tested against it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "storage/disk.h"
+
+namespace quorate::storage {
+
+// Which ordered map a key lives in. 0 is the host's; models number theirs from 1.
+enum class Table : std::uint8_t { system = 0 };
+inline constexpr std::size_t table_count = 8;
+
+// An atomic set of changes, applied in order.
+class Batch {
+ public:
+  struct Change {
+    Table table;
+    bool erase = false;
+    std::string key;
+    std::string value;
+  };
+  void put(Table table, std::string key, std::string value) {
+    changes_.push_back({table, false, std::move(key), std::move(value)});
+  }
+  void erase(Table table, std::string key) { changes_.push_back({table, true, std::move(key), {}}); }
+  [[nodiscard]] const std::vector<Change>& changes() const { return changes_; }
+  [[nodiscard]] std::vector<Change>& changes() { return changes_; }
+  [[nodiscard]] bool empty() const { return changes_.empty(); }
+  void clear() { changes_.clear(); }
+
+ private:
+  std::vector<Change> changes_;
+};
+
+// Keys in byte order. A fresh cursor is not valid until placed.
+class Cursor {
+ public:
+  Cursor() = default;
+  Cursor(const Cursor&) = delete;
+  Cursor& operator=(const Cursor&) = delete;
+  virtual ~Cursor() = default;
+  virtual void seek(std::string_view key) = 0;       // first key >= key
+  virtual void seek_last(std::string_view key) = 0;  // last key <= key
+  virtual void next() = 0;
+  virtual void prev() = 0;
+  [[nodiscard]] virtual bool valid() const = 0;
+  [[nodiscard]] virtual std::string_view key() const = 0;    // until the cursor moves
+  [[nodiscard]] virtual std::string_view value() const = 0;
+};
+
+// Anything that can be read.
+class Reader {
+ public:
+  Reader() = default;
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+  virtual ~Reader() = default;
+  // True and `value` filled if the key is there.
+  virtual bool get(Table table, std::string_view key, std::string& value) const = 0;
+  [[nodiscard]] virtual std::unique_ptr<Cursor> cursor(Table table) const = 0;
+};
+
+class Engine : public Reader {
+ public:
+  // Atomic and visible at once; durable after a later flush().
+  virtual void write(const Batch& batch) = 0;
+  // Everything written before the call is durable when it returns. May run on another thread than write().
+  [[nodiscard]] virtual IoResult<void> flush() = 0;
+  // A view of this moment, unaffected by later writes; may be read from another thread.
+  [[nodiscard]] virtual std::shared_ptr<const Reader> snapshot() const = 0;
+  [[nodiscard]] virtual std::uint64_t bytes_on_disk() const = 0;  // an estimate
+  [[nodiscard]] virtual std::uint64_t bytes_in_use() const = 0;   // an estimate
+};
+
+// Where the state of one keyspace lives: the live engine, and beside it the one a received snapshot is
+// written to. promote() survives a crash at any point: afterwards either the old or the new state is live.
+class EngineHome {
+ public:
+  EngineHome() = default;
+  EngineHome(const EngineHome&) = delete;
+  EngineHome& operator=(const EngineHome&) = delete;
+  virtual ~EngineHome() = default;
+  [[nodiscard]] virtual IoResult<std::unique_ptr<Engine>> open_live() = 0;      // created if missing
+  [[nodiscard]] virtual IoResult<std::unique_ptr<Engine>> create_staging() = 0;  // an earlier one is dropped
+  [[nodiscard]] virtual IoResult<std::unique_ptr<Engine>> open_staging() = 0;    // not_found if there is none
+  [[nodiscard]] virtual IoResult<void> promote_staging() = 0;  // every engine of this home must be closed
+  virtual void discard_staging() = 0;
+};
+
+}  // namespace quorate::storage

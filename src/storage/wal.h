@@ -1,0 +1,68 @@
+// The write-ahead log of a node, shared by all its keyspaces: one append and one flush make the writes of
+// every keyspace in a batch durable (group commit). Segments are preallocated and recycled, since flushing
+// over space that was written before takes half the time of appending.
+//
+// File format: docs/design/formats.md.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/entry.h"
+#include "core/ids.h"
+#include "storage/disk.h"
+
+namespace quorate::storage {
+
+struct WalConfig {
+  std::uint64_t segment_bytes = 64U << 20U;
+  ClusterId cluster;  // a log of another cluster or node is refused
+  NodeId node;
+};
+
+struct WalError {
+  enum class Kind : std::uint8_t { io, corrupt, alien, version };
+  Kind kind = Kind::io;
+  std::string what;  // names the file, the offset and what to do
+};
+
+class Wal {
+ public:
+  struct Opened;
+  // Recovers what is there, or starts a new log. A torn tail (a crash within the last flush) is cut;
+  // damage in front of intact records is an error of kind `corrupt`, never cut.
+  static std::expected<Opened, WalError> open(Disk& disk, const WalConfig& config);
+
+  Wal(const Wal&) = delete;
+  Wal& operator=(const Wal&) = delete;
+  virtual ~Wal() = default;
+
+  // Adds one atomic group of writes to the batch; durable after the next sync() that returns a value.
+  virtual void append(KeyspaceId keyspace, std::span<const Write> writes) = 0;
+  // One write and one fdatasync for all that was appended. After an error the log is closed for good:
+  // the process must stop and recover from what is on disk.
+  [[nodiscard]] virtual IoResult<void> sync() = 0;
+  [[nodiscard]] virtual std::uint64_t pending_bytes() const = 0;  // appended, not yet synced
+
+  struct Stats {
+    std::uint64_t segments = 0;        // on disk, recycled ones included
+    std::uint64_t live_bytes = 0;      // from the oldest segment still needed
+    std::uint64_t appended_bytes = 0;  // since open
+    std::uint64_t syncs = 0;
+  };
+  [[nodiscard]] virtual Stats stats() const = 0;
+
+ protected:
+  Wal() = default;
+};
+
+struct Wal::Opened {
+  std::unique_ptr<Wal> wal;
+  std::map<KeyspaceId, Recovered> keyspaces;
+  std::uint64_t torn_bytes = 0;  // cut from the tail
+};
+
+}  // namespace quorate::storage
