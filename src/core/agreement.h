@@ -1,11 +1,12 @@
 // The family of agreement protocols: one value, once. Basic Paxos, Chandra-Toueg and Ben-Or speak this.
 #pragma once
 
-#include <boost/describe.hpp>
 #include <functional>
 #include <memory>
 #include <variant>
 #include <vector>
+
+#include <boost/describe.hpp>
 
 #include "core/effects.h"
 #include "core/protocol.h"

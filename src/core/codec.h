@@ -2,8 +2,8 @@
 // the decoding, and the JSON of traces.
 //
 //   unsigned, enum, Id     LEB128 varint                    signed, Duration   zigzag varint
-//   bool                   one byte, 0 or 1                 double             8 bytes, little endian, IEEE 754
-//   Bytes, string          varint length, bytes             vector             varint count, elements
+//   bool                   one byte, 0 or 1                 double             8 bytes, little endian, IEEE
+//   754 Bytes, string          varint length, bytes             vector             varint count, elements
 //   optional               one byte, then the value         map                as a vector of pairs, by key
 //   struct                 varint length, fields in order   variant            varint index, alternative
 //
@@ -13,8 +13,6 @@
 // share the input's buffer.
 #pragma once
 
-#include <boost/describe.hpp>
-#include <boost/mp11.hpp>
 #include <bit>
 #include <cstring>
 #include <expected>
@@ -25,6 +23,9 @@
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include <boost/describe.hpp>
+#include <boost/mp11.hpp>
 
 #include "core/bytes.h"
 #include "core/ids.h"
@@ -47,18 +48,30 @@ constexpr const char* to_string(Error error) {
 
 namespace detail {
 
-template <class T> concept Described = boost::describe::has_describe_members<T>::value;
-template <class T> struct IsId : std::false_type {};
-template <class T> struct IsId<Id<T>> : std::true_type {};
-template <class T> struct IsId<Ordinal<T>> : std::true_type {};
-template <class T> struct IsVector : std::false_type {};
-template <class T> struct IsVector<std::vector<T>> : std::true_type {};
-template <class T> struct IsOptional : std::false_type {};
-template <class T> struct IsOptional<std::optional<T>> : std::true_type {};
-template <class T> struct IsVariant : std::false_type {};
-template <class... T> struct IsVariant<std::variant<T...>> : std::true_type {};
-template <class T> struct IsMap : std::false_type {};
-template <class K, class V> struct IsMap<std::map<K, V>> : std::true_type {};
+template <class T>
+concept Described = boost::describe::has_describe_members<T>::value;
+template <class T>
+struct IsId : std::false_type {};
+template <class T>
+struct IsId<Id<T>> : std::true_type {};
+template <class T>
+struct IsId<Ordinal<T>> : std::true_type {};
+template <class T>
+struct IsVector : std::false_type {};
+template <class T>
+struct IsVector<std::vector<T>> : std::true_type {};
+template <class T>
+struct IsOptional : std::false_type {};
+template <class T>
+struct IsOptional<std::optional<T>> : std::true_type {};
+template <class T>
+struct IsVariant : std::false_type {};
+template <class... T>
+struct IsVariant<std::variant<T...>> : std::true_type {};
+template <class T>
+struct IsMap : std::false_type {};
+template <class K, class V>
+struct IsMap<std::map<K, V>> : std::true_type {};
 template <class T>
 inline constexpr bool is_text = std::is_same_v<T, Bytes> || std::is_same_v<T, std::string>;
 
@@ -78,7 +91,8 @@ constexpr std::int64_t unzigzag(std::uint64_t v) {
   return static_cast<std::int64_t>(v >> 1U) ^ -static_cast<std::int64_t>(v & 1U);
 }
 
-template <class T> std::size_t wire_size(const T& value);
+template <class T>
+std::size_t wire_size(const T& value);
 
 template <class T>
 std::size_t body_size(const T& value) {
@@ -243,7 +257,8 @@ class Reader {
   std::optional<Error> error_;
 };
 
-template <class T> void read(Reader& in, T& value);
+template <class T>
+void read(Reader& in, T& value);
 
 template <std::size_t I = 0, class V>
 void read_alternative(Reader& in, V& value, std::uint64_t tag) {
@@ -278,7 +293,8 @@ void read(Reader& in, T& value) {
     const auto raw = in.view(8);
     if (!in.ok()) return;
     std::uint64_t bits = 0;
-    for (unsigned i = 0; i < 8; ++i) bits |= static_cast<std::uint64_t>(static_cast<unsigned char>(raw[i])) << (8 * i);
+    for (unsigned i = 0; i < 8; ++i)
+      bits |= static_cast<std::uint64_t>(static_cast<unsigned char>(raw[i])) << (8 * i);
     value = static_cast<T>(std::bit_cast<double>(bits));
   } else if constexpr (std::is_unsigned_v<T>) {
     const auto v = in.varint();
@@ -286,7 +302,8 @@ void read(Reader& in, T& value) {
     value = static_cast<T>(v);
   } else if constexpr (std::is_signed_v<T>) {
     const auto v = unzigzag(in.varint());
-    if (v > std::numeric_limits<T>::max() || v < std::numeric_limits<T>::min()) return in.fail(Error::overflow);
+    if (v > std::numeric_limits<T>::max() || v < std::numeric_limits<T>::min())
+      return in.fail(Error::overflow);
     value = static_cast<T>(v);
   } else if constexpr (std::is_same_v<T, Bytes>) {
     value = in.bytes(in.varint());
@@ -331,7 +348,8 @@ void json(std::string& out, const T& value) {
     out += value ? "true" : "false";
   } else if constexpr (std::is_enum_v<T>) {
     const char* name = nullptr;
-    if constexpr (boost::describe::has_describe_enumerators<T>::value) name = boost::describe::enum_to_string(value, nullptr);
+    if constexpr (boost::describe::has_describe_enumerators<T>::value)
+      name = boost::describe::enum_to_string(value, nullptr);
     out += name ? quote(name) : std::to_string(static_cast<std::uint64_t>(value));
   } else if constexpr (IsId<T>::value) {
     out += std::to_string(value.value);
@@ -391,7 +409,9 @@ std::string to_json(const T& value) {
 }
 
 template <class T>
-std::size_t encoded_size(const T& value) { return detail::wire_size(value); }
+std::size_t encoded_size(const T& value) {
+  return detail::wire_size(value);
+}
 
 // Appends the encoding of `value` to `out`.
 template <class T>

@@ -66,7 +66,8 @@ TEST(Codec, GoldenBytes) {
   EXPECT_EQ(hex(codec::encode(Inner{300, Bytes::copy("ab")})), "05ac02026162");
   EXPECT_EQ(hex(codec::encode(sample())),
             "24ac02098087a70e000000000000e03f020301017802020001040702797a01010101016b09");
-  EXPECT_EQ(hex(codec::encode(Entry{Epoch(1), Index(2), EntryKind::payload, Bytes::copy("p")})), "050102010170");
+  EXPECT_EQ(hex(codec::encode(Entry{Epoch(1), Index(2), EntryKind::payload, Bytes::copy("p")})),
+            "050102010170");
 }
 
 TEST(Codec, UnknownTrailingFieldsAreSkipped) {
@@ -90,11 +91,15 @@ TEST(Codec, EveryTruncationIsAnError) {
 }
 
 TEST(Codec, BadInputIsAnErrorNeverAThrow) {
-  const auto error = [](std::string_view text) { return codec::decode<Everything>(Bytes::copy(text)).error(); };
+  const auto error = [](std::string_view text) {
+    return codec::decode<Everything>(Bytes::copy(text)).error();
+  };
   EXPECT_EQ(error(std::string(11, '\xff')), codec::Error::overflow);
   EXPECT_EQ((codec::decode<std::variant<Inner, Other>>(Bytes::copy("\x09")).error()), codec::Error::bad_tag);
-  EXPECT_EQ(codec::decode<std::vector<Inner>>(Bytes::copy("\xff\xff\xff\xff\x0f")).error(), codec::Error::truncated);
-  EXPECT_EQ(codec::decode<std::uint32_t>(Bytes::copy("\xff\xff\xff\xff\x7f")).error(), codec::Error::overflow);
+  EXPECT_EQ(codec::decode<std::vector<Inner>>(Bytes::copy("\xff\xff\xff\xff\x0f")).error(),
+            codec::Error::truncated);
+  EXPECT_EQ(codec::decode<std::uint32_t>(Bytes::copy("\xff\xff\xff\xff\x7f")).error(),
+            codec::Error::overflow);
   EXPECT_EQ(codec::decode<bool>(Bytes::copy("\x02")).error(), codec::Error::bad_value);
   EXPECT_EQ(codec::decode<bool>(Bytes::copy("\x01\x01")).error(), codec::Error::trailing);
 }

@@ -5,9 +5,10 @@
 //
 //   using Message = std::variant<...>;  using Request = ...;  using Event = ...;   (described structs)
 //   void start(Env&, Outbox<Message, Event>&);
-//   void step(Env&, const Input<Message, Request>&, Outbox<Message, Event>&);      total: bad input is dropped
-//   std::optional<std::string> check_invariants() const;                           what is broken, if anything
-//   std::string describe() const;                                                  one line for traces
+//   void step(Env&, const Input<Message, Request>&, Outbox<Message, Event>&);      total: bad input is
+//   dropped std::optional<std::string> check_invariants() const;                           what is broken, if
+//   anything std::string describe() const;                                                  one line for
+//   traces
 //
 // Effects gated by a ticket (`after`) are withheld until that Persist is durable; a crash drops what is not
 // durable and every effect gated on it. Effects that are not gated may overtake gated ones: messages may be

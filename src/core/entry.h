@@ -1,13 +1,14 @@
 // What a replicated log is made of, and the four shapes in which a protocol makes anything durable.
 #pragma once
 
-#include <boost/describe.hpp>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
+
+#include <boost/describe.hpp>
 
 #include "core/bytes.h"
 #include "core/ids.h"

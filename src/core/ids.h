@@ -36,22 +36,26 @@ struct Ordinal : Id<Tag> {
   }
 };
 
-using NodeId = Id<struct NodeTag>;            // a node of the cluster
-using ClusterId = Id<struct ClusterTag>;      // one per cluster; peers of another cluster are refused
-using KeyspaceId = Id<struct KeyspaceTag>;    // a keyspace within a cluster
-using TimerId = Id<struct TimerTag>;          // a timer of one protocol instance; setting it again moves it
-using Epoch = Ordinal<struct EpochTag>;       // Raft's term, ZAB's epoch, PBFT's view, a ballot's round
-using Index = Ordinal<struct IndexTag>;       // a position of the replicated log, from 1
-using Ticket = Ordinal<struct TicketTag>;     // sequence of durable writes of one protocol instance, FIFO
+using NodeId = Id<struct NodeTag>;          // a node of the cluster
+using ClusterId = Id<struct ClusterTag>;    // one per cluster; peers of another cluster are refused
+using KeyspaceId = Id<struct KeyspaceTag>;  // a keyspace within a cluster
+using TimerId = Id<struct TimerTag>;        // a timer of one protocol instance; setting it again moves it
+using Epoch = Ordinal<struct EpochTag>;     // Raft's term, ZAB's epoch, PBFT's view, a ballot's round
+using Index = Ordinal<struct IndexTag>;     // a position of the replicated log, from 1
+using Ticket = Ordinal<struct TicketTag>;   // sequence of durable writes of one protocol instance, FIFO
 
 template <class Tag>
-std::string to_string(const Id<Tag>& id) { return std::to_string(id.value); }
+std::string to_string(const Id<Tag>& id) {
+  return std::to_string(id.value);
+}
 
 }  // namespace quorate
 
 template <class Tag>
 struct std::hash<quorate::Id<Tag>> {
-  std::size_t operator()(const quorate::Id<Tag>& id) const noexcept { return std::hash<std::uint64_t>{}(id.value); }
+  std::size_t operator()(const quorate::Id<Tag>& id) const noexcept {
+    return std::hash<std::uint64_t>{}(id.value);
+  }
 };
 template <class Tag>
 struct std::hash<quorate::Ordinal<Tag>> {

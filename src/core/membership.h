@@ -3,9 +3,10 @@
 #pragma once
 
 #include <algorithm>
-#include <boost/describe.hpp>
 #include <cstdint>
 #include <vector>
+
+#include <boost/describe.hpp>
 
 #include "core/bytes.h"
 #include "core/ids.h"
@@ -24,9 +25,10 @@ struct Member {
 BOOST_DESCRIBE_STRUCT(Member, (), (id, role, context))
 
 struct Membership {
-  std::vector<Member> members;       // sorted by id: the configuration being moved to, or the stable one
-  std::vector<NodeId> outgoing;      // sorted: voters of the old configuration while joint, else empty
-  std::vector<Member> departing;     // sorted: members of the old configuration alone; still addressed while joint
+  std::vector<Member> members;   // sorted by id: the configuration being moved to, or the stable one
+  std::vector<NodeId> outgoing;  // sorted: voters of the old configuration while joint, else empty
+  std::vector<Member>
+      departing;  // sorted: members of the old configuration alone; still addressed while joint
   friend bool operator==(const Membership&, const Membership&) = default;
 
   [[nodiscard]] bool joint() const { return !outgoing.empty(); }

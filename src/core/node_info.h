@@ -1,9 +1,10 @@
 // What a cluster knows of a node beside its role: carried as the opaque `context` of a Member.
 #pragma once
 
-#include <boost/describe.hpp>
 #include <string>
 #include <vector>
+
+#include <boost/describe.hpp>
 
 namespace quorate {
 

@@ -2,13 +2,14 @@
 // adapters speak this vocabulary, so one host carries any state machine over any of them.
 #pragma once
 
-#include <boost/describe.hpp>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <variant>
 #include <vector>
+
+#include <boost/describe.hpp>
 
 #include "core/effects.h"
 #include "core/entry.h"
@@ -32,7 +33,7 @@ struct ReadBarrier {  // answered by ReadReady: a state applied up to its index 
   ReadMode mode = ReadMode::quorum;
 };
 
-struct Reconfigure {     // move to these members (any set); answered by MembershipChanged or Refused
+struct Reconfigure {  // move to these members (any set); answered by MembershipChanged or Refused
   std::uint64_t id = 0;
   std::vector<Member> members;
 };
@@ -48,13 +49,13 @@ struct SnapshotAvailable {  // the host's own state at meta.index is durable: th
 
 struct SnapshotReceived {  // a whole state came from `from` and is durable beside the live one
   NodeId from;
-  Epoch epoch;             // the sender's epoch when it sent it
+  Epoch epoch;  // the sender's epoch when it sent it
   SnapshotMeta meta;
 };
 
 struct SnapshotDelivered {  // how a SendSnapshot ended
   NodeId to;
-  Index index;             // of what was delivered
+  Index index;  // of what was delivered
   bool ok = false;
 };
 
@@ -99,14 +100,14 @@ struct MembershipChanged {  // a membership entry took effect (on append, for Ra
 
 struct SendSnapshot {  // bring `to` a state; the host answers with SnapshotDelivered
   NodeId to;
-  Epoch epoch;         // passed to the receiver in SnapshotReceived
+  Epoch epoch;  // passed to the receiver in SnapshotReceived
 };
 
-struct Restore {       // the received state at meta.index replaces the live one; later Committed follow it
+struct Restore {  // the received state at meta.index replaces the live one; later Committed follow it
   SnapshotMeta meta;
 };
 
-struct Halt {          // this node can not go on (its log contradicts what a quorum holds): stop with the reason
+struct Halt {  // this node can not go on (its log contradicts what a quorum holds): stop with the reason
   std::string reason;
 };
 
@@ -133,9 +134,9 @@ BOOST_DESCRIBE_STRUCT(Halt, (), (reason))
 // as they stand in the configuration file.
 struct Settings {
   NodeId self;
-  Membership initial;                     // used only when nothing was recovered
-  Duration round_trip = 10ms;             // expected between members; time-outs derive from it
-  Duration election_timeout = 150ms;      // minimum; randomised upward
+  Membership initial;                 // used only when nothing was recovered
+  Duration round_trip = 10ms;         // expected between members; time-outs derive from it
+  Duration election_timeout = 150ms;  // minimum; randomised upward
   Duration heartbeat = 30ms;
   std::uint32_t max_clock_drift_ppm = 10'000;  // bound on the relative speed of two nodes' clocks, for leases
   std::size_t max_batch_bytes = 1U << 20U;     // of one message's entries

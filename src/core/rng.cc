@@ -46,7 +46,8 @@ std::uint64_t Rng::between(std::uint64_t low, std::uint64_t high) {
 }
 
 Duration Rng::between(Duration low, Duration high) {
-  return low + Duration(static_cast<std::int64_t>(below(static_cast<std::uint64_t>((high - low).count()) + 1)));
+  return low +
+         Duration(static_cast<std::int64_t>(below(static_cast<std::uint64_t>((high - low).count()) + 1)));
 }
 
 double Rng::unit() { return static_cast<double>(next() >> 11U) * 0x1.0p-53; }

@@ -1,8 +1,8 @@
 #include "core/rng.h"
 
-#include <gtest/gtest.h>
-
 #include <map>
+
+#include <gtest/gtest.h>
 
 namespace quorate {
 namespace {

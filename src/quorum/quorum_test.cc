@@ -1,8 +1,8 @@
 #include "quorum/quorum.h"
 
-#include <gtest/gtest.h>
-
 #include <map>
+
+#include <gtest/gtest.h>
 
 namespace quorate {
 namespace {
@@ -13,7 +13,8 @@ std::vector<NodeId> nodes(std::initializer_list<std::uint64_t> ids) {
   return out;
 }
 
-Membership membership(std::initializer_list<std::uint64_t> voters, std::initializer_list<std::uint64_t> outgoing) {
+Membership membership(std::initializer_list<std::uint64_t> voters,
+                      std::initializer_list<std::uint64_t> outgoing) {
   Membership m;
   for (auto id : voters) m.members.push_back({NodeId(id), Role::voter, {}});
   m.outgoing = nodes(outgoing);
@@ -53,7 +54,8 @@ TEST(Quorum, JointNeedsBothMajorities) {
 }
 
 TEST(Quorum, AgreedIsWhatAMajorityReached) {
-  const std::map<NodeId, int> reached{{NodeId(1), 9}, {NodeId(2), 5}, {NodeId(3), 7}, {NodeId(4), 1}, {NodeId(5), 1}};
+  const std::map<NodeId, int> reached{
+      {NodeId(1), 9}, {NodeId(2), 5}, {NodeId(3), 7}, {NodeId(4), 1}, {NodeId(5), 1}};
   const auto at = [&](NodeId id) { return reached.at(id); };
   EXPECT_EQ(quorum::agreed(nodes({1, 2, 3}), 0, at), 7);
   EXPECT_EQ(quorum::agreed(nodes({1, 2, 3, 4}), 0, at), 5);

@@ -2,10 +2,11 @@
 // the log. A frame is an encoded Frame.
 #pragma once
 
-#include <boost/describe.hpp>
 #include <cstdint>
 #include <variant>
 #include <vector>
+
+#include <boost/describe.hpp>
 
 #include "core/bytes.h"
 #include "core/entry.h"
@@ -75,15 +76,15 @@ struct SnapshotChunk {
   std::uint64_t transfer = 0;  // names the pinned state at its sender
   Epoch epoch;                 // the protocol's, from SendSnapshot
   SnapshotMeta meta;
-  std::uint64_t number = 0;    // 0, 1, 2, ...
+  std::uint64_t number = 0;  // 0, 1, 2, ...
   std::vector<SnapshotRow> rows;
   bool last = false;
 };
 struct SnapshotAck {
   std::uint64_t transfer = 0;
-  std::uint64_t next = 0;      // the chunk wanted next
-  bool done = false;           // all there and durable
-  bool refused = false;        // not wanted (any more)
+  std::uint64_t next = 0;  // the chunk wanted next
+  bool done = false;       // all there and durable
+  bool refused = false;    // not wanted (any more)
 };
 
 using Frame = std::variant<ProtocolFrame, Forward, ForwardRefused, ForwardReconfigure, ForwardTransfer,

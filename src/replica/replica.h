@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -21,7 +22,11 @@
 #include "core/replicated_log.h"
 #include "models/model.h"
 #include "replica/messages.h"
-#include "replica/sessions.h"
+#include "replica/operations.h"
+#include "replica/pending.h"
+#include "replica/snapshot_receiver.h"
+#include "replica/snapshot_sender.h"
+#include "replica/state.h"
 #include "storage/engine.h"
 
 namespace quorate::replica {
@@ -38,7 +43,8 @@ class Host {
   virtual void persist(Ticket ticket, std::vector<Write> writes) = 0;  // answered by persisted(), in order
   virtual void set_timer(TimerId id, Instant at) = 0;                  // replaces one of the same id
   virtual void cancel_timer(TimerId id) = 0;
-  virtual void flush_state(Index upto) = 0;   // make the engine durable off-thread; answered by flushed(upto)
+  virtual void flush_state(Index upto) = 0;  // make the engine durable off-thread; answered by flushed(upto)
+  virtual void await_flush() = 0;            // returns when no flush_state() is under way; rare, may block
   // Nothing more can be done safely: stop the node with this reason.
   virtual void halt(const std::string& reason) = 0;
   // Observed changes, for routing, status and traces.
@@ -46,49 +52,35 @@ class Host {
   virtual void membership_changed(const Membership& membership) = 0;
 };
 
-enum class Failure : std::uint8_t {
-  no_leader,       // nobody to ask within the deadline; nothing happened
-  overloaded,      // a bound was reached; nothing happened
-  change_pending,  // another membership change or transfer is under way
-  invalid,         // can never succeed as asked
-  timed_out,       // the outcome is unknown: it may have happened or may still happen
-  stopping,        // the replica is closed; the outcome is unknown
-};
-const char* to_string(Failure failure);
-
-template <class T>
-using Outcome = std::expected<T, Failure>;
-using Done = std::move_only_function<void(Outcome<Bytes>)>;  // a command's result
-using ReadDone = std::move_only_function<void(Outcome<Index>)>;  // the applied index at which to read
-
 struct Config {
   NodeId self;
-  std::uint64_t incarnation = 1;           // greater at every start of the process; from durable storage
-  Duration request_timeout = 5s;           // when an operation without an outcome is given up
-  Duration retry_interval = 100ms;         // between attempts to find a leader
-  Duration periodic_interval = 250ms;      // how often the leader's model is asked for a command
-  std::size_t max_pending = 65'536;        // operations without an outcome
+  std::uint64_t incarnation = 1;       // greater at every start of the process; from durable storage
+  Duration request_timeout = 5s;       // when an operation without an outcome is given up
+  Duration retry_interval = 100ms;     // between attempts to find a leader
+  Duration periodic_interval = 250ms;  // how often the leader's model is asked for a command
+  std::size_t max_pending = 65'536;    // operations without an outcome
   std::size_t max_pending_bytes = 256U << 20U;
-  std::size_t max_batch_bytes = 256U << 10U;   // of one log entry's commands
+  std::size_t max_batch_bytes = 256U << 10U;    // of one log entry's commands
   std::uint64_t flush_after_entries = 100'000;  // applied since the last flush of the state
   std::uint64_t flush_after_bytes = 64U << 20U;
   std::size_t snapshot_chunk_bytes = 256U << 10U;
-  Duration snapshot_timeout = 10s;         // without progress, a transfer is given up
+  Duration snapshot_timeout = 10s;  // without progress, a transfer is given up
 };
 
 class Replica {
  public:
   // `home` must have been brought to the recovered log's point by recover_state().
   Replica(Config config, Host& host, std::unique_ptr<replicated_log::Protocol> protocol,
-          storage::EngineHome& home, std::unique_ptr<storage::Engine> live, std::unique_ptr<models::Model> model);
+          storage::EngineHome& home, std::unique_ptr<storage::Engine> live,
+          std::unique_ptr<models::Model> model);
   ~Replica();
   Replica(const Replica&) = delete;
   Replica& operator=(const Replica&) = delete;
 
   // Finishes a snapshot installation that a crash interrupted and opens the live engine. Fails when the log
   // was cut in front of a state that is not there: the node has lost data it had promised to keep.
-  static std::expected<std::unique_ptr<storage::Engine>, std::string> recover_state(storage::EngineHome& home,
-                                                                                  const Recovered& recovered);
+  static std::expected<std::unique_ptr<storage::Engine>, std::string> recover_state(
+      storage::EngineHome& home, const Recovered& recovered);
 
   void start(Env& env);
   void receive(Env& env, NodeId from, const Bytes& frame);
@@ -121,22 +113,135 @@ class Replica {
     std::size_t pending = 0;
   };
   [[nodiscard]] Status status() const;
-  [[nodiscard]] models::Model& model() { return *model_; }
-  [[nodiscard]] storage::Engine& engine() { return *live_; }
+  [[nodiscard]] models::Model& model() { return state_.model(); }
+  [[nodiscard]] storage::Engine& engine() { return state_.engine(); }
   [[nodiscard]] replicated_log::Protocol& protocol() { return *protocol_; }
   [[nodiscard]] std::optional<std::string> check_invariants() const;
 
  private:
-  struct Pending;
-  class SnapshotSender;
-  class SnapshotReceiver;
+  using Protocol = replicated_log::Protocol;
+
+  struct ReadGroup {  // reads that share one barrier
+    replicated_log::ReadMode mode;
+    std::vector<ReadDone> waiters;
+    Instant deadline;
+    Instant issued_at;
+  };
+  struct Change {  // a membership change or transfer under way
+    std::optional<std::vector<Member>> members;
+    NodeId to;
+    Done done;
+    Instant deadline;
+    Instant asked_at;
+    bool asked = false;     // since the leader last changed
+    bool accepted = false;  // by a leader, ever: from then on it may happen
+  };
+  struct Gated {
+    Ticket after;
+    std::variant<Send<Bytes>, replicated_log::Event> effect;
+  };
+
+  // Driving the protocol.
+  void step(Env& env, Protocol::In input);
+  void settle_effects(Env& env);
+  void release_gated(Env& env);
+  void deliver(const Send<Bytes>& send);
+  void handle(Env& env, replicated_log::Event&& event);
+  void on(Env& env, replicated_log::Committed&& event);
+  void on(Env& env, replicated_log::ReadReady&& event);
+  void on(Env& env, replicated_log::Refused&& event);
+  void on(Env& env, replicated_log::LeaderChanged&& event);
+  void on(Env& env, replicated_log::MembershipChanged&& event);
+  void on(Env& env, replicated_log::SendSnapshot&& event);
+  void on(Env& env, replicated_log::Restore&& event);
+  void on(Env& env, replicated_log::Halt&& event);
+
+  // Frames of other replicas.
+  void on_frame(Env& env, NodeId from, ProtocolFrame&& frame);
+  void on_frame(Env& env, NodeId from, Forward&& frame);
+  void on_frame(Env& env, NodeId from, ForwardRefused&& frame);
+  void on_frame(Env& env, NodeId from, ForwardReconfigure&& frame);
+  void on_frame(Env& env, NodeId from, ForwardTransfer&& frame);
+  void on_frame(Env& env, NodeId from, ForwardAnswer&& frame);
+  void on_frame(Env& env, NodeId from, SnapshotChunk&& frame);
+  void on_frame(Env& env, NodeId from, SnapshotAck&& frame);
+  void send(NodeId to, const Frame& frame);
+
+  // Commands, reads, changes.
+  void pump_commands(Env& env);
+  std::vector<Command> take_unsent(Instant now);
+  void propose_batches(Env& env, const std::vector<Command>& commands);
+  void forward_batches(const std::vector<Command>& commands);
+  std::optional<replicated_log::Refused> propose_batch(Env& env, CommandBatch batch);
+  void refuse(std::span<const Command> commands, bool busy);
+  void requeue(std::uint64_t number);
+  void requeue_all();
+  void pump_reads(Env& env);
+  void issue_barrier(Env& env, ReadGroup group);
+  void serve_ready_reads();
+  void begin_change(Env& env, std::optional<std::vector<Member>> members, NodeId to, Done done);
+  void pump_changes(Env& env);
+  void ask_change(Env& env, std::uint64_t id);
+  std::optional<replicated_log::Refused> ask_protocol(Env& env, replicated_log::Request request,
+                                                      std::uint64_t id);
+  void change_answered(std::uint64_t id, std::optional<replicated_log::Refusal> refusal);
+  [[nodiscard]] bool in_force(const Change& change) const;
+  void finish_changes_in_force();
+
+  // Time.
+  void arm_tick(Env& env);
+  void tick(Env& env);
+  void expire_commands(Env& env);
+  void expire_reads(Env& env);
+  void expire_changes(Env& env);
+  void ask_model(Env& env);
+  void tend_snapshots(Env& env);
+  void maybe_flush();
+  void offer_snapshot(Env& env);
+  void halt(const std::string& reason);
+  [[nodiscard]] bool leads() const { return leader_ == config_.self; }
 
   Config config_;
   Host* host_;
-  std::unique_ptr<replicated_log::Protocol> protocol_;
-  storage::EngineHome* home_;
-  std::unique_ptr<storage::Engine> live_;
-  std::unique_ptr<models::Model> model_;
+  std::unique_ptr<Protocol> protocol_;
+  State state_;
+
+  Ticket durable_;
+  std::deque<Gated> gated_;
+  bool halted_ = false;
+  NodeId leader_;
+  Epoch epoch_;
+  Index committed_;
+  Index flushed_;
+  Membership membership_;
+
+  PendingCommands pending_;
+  std::vector<std::uint64_t> unsent_;               // numbers of pending commands that wait for the next pump
+  std::vector<Command> forwarded_;                  // other nodes' commands that wait for the next pump
+  std::uint64_t next_id_ = 1;                       // of proposals, barriers and changes
+  bool congested_ = false;                          // the protocol refused: wait for a commit or a tick
+  std::uint64_t asking_ = 0;                        // the request that is being asked right now, and
+  std::optional<replicated_log::Refused> refused_;  // how it was refused, if it was
+
+  std::vector<ReadDone> unread_[2];  // by ReadMode: wait for the next pump
+  std::map<std::uint64_t, ReadGroup> barriers_;
+  std::multimap<Index, ReadDone> ready_reads_;  // confirmed, wait for their index to be applied
+  std::map<std::uint64_t, Change> changes_;
+
+  std::map<NodeId, SnapshotSender> senders_;
+  SnapshotReceiver receiver_;
+  std::uint64_t next_transfer_ = 1;
+
+  std::optional<SnapshotMeta> flushing_;
+  std::optional<SnapshotMeta>
+      available_;      // flushed, and not told the protocol while a snapshot is being sent
+  int held_back_ = 0;  // how many flushes ago that began
+  std::uint64_t entries_since_flush_ = 0;
+  std::uint64_t bytes_since_flush_ = 0;
+
+  bool ticking_ = false;
+  Instant asked_model_at_;
+  bool model_command_pending_ = false;
 };
 
 }  // namespace quorate::replica

@@ -3,9 +3,10 @@
 // commands of an ended or unknown-older incarnation are not executed.
 #pragma once
 
-#include <boost/describe.hpp>
 #include <cstdint>
 #include <map>
+
+#include <boost/describe.hpp>
 
 #include "core/ids.h"
 #include "replica/messages.h"
@@ -14,8 +15,10 @@ namespace quorate::replica {
 
 struct Session {
   std::uint64_t incarnation = 0;
-  std::uint64_t settled = 0;             // all numbers up to this are forgotten, and never executed again
+  std::uint64_t settled = 0;  // all numbers up to this are forgotten, and never executed again
   std::map<std::uint64_t, std::uint64_t> executed;  // disjoint ranges first -> last, all above `settled`
+
+  [[nodiscard]] bool executed_already(std::uint64_t number) const;
 };
 BOOST_DESCRIBE_STRUCT(Session, (), (incarnation, settled, executed))
 

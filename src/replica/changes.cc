@@ -1,0 +1,120 @@
+// Membership changes and leadership transfers asked of a replica: done here if it leads, else by the leader.
+#include "replica/replica.h"
+
+namespace quorate::replica {
+
+namespace rl = replicated_log;
+
+void Replica::reconfigure(Env& env, std::vector<Member> members, Done done) {
+  std::ranges::sort(members, {}, &Member::id);
+  begin_change(env, std::move(members), {}, std::move(done));
+}
+
+void Replica::transfer(Env& env, NodeId to, Done done) {
+  begin_change(env, std::nullopt, to, std::move(done));
+}
+
+void Replica::begin_change(Env& env, std::optional<std::vector<Member>> members, NodeId to, Done done) {
+  if (halted_) return done(std::unexpected(Failure::stopping));
+  if (changes_.size() >= 64) return done(std::unexpected(Failure::overloaded));
+  changes_.emplace(
+      next_id_++,
+      Change{std::move(members), to, std::move(done), env.now + config_.request_timeout, {}, false, false});
+  arm_tick(env);
+}
+
+void Replica::pump_changes(Env& env) {
+  finish_changes_in_force();
+  if (leader_.none()) return;
+  std::vector<std::uint64_t> unasked;
+  for (const auto& [id, change] : changes_) {
+    if (!change.asked) unasked.push_back(id);
+  }
+  for (const std::uint64_t id : unasked) ask_change(env, id);
+}
+
+void Replica::ask_change(Env& env, std::uint64_t id) {
+  auto it = changes_.find(id);
+  if (it == changes_.end()) return;
+  Change& change = it->second;
+  change.asked = true;
+  change.asked_at = env.now;
+  if (leads()) {
+    rl::Request request = change.members ? rl::Request(rl::Reconfigure{id, *change.members})
+                                         : rl::Request(rl::TransferLeadership{id, change.to});
+    const auto refused = ask_protocol(env, std::move(request), id);
+    change_answered(id, refused ? std::optional(refused->reason) : std::nullopt);
+  } else if (change.members) {
+    send(leader_, ForwardReconfigure{id, *change.members});
+  } else {
+    send(leader_, ForwardTransfer{id, change.to});
+  }
+}
+
+void Replica::change_answered(std::uint64_t id, std::optional<rl::Refusal> refusal) {
+  auto it = changes_.find(id);
+  if (it == changes_.end()) return;
+  if (!refusal) {
+    it->second.accepted = true;
+    return;
+  }
+  const bool final_refusal = *refusal == rl::Refusal::invalid || *refusal == rl::Refusal::change_pending;
+  if (!final_refusal) return;  // asked again by the next tick
+  auto change = changes_.extract(it);
+  change.mapped().done(
+      std::unexpected(*refusal == rl::Refusal::invalid ? Failure::invalid : Failure::change_pending));
+}
+
+bool Replica::in_force(const Change& change) const {
+  if (!change.members) return leader_ == change.to;
+  const Membership& applied = state_.applied().membership;
+  return !applied.joint() && applied.members == *change.members;
+}
+
+void Replica::finish_changes_in_force() {
+  for (auto it = changes_.begin(); it != changes_.end();) {
+    if (!in_force(it->second)) {
+      ++it;
+      continue;
+    }
+    Done done = std::move(it->second.done);
+    it = changes_.erase(it);
+    done(Bytes());
+  }
+}
+
+void Replica::expire_changes(Env& env) {
+  for (auto it = changes_.begin(); it != changes_.end();) {
+    Change& change = it->second;
+    if (env.now >= change.deadline) {
+      const Failure failure = change.accepted ? Failure::timed_out : Failure::no_leader;
+      Done done = std::move(change.done);
+      it = changes_.erase(it);
+      done(std::unexpected(failure));
+      continue;
+    }
+    if (!change.accepted && env.now - change.asked_at >= 3 * config_.retry_interval) change.asked = false;
+    ++it;
+  }
+}
+
+void Replica::on_frame(Env& env, NodeId from, ForwardReconfigure&& frame) {
+  const std::uint64_t local = next_id_++;
+  const auto refused = ask_protocol(env, rl::Reconfigure{local, std::move(frame.members)}, local);
+  send(from, ForwardAnswer{frame.id, !refused,
+                           refused ? static_cast<std::uint8_t>(refused->reason) : std::uint8_t{0}, leader_});
+}
+
+void Replica::on_frame(Env& env, NodeId from, ForwardTransfer&& frame) {
+  const std::uint64_t local = next_id_++;
+  const auto refused = ask_protocol(env, rl::TransferLeadership{local, frame.to}, local);
+  send(from, ForwardAnswer{frame.id, !refused,
+                           refused ? static_cast<std::uint8_t>(refused->reason) : std::uint8_t{0}, leader_});
+}
+
+void Replica::on_frame(Env&, NodeId, ForwardAnswer&& frame) {
+  change_answered(frame.id,
+                  frame.accepted ? std::nullopt : std::optional(static_cast<rl::Refusal>(frame.refusal)));
+}
+
+}  // namespace quorate::replica

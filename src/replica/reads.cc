@@ -1,0 +1,71 @@
+// A replica's reads: all that arrive between two pumps share one barrier.
+#include "replica/replica.h"
+
+namespace quorate::replica {
+
+namespace rl = replicated_log;
+
+void Replica::read(Env& env, rl::ReadMode mode, ReadDone done) {
+  if (halted_) return done(std::unexpected(Failure::stopping));
+  auto& queue = unread_[mode == rl::ReadMode::lease ? 1 : 0];
+  if (queue.size() + ready_reads_.size() >= config_.max_pending || barriers_.size() >= config_.max_pending) {
+    return done(std::unexpected(Failure::overloaded));
+  }
+  queue.push_back(std::move(done));
+  arm_tick(env);
+}
+
+void Replica::pump_reads(Env& env) {
+  for (const auto mode : {rl::ReadMode::quorum, rl::ReadMode::lease}) {
+    auto& queue = unread_[mode == rl::ReadMode::lease ? 1 : 0];
+    if (queue.empty()) continue;
+    issue_barrier(env, {mode, std::exchange(queue, {}), env.now + config_.request_timeout, env.now});
+  }
+}
+
+void Replica::issue_barrier(Env& env, ReadGroup group) {
+  const std::uint64_t id = next_id_++;
+  const auto mode = group.mode;
+  group.issued_at = env.now;
+  barriers_.emplace(id, std::move(group));
+  step(env, Ask<rl::Request>{rl::ReadBarrier{id, mode}});
+}
+
+void Replica::on(Env&, rl::ReadReady&& event) {
+  for (const std::uint64_t id : event.ids) {
+    auto barrier = barriers_.extract(id);
+    if (!barrier) continue;
+    for (auto& done : barrier.mapped().waiters) ready_reads_.emplace(event.index, std::move(done));
+  }
+  serve_ready_reads();
+}
+
+void Replica::serve_ready_reads() {
+  const Index applied = state_.applied().index;
+  while (!ready_reads_.empty() && ready_reads_.begin()->first <= applied) {
+    auto done = std::move(ready_reads_.begin()->second);
+    ready_reads_.erase(ready_reads_.begin());
+    done(applied);
+  }
+}
+
+// A barrier without an answer is asked again: its messages may be lost, or the leader gone.
+void Replica::expire_reads(Env& env) {
+  std::vector<ReadGroup> again;
+  for (auto it = barriers_.begin(); it != barriers_.end();) {
+    ReadGroup& group = it->second;
+    if (env.now >= group.deadline) {
+      auto waiters = std::move(group.waiters);
+      it = barriers_.erase(it);
+      for (auto& done : waiters) done(std::unexpected(Failure::no_leader));
+    } else if (env.now - group.issued_at >= 3 * config_.retry_interval) {
+      again.push_back(std::move(group));
+      it = barriers_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  for (auto& group : again) issue_barrier(env, std::move(group));
+}
+
+}  // namespace quorate::replica

@@ -1,0 +1,81 @@
+#include "replica/snapshot_receiver.h"
+
+#include "replica/state.h"
+
+namespace quorate::replica {
+
+std::expected<SnapshotReceiver::Step, std::string> SnapshotReceiver::chunk(NodeId from,
+                                                                           const SnapshotChunk& chunk,
+                                                                           Instant now) {
+  Step step{{.transfer = chunk.transfer}};
+  const bool current = from == from_ && chunk.transfer == transfer_;
+  if (!current) {
+    if (chunk.number != 0) return step;  // of a transfer this node does not know: ask for its start
+    if (!outranks_current(chunk, now)) {
+      step.ack.refused = true;
+      return step;
+    }
+    if (auto begun = begin(from, chunk); !begun) return std::unexpected(begun.error());
+  }
+  if (staged_ || chunk.number != next_) {
+    step.ack.next = next_;
+    step.ack.done = staged_.has_value();
+    return step;
+  }
+  storage::Batch batch;
+  for (const SnapshotRow& row : chunk.rows) {
+    if (row.table >= storage::table_count) {
+      step.ack.refused = true;
+      return step;
+    }
+    batch.put(storage::Table(row.table), row.key.str(), row.value.str());
+  }
+  staging_->write(batch);
+  progressed_at_ = now;
+  step.ack.next = ++next_;
+  if (chunk.last) {
+    if (auto finished = finish(chunk); !finished) return std::unexpected(finished.error());
+    step.ack.done = step.completed = true;
+  }
+  return step;
+}
+
+bool SnapshotReceiver::outranks_current(const SnapshotChunk& chunk, Instant now) const {
+  if (!staging_ || staged_) return true;
+  return chunk.meta.index > index_ || now - progressed_at_ > timeout_;
+}
+
+std::expected<void, std::string> SnapshotReceiver::begin(NodeId from, const SnapshotChunk& chunk) {
+  close();
+  auto created = home_->create_staging();
+  if (!created) return std::unexpected(created.error().what);
+  staging_ = std::move(*created);
+  from_ = from;
+  transfer_ = chunk.transfer;
+  index_ = chunk.meta.index;
+  return {};
+}
+
+std::expected<void, std::string> SnapshotReceiver::finish(const SnapshotChunk& chunk) {
+  storage::Batch marker;
+  marker.put(storage::Table::system, std::string(complete_key), "");
+  if (auto rows = staging_->flush(); !rows) return std::unexpected(rows.error().what);
+  staging_->write(marker);
+  if (auto whole = staging_->flush(); !whole) return std::unexpected(whole.error().what);
+  if (State::read_applied(*staging_).index != chunk.meta.index) {
+    return std::unexpected("a received snapshot does not hold the state its description names");
+  }
+  staging_.reset();
+  staged_ = chunk.meta;
+  return {};
+}
+
+void SnapshotReceiver::close() {
+  staging_.reset();
+  staged_.reset();
+  from_ = {};
+  transfer_ = 0;
+  next_ = 0;
+}
+
+}  // namespace quorate::replica

@@ -1,0 +1,49 @@
+// Receives one state at a time into the staging engine.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/effects.h"
+#include "core/entry.h"
+#include "replica/messages.h"
+#include "storage/engine.h"
+
+namespace quorate::replica {
+
+class SnapshotReceiver {
+ public:
+  SnapshotReceiver(storage::EngineHome& home, Duration timeout) : home_(&home), timeout_(timeout) {}
+
+  struct Step {
+    SnapshotAck ack;
+    bool completed = false;  // this chunk made the state whole and durable
+  };
+  // An error is of the local disk.
+  [[nodiscard]] std::expected<Step, std::string> chunk(NodeId from, const SnapshotChunk& chunk, Instant now);
+
+  // The state that is whole and durable beside the live one, if any.
+  [[nodiscard]] const std::optional<SnapshotMeta>& staged() const { return staged_; }
+  // Closes the staging engine; it was promoted or is not wanted.
+  void close();
+
+ private:
+  [[nodiscard]] bool outranks_current(const SnapshotChunk& chunk, Instant now) const;
+  [[nodiscard]] std::expected<void, std::string> begin(NodeId from, const SnapshotChunk& chunk);
+  [[nodiscard]] std::expected<void, std::string> finish(const SnapshotChunk& chunk);
+
+  storage::EngineHome* home_;
+  Duration timeout_;
+  std::unique_ptr<storage::Engine> staging_;
+  NodeId from_;
+  std::uint64_t transfer_ = 0;
+  std::uint64_t next_ = 0;
+  Index index_;
+  Instant progressed_at_;
+  std::optional<SnapshotMeta> staged_;
+};
+
+}  // namespace quorate::replica

@@ -1,0 +1,85 @@
+// A replica's snapshots: bringing a whole state to another node, and taking one in.
+#include "replica/replica.h"
+
+namespace quorate::replica {
+
+namespace rl = replicated_log;
+
+void Replica::on(Env& env, rl::SendSnapshot&& event) {
+  if (senders_.contains(event.to)) return;
+  const std::uint64_t transfer = (config_.incarnation << 24U) + next_transfer_++;
+  auto [it, fresh] = senders_.try_emplace(event.to, transfer, event.epoch, state_.meta(),
+                                          state_.engine().snapshot(), config_.snapshot_chunk_bytes, env.now);
+  for (auto& chunk : it->second.fill_window()) send(event.to, chunk);
+  arm_tick(env);
+}
+
+void Replica::on_frame(Env& env, NodeId from, SnapshotAck&& frame) {
+  auto it = senders_.find(from);
+  if (it == senders_.end() || it->second.transfer() != frame.transfer) return;
+  SnapshotSender& sender = it->second;
+  if (frame.done || frame.refused) {
+    const rl::SnapshotDelivered delivered{from, sender.meta().index, frame.done};
+    senders_.erase(it);
+    step(env, Ask<rl::Request>{delivered});
+    return offer_snapshot(env);
+  }
+  sender.acknowledged(frame.next, env.now);
+  for (auto& chunk : sender.fill_window()) send(from, chunk);
+}
+
+void Replica::tend_snapshots(Env& env) {
+  std::vector<rl::SnapshotDelivered> given_up;
+  for (auto it = senders_.begin(); it != senders_.end();) {
+    auto& [to, sender] = *it;
+    const Duration still = env.now - sender.progressed_at();
+    if (still > config_.snapshot_timeout) {
+      given_up.push_back({to, sender.meta().index, false});
+      it = senders_.erase(it);
+      continue;
+    }
+    if (still >= 3 * config_.retry_interval) {
+      for (auto& chunk : sender.resend()) send(to, chunk);
+    }
+    ++it;
+  }
+  for (auto& delivered : given_up) step(env, Ask<rl::Request>{delivered});
+  if (!given_up.empty()) offer_snapshot(env);
+}
+
+void Replica::on_frame(Env& env, NodeId from, SnapshotChunk&& frame) {
+  if (frame.meta.index <= state_.applied().index) {  // nothing in it is new
+    return send(from, SnapshotAck{.transfer = frame.transfer, .done = true});
+  }
+  auto taken = receiver_.chunk(from, frame, env.now);
+  if (!taken) return halt("receiving a snapshot: " + taken.error());
+  send(from, taken->ack);
+  if (taken->completed)
+    step(env, Ask<rl::Request>{rl::SnapshotReceived{from, frame.epoch, std::move(frame.meta)}});
+}
+
+void Replica::on(Env&, rl::Restore&& event) {
+  if (event.meta.index <= state_.applied().index) return;  // applied from the log meanwhile
+  if (!receiver_.staged() || receiver_.staged()->index != event.meta.index) {
+    return halt("asked to restore a snapshot that is not there");
+  }
+  receiver_.close();
+  host_->await_flush();
+  flushing_.reset();
+  available_.reset();
+  if (auto restored = state_.restore(); !restored) return halt("restoring a snapshot: " + restored.error());
+  committed_ = std::max(committed_, state_.applied().index);
+  flushed_ = state_.applied().index;
+  // Own commands that took effect within the snapshot have an outcome that nobody can tell any more.
+  const auto session = state_.sessions().by_node.find(config_.self.value);
+  for (std::uint64_t number = pending_.first(), end = pending_.end(); number < end; ++number) {
+    if (session == state_.sessions().by_node.end() || session->second.incarnation != config_.incarnation)
+      break;
+    if (!session->second.executed_already(number)) continue;
+    if (auto done = pending_.settle(number)) (*done)(std::unexpected(Failure::timed_out));
+  }
+  serve_ready_reads();
+  finish_changes_in_force();
+}
+
+}  // namespace quorate::replica

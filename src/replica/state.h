@@ -1,0 +1,71 @@
+// The applied state of a replica: engine, model, executed commands, and how far it is. One committed batch
+// becomes one atomic engine write that carries the applied index with it, so that a restart never applies an
+// entry twice nor skips one.
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/describe.hpp>
+
+#include "core/entry.h"
+#include "models/model.h"
+#include "replica/messages.h"
+#include "replica/sessions.h"
+#include "storage/engine.h"
+
+namespace quorate::replica {
+
+struct AppliedPoint {
+  Index index;
+  Epoch epoch;
+  Membership membership;
+};
+BOOST_DESCRIBE_STRUCT(AppliedPoint, (), (index, epoch, membership))
+
+class State {
+ public:
+  struct Executed {  // a command of this node's own incarnation, and what the model said
+    std::uint64_t number = 0;
+    Bytes result;
+  };
+
+  State(storage::EngineHome& home, std::unique_ptr<storage::Engine> live,
+        std::unique_ptr<models::Model> model);
+
+  // Applies what is new of `entries`; those at or below the applied index were applied before a restart.
+  // A gap is an error: nothing is applied.
+  [[nodiscard]] std::expected<std::vector<Executed>, std::string> apply(const std::vector<Entry>& entries,
+                                                                        NodeId self,
+                                                                        std::uint64_t incarnation);
+
+  // The staged state replaces the live one.
+  [[nodiscard]] std::expected<void, std::string> restore();
+
+  [[nodiscard]] const AppliedPoint& applied() const { return applied_; }
+  [[nodiscard]] SnapshotMeta meta() const;
+  [[nodiscard]] const Sessions& sessions() const { return sessions_; }
+  [[nodiscard]] models::Model& model() { return *model_; }
+  [[nodiscard]] storage::Engine& engine() { return *live_; }
+  [[nodiscard]] storage::EngineHome& home() { return *home_; }
+
+  static AppliedPoint read_applied(const storage::Reader& engine);
+
+ private:
+  void load();
+  void apply_commands(const Entry& entry, storage::Transaction& txn, NodeId self, std::uint64_t incarnation,
+                      std::vector<Executed>& executed, std::vector<NodeId>& touched);
+
+  storage::EngineHome* home_;
+  std::unique_ptr<storage::Engine> live_;
+  std::unique_ptr<models::Model> model_;
+  AppliedPoint applied_;
+  Sessions sessions_;
+};
+
+// Marks a staged state as whole. Never streamed, written last.
+inline constexpr std::string_view complete_key = "complete";
+
+}  // namespace quorate::replica
