@@ -1,0 +1,40 @@
+// What was acknowledged stays: a write whose client was told "done" is among the committed commands, at the
+// moment it is told and in every later state. Commands are named by numbers their clients chose. Reading the
+// committed sequence is enough for "every later state", since State Machine Safety fixes it once and for all.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "core/ids.h"
+
+namespace quorate::check {
+
+class Durability {
+ public:
+  // The command is committed at `index` (the first time any node tells so).
+  void committed(std::uint64_t command, Index index) { commands_.try_emplace(command, index); }
+
+  [[nodiscard]] std::optional<std::string> acknowledged(std::uint64_t command) {
+    const auto at = commands_.find(command);
+    if (at == commands_.end())
+      return "command " + std::to_string(command) + " was acknowledged but is not committed";
+    if (at->second > last_acknowledged_) last_acknowledged_ = at->second;
+    return std::nullopt;
+  }
+
+  // Asked of each node once the cluster has healed: a state applied up to `applied` must hold them all.
+  [[nodiscard]] std::optional<std::string> final_state(NodeId node, Index applied) const {
+    if (applied >= last_acknowledged_) return std::nullopt;
+    return "node " + to_string(node) + " ends at index " + to_string(applied) + ", before index " +
+           to_string(last_acknowledged_) + ", which was acknowledged";
+  }
+
+ private:
+  std::unordered_map<std::uint64_t, Index> commands_;
+  Index last_acknowledged_;
+};
+
+}  // namespace quorate::check
