@@ -45,8 +45,8 @@ class Disk {
   Disk& operator=(const Disk&) = delete;
   virtual ~Disk() = default;
 
-  virtual IoResult<std::unique_ptr<File>> open(const std::string& name) = 0;    // must exist
-  virtual IoResult<std::unique_ptr<File>> create(const std::string& name) = 0;  // must not exist
+  virtual IoResult<std::unique_ptr<File>> open(const std::string& name) = 0;          // must exist
+  virtual IoResult<std::unique_ptr<File>> create(const std::string& name) = 0;        // must not exist
   virtual IoResult<void> rename(const std::string& from, const std::string& to) = 0;  // replaces `to`
   virtual IoResult<void> remove(const std::string& name) = 0;
   virtual IoResult<std::vector<std::string>> list() = 0;  // sorted

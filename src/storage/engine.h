@@ -52,7 +52,7 @@ class Cursor {
   virtual void next() = 0;
   virtual void prev() = 0;
   [[nodiscard]] virtual bool valid() const = 0;
-  [[nodiscard]] virtual std::string_view key() const = 0;    // until the cursor moves
+  [[nodiscard]] virtual std::string_view key() const = 0;  // until the cursor moves
   [[nodiscard]] virtual std::string_view value() const = 0;
 };
 
@@ -88,7 +88,7 @@ class EngineHome {
   EngineHome(const EngineHome&) = delete;
   EngineHome& operator=(const EngineHome&) = delete;
   virtual ~EngineHome() = default;
-  [[nodiscard]] virtual IoResult<std::unique_ptr<Engine>> open_live() = 0;      // created if missing
+  [[nodiscard]] virtual IoResult<std::unique_ptr<Engine>> open_live() = 0;       // created if missing
   [[nodiscard]] virtual IoResult<std::unique_ptr<Engine>> create_staging() = 0;  // an earlier one is dropped
   [[nodiscard]] virtual IoResult<std::unique_ptr<Engine>> open_staging() = 0;    // not_found if there is none
   [[nodiscard]] virtual IoResult<void> promote_staging() = 0;  // every engine of this home must be closed

@@ -1,0 +1,44 @@
+// The state of a keyspace in RocksDB: one column family per table, RocksDB's own log off (the node's
+// write-ahead log replays what was not flushed), flushed atomically over all tables.
+//
+// A write or read that RocksDB cannot do (damaged file, full disk) stops the process with a message: the
+// state in memory could no longer be trusted. Errors of opening and flushing are values.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "storage/engine.h"
+
+namespace quorate::storage {
+
+struct RocksConfig {
+  std::uint64_t cache_bytes = 64U << 20U;         // blocks, indexes and filters; shared by live and staging
+  std::uint64_t write_buffer_bytes = 32U << 20U;  // of all tables together; full buffers are flushed
+};
+
+// Below `path`: live/, staging/ (a received snapshot) and, during a promotion, retired/.
+class RocksHome final : public EngineHome {
+ public:
+  explicit RocksHome(std::string path, RocksConfig config = {});
+  ~RocksHome() override;
+
+  [[nodiscard]] IoResult<std::unique_ptr<Engine>> open_live() override;
+  [[nodiscard]] IoResult<std::unique_ptr<Engine>> create_staging() override;
+  [[nodiscard]] IoResult<std::unique_ptr<Engine>> open_staging() override;
+  // Refused while an engine, or a snapshot of one, is still open.
+  [[nodiscard]] IoResult<void> promote_staging() override;
+  void discard_staging() override;
+
+ private:
+  struct Shared;
+  [[nodiscard]] IoResult<void> settle();  // finishes or undoes what a crash interrupted
+  [[nodiscard]] IoResult<std::unique_ptr<Engine>> open_at(const char* name);
+  [[nodiscard]] std::string at(const char* name) const;
+
+  std::string path_;
+  std::unique_ptr<Shared> shared_;
+};
+
+}  // namespace quorate::storage
