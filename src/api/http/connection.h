@@ -1,0 +1,105 @@
+// One client connection: finds out which protocol it speaks, then carries bytes between transport and
+// session.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/http/exchange.h"
+#include "api/http/limits.h"
+#include "api/http/transport.h"
+
+namespace quorate::http {
+
+class Connection;
+class StreamPool;
+
+// What the connections of one listener share. Everything runs on the listener's reactor.
+struct Hub {
+  Hub(boost::asio::io_context& reactor, Handler& the_handler, Limits the_limits);
+  ~Hub();
+  Hub(const Hub&) = delete;
+  Hub& operator=(const Hub&) = delete;
+
+  boost::asio::io_context* io;
+  Handler* handler;
+  Limits limits;
+  Clock::time_point now;  // of the last tick: precise enough for time-outs
+  ReadBuffer read_buffer;
+  std::string write_buffer;
+  std::unique_ptr<StreamPool> streams;
+  std::uint64_t bytes_received = 0;
+  std::uint64_t bytes_sent = 0;
+
+  // Output of one turn of the reactor is collected: connections with something to say are flushed once, after
+  // the handlers that are ready now.
+  void flush_soon(Connection& connection);
+
+ private:
+  void flush_all();
+  std::vector<std::weak_ptr<Connection>> dirty_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+// One protocol on one connection.
+class Session {
+ public:
+  Session() = default;
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  virtual ~Session() = default;  // closes its exchanges
+
+  [[nodiscard]] virtual bool received(std::string_view data) = 0;  // false: the client broke the protocol
+  [[nodiscard]] virtual bool produce(std::string& out, std::size_t about) = 0;  // false: likewise
+  [[nodiscard]] virtual bool over() const = 0;          // nothing to say or hear any more: close once flushed
+  [[nodiscard]] virtual bool idle() const = 0;          // no exchange open
+  [[nodiscard]] virtual bool reading_head() const = 0;  // a request head has begun and is not complete
+  virtual void tick(Clock::time_point now) = 0;         // deadlines of exchanges
+  virtual void begin_shutdown() = 0;                    // finish what is open, take nothing new
+};
+
+class Connection final : public Transport::Observer {
+ public:
+  Connection(Hub& hub, Tcp::socket socket, boost::asio::ssl::context* tls);
+  ~Connection() override;
+
+  void start() { transport_->start(); }
+  void received(std::string_view data) override;
+  void drained() override { flush(); }
+  void lost() override { close(); }
+
+  void flush();  // now; sessions use flush_soon()
+  void flush_soon();
+  void tick();
+  void begin_shutdown();
+  void close();
+  [[nodiscard]] bool closed() const { return closed_; }
+  [[nodiscard]] bool idle() const { return !session_ || session_->idle(); }
+  [[nodiscard]] Hub& hub() { return hub_; }
+  [[nodiscard]] Transport& transport() { return *transport_; }
+
+ private:
+  friend struct Hub;
+  void detect(std::string_view data);
+  void feed(std::string_view data);
+
+  Hub& hub_;
+  std::unique_ptr<Transport> transport_;
+  std::unique_ptr<Session> session_;
+  std::string early_;             // bytes before the protocol is known: at most three
+  Clock::time_point head_since_;  // when the head being waited for began
+  Clock::time_point last_activity_;
+  Clock::time_point last_progress_;  // of output
+  std::size_t last_unsent_ = 0;
+  bool awaiting_head_ = true;
+  bool dirty_ = false;
+  bool shutting_down_ = false;
+  bool failing_ = false;  // broken by the client: closed once its last words are flushed
+  bool closed_ = false;
+};
+
+std::unique_ptr<Session> make_http1_session(Hub& hub, Connection& connection);
+std::unique_ptr<Session> make_http2_session(Hub& hub, Connection& connection);
+
+}  // namespace quorate::http

@@ -1,0 +1,140 @@
+// One HTTP request and its response, the same over HTTP/1.1 and HTTP/2. Single-threaded: every call is made
+// on the reactor of the listener.
+//
+//   Handler::handle(exchange)   once the request's head is there; the handler accepts with a Receiver
+//   Receiver::body, body_end    the request's body as it comes
+//   Exchange::respond, write, finish   the response, at any time from then on
+//   Receiver::closed            the last call of every exchange: from here on the Exchange is gone
+//
+// Back-pressure: write() always takes the piece; a sender of streams stops once !writable() and goes on at
+// Receiver::writable().
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+
+#include "core/bytes.h"
+
+namespace quorate::http {
+
+using Clock = std::chrono::steady_clock;
+
+struct Field {
+  std::string_view name;  // lower case
+  std::string_view value;
+  bool literal = false;  // name and value outlive the program: no copy is made
+};
+
+// A part of a body: a few bytes in front (framing, a header that is not worth a buffer) and a shared payload.
+class Piece {
+ public:
+  static constexpr std::size_t front_capacity = 72;
+
+  Piece() = default;
+  explicit Piece(Bytes body) : body_(std::move(body)) {}
+  Piece(std::string_view front, Bytes body) : body_(std::move(body)) { append_front(front); }
+
+  void append_front(std::string_view text) {
+    const std::size_t room = front_capacity - front_size_;
+    const std::size_t n = text.size() < room ? text.size() : room;
+    std::memcpy(front_.data() + front_size_, text.data(), n);
+    front_size_ = static_cast<std::uint8_t>(front_size_ + n);
+  }
+  [[nodiscard]] std::string_view front() const { return {front_.data(), front_size_}; }
+  [[nodiscard]] const Bytes& body() const { return body_; }
+  [[nodiscard]] std::size_t size() const { return front_size_ + body_.size(); }
+
+ private:
+  std::array<char, front_capacity> front_;
+  std::uint8_t front_size_ = 0;
+  Bytes body_;
+};
+
+class Receiver {
+ public:
+  Receiver() = default;
+  Receiver(const Receiver&) = delete;
+  Receiver& operator=(const Receiver&) = delete;
+  virtual ~Receiver() = default;
+
+  virtual void body(std::string_view chunk) = 0;
+  virtual void body_end() = 0;
+  virtual void writable() {}  // little is queued again, after writable() was false
+  virtual void deadline() {}  // the time given to Exchange::set_deadline has passed
+  virtual void closed() = 0;  // answered in full, or reset by the client, or the connection is lost
+
+  friend void intrusive_ptr_add_ref(Receiver* r) { ++r->references_; }
+  friend void intrusive_ptr_release(Receiver* r) {
+    if (--r->references_ == 0) delete r;
+  }
+
+ private:
+  std::uint32_t references_ = 0;
+};
+using ReceiverPtr = boost::intrusive_ptr<Receiver>;
+
+enum class Version : std::uint8_t { http1, http2 };
+
+class Exchange {
+ public:
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  [[nodiscard]] virtual Version version() const = 0;
+  [[nodiscard]] virtual std::string_view method() const = 0;
+  [[nodiscard]] virtual std::string_view target() const = 0;                             // path and query
+  [[nodiscard]] virtual std::string_view header(std::string_view lower_name) const = 0;  // empty if absent
+
+  [[nodiscard]] std::string_view path() const { return target().substr(0, target().find('?')); }
+  [[nodiscard]] std::string_view query() const {
+    const auto at = target().find('?');
+    return at == std::string_view::npos ? std::string_view() : target().substr(at + 1);
+  }
+
+  void accept(ReceiverPtr receiver) { receiver_ = std::move(receiver); }
+  [[nodiscard]] const ReceiverPtr& receiver() const { return receiver_; }
+
+  // The head, once. `end`: no body follows, and `fields` may hold gRPC's status (trailers-only).
+  virtual void respond(int status, std::span<const Field> fields, bool end = false) = 0;
+  virtual void write(Piece piece) = 0;
+  virtual void finish(std::span<const Field> trailers = {}) = 0;  // HTTP/1.1 drops the trailers
+  virtual void abort() = 0;                                       // ends the exchange without a proper end
+
+  [[nodiscard]] bool writable() const { return queued_ < high_water_; }
+  [[nodiscard]] std::size_t queued() const { return queued_; }  // bytes not yet taken by the connection
+  [[nodiscard]] bool responded() const { return responded_; }
+  [[nodiscard]] bool finished() const { return finished_; }
+
+  virtual void set_deadline(Clock::time_point at) = 0;  // checked at the listener's tick
+  void clear_deadline() { deadline_ = Clock::time_point::max(); }
+
+ protected:
+  Exchange() = default;
+  ~Exchange() = default;
+
+  ReceiverPtr receiver_;
+  std::size_t queued_ = 0;
+  std::size_t high_water_ = 256U << 10U;
+  Clock::time_point deadline_ = Clock::time_point::max();
+  bool responded_ = false;
+  bool finished_ = false;
+};
+
+class Handler {
+ public:
+  Handler() = default;
+  Handler(const Handler&) = delete;
+  Handler& operator=(const Handler&) = delete;
+  virtual ~Handler() = default;
+  // Must accept a receiver or answer in full (respond with `end`, or respond, write and finish).
+  virtual void handle(Exchange& exchange) = 0;
+};
+
+}  // namespace quorate::http

@@ -1,0 +1,267 @@
+// HTTP/1.1 on one connection (RFC 9112): JSON gateway, health, metrics. One exchange at a time; what a client
+// pipelines waits, bounded, in the input buffer.
+#include <charconv>
+#include <deque>
+#include <optional>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include "api/http/connection.h"
+
+namespace quorate::http {
+namespace {
+
+namespace beast = boost::beast::http;
+using Parser = beast::request_parser<beast::string_body>;
+
+class Http1Session;
+
+class Http1Exchange final : public Exchange {
+ public:
+  explicit Http1Exchange(Http1Session& session, std::size_t high_water) : session_(&session) {
+    high_water_ = high_water;
+  }
+  [[nodiscard]] Version version() const override { return Version::http1; }
+  [[nodiscard]] std::string_view method() const override;
+  [[nodiscard]] std::string_view target() const override;
+  [[nodiscard]] std::string_view header(std::string_view lower_name) const override;
+  void respond(int status, std::span<const Field> fields, bool end) override;
+  void write(Piece piece) override;
+  void finish(std::span<const Field> trailers) override;
+  void abort() override;
+  void set_deadline(Clock::time_point at) override { deadline_ = at; }
+
+ private:
+  friend class Http1Session;
+  void put(std::string_view text);
+
+  Http1Session* session_;
+  std::string out_;  // framed, not yet taken by the flush
+  bool chunked_ = false;
+  bool keep_alive_ = true;
+  bool head_only_ = false;  // HEAD: the body is not sent
+  bool aborted_ = false;
+  bool was_full_ = false;
+};
+
+class Http1Session final : public Session {
+ public:
+  Http1Session(Hub& hub, Connection& connection) : hub_(hub), connection_(connection) { next(); }
+  ~Http1Session() override { end_exchange(); }
+
+  bool received(std::string_view data) override {
+    if (closing_) return true;  // whatever follows a "Connection: close" is not ours
+    input_.append(data);
+    if (exchange_) {
+      if (input_.size() >= pipeline_limit) connection_.transport().pause_reading();
+      return true;
+    }
+    parse();
+    return true;
+  }
+
+  bool produce(std::string& out, std::size_t) override {
+    out.append(std::exchange(early_out_, {}));
+    if (!exchange_) return true;
+    out.append(exchange_->out_);
+    exchange_->out_.clear();
+    exchange_->queued_ = 0;
+    if (exchange_->aborted_) {
+      closing_ = true;
+      end_exchange();
+    } else if (exchange_->finished_) {
+      if (!exchange_->keep_alive_) closing_ = true;
+      end_exchange();
+      if (!closing_) {
+        next();
+        connection_.transport().resume_reading();
+        if (!input_.empty()) parse();
+      }
+    } else if (std::exchange(exchange_->was_full_, false)) {
+      if (const ReceiverPtr receiver = exchange_->receiver()) receiver->writable();
+    }
+    return true;
+  }
+
+  [[nodiscard]] bool over() const override { return closing_ && !exchange_ && early_out_.empty(); }
+  [[nodiscard]] bool idle() const override { return !exchange_; }
+  // A kept-alive connection between two requests waits under the idle time-out, not this one.
+  [[nodiscard]] bool reading_head() const override {
+    return !exchange_ && !closing_ && parser_->got_some() && !parser_->is_header_done();
+  }
+
+  void tick(Clock::time_point now) override {
+    if (exchange_ && exchange_->deadline_ <= now) {
+      exchange_->clear_deadline();
+      if (const ReceiverPtr receiver = exchange_->receiver()) receiver->deadline();
+    }
+    if (!exchange_ && body_since_ && now - *body_since_ > hub_.limits.body_timeout) fail(408);
+  }
+
+  void begin_shutdown() override {
+    if (exchange_) {
+      exchange_->keep_alive_ = false;
+    } else {
+      closing_ = true;
+    }
+    connection_.flush_soon();
+  }
+
+ private:
+  friend class Http1Exchange;
+  static constexpr std::size_t pipeline_limit = 64U << 10U;
+
+  void next() {
+    parser_.emplace();
+    parser_->header_limit(static_cast<std::uint32_t>(hub_.limits.max_header_bytes));
+    parser_->body_limit(hub_.limits.max_http1_body);
+    parser_->eager(true);
+    continued_ = false;
+    body_since_.reset();
+  }
+
+  void parse() {
+    boost::system::error_code error;
+    std::size_t used = 0;
+    while (used < input_.size() && !parser_->is_done()) {
+      const std::size_t n =
+          parser_->put(boost::asio::buffer(input_.data() + used, input_.size() - used), error);
+      used += n;
+      if (error == beast::error::need_more) {
+        error = {};
+        break;
+      }
+      if (error || n == 0) break;
+    }
+    input_.erase(0, used);
+    if (error)
+      return fail(error == beast::error::header_limit ? 431 : error == beast::error::body_limit ? 413 : 400);
+    if (parser_->is_done()) return dispatch();
+    if (!parser_->is_header_done()) return;
+    if (!body_since_) body_since_ = hub_.now;
+    if (!std::exchange(continued_, true) && parser_->get()[beast::field::expect] == "100-continue") {
+      early_out_ += "HTTP/1.1 100 Continue\r\n\r\n";
+    }
+  }
+
+  void dispatch() {
+    body_since_.reset();
+    exchange_ = std::make_unique<Http1Exchange>(*this, hub_.limits.stream_high_water);
+    exchange_->keep_alive_ = parser_->get().keep_alive();
+    exchange_->head_only_ = parser_->get().method() == beast::verb::head;
+    hub_.handler->handle(*exchange_);
+    const ReceiverPtr receiver = exchange_->receiver();
+    if (!receiver) return;
+    if (const auto& body = parser_->get().body(); !body.empty()) receiver->body(body);
+    if (!exchange_->finished_) receiver->body_end();
+  }
+
+  // The input can not be followed any further: a last answer, then the end.
+  void fail(int status) {
+    body_since_.reset();
+    early_out_ += "HTTP/1.1 " + std::to_string(status) + " ";
+    early_out_ += beast::obsolete_reason(beast::int_to_status(static_cast<unsigned>(status)));
+    early_out_ += "\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    closing_ = true;
+    input_.clear();
+    connection_.flush_soon();
+  }
+
+  void end_exchange() {
+    if (!exchange_) return;
+    auto ended = std::move(exchange_);
+    ended->session_ = nullptr;
+    if (const ReceiverPtr receiver = std::move(ended->receiver_)) receiver->closed();
+  }
+
+  Hub& hub_;
+  Connection& connection_;
+  std::optional<Parser> parser_;
+  std::string input_;
+  std::string early_out_;  // interim answers and refusals
+  std::unique_ptr<Http1Exchange> exchange_;
+  std::optional<Clock::time_point> body_since_;
+  bool continued_ = false;
+  bool closing_ = false;
+};
+
+std::string_view Http1Exchange::method() const { return session_->parser_->get().method_string(); }
+std::string_view Http1Exchange::target() const { return session_->parser_->get().target(); }
+std::string_view Http1Exchange::header(std::string_view lower_name) const {
+  const auto& request = session_->parser_->get();
+  const auto at = request.find(lower_name);  // compares without case
+  return at == request.end() ? std::string_view() : std::string_view(at->value());
+}
+
+void Http1Exchange::put(std::string_view text) {
+  out_.append(text);
+  queued_ = out_.size();
+}
+
+void Http1Exchange::respond(int status, std::span<const Field> fields, bool end) {
+  if (responded_ || session_ == nullptr) return;
+  responded_ = true;
+  put("HTTP/1.1 ");
+  put(std::to_string(status));
+  put(" ");
+  put(beast::obsolete_reason(beast::int_to_status(static_cast<unsigned>(status))));
+  put("\r\n");
+  bool sized = false;
+  for (const auto& field : fields) {
+    sized = sized || field.name == "content-length";
+    put(field.name);
+    put(": ");
+    put(field.value);
+    put("\r\n");
+  }
+  if (end && !sized) {
+    put("content-length: 0\r\n");
+  } else if (!sized && session_->parser_->get().version() >= 11) {
+    chunked_ = true;
+    put("transfer-encoding: chunked\r\n");
+  } else if (!sized) {
+    keep_alive_ = false;  // HTTP/1.0: the end of the body is the end of the connection
+  }
+  if (!keep_alive_) put("connection: close\r\n");
+  put("\r\n");
+  finished_ = end;
+  session_->connection_.flush_soon();
+}
+
+void Http1Exchange::write(Piece piece) {
+  if (finished_ || session_ == nullptr || piece.size() == 0 || head_only_) return;
+  if (chunked_) {
+    char size[18];
+    const auto end = std::to_chars(size, size + sizeof(size), piece.size(), 16).ptr;
+    put({size, static_cast<std::size_t>(end - size)});
+    put("\r\n");
+  }
+  put(piece.front());
+  put(piece.body().view());
+  if (chunked_) put("\r\n");
+  if (!writable()) was_full_ = true;
+  session_->connection_.flush_soon();
+}
+
+void Http1Exchange::finish(std::span<const Field>) {
+  if (finished_ || session_ == nullptr) return;
+  finished_ = true;
+  if (chunked_ && !head_only_) put("0\r\n\r\n");
+  session_->connection_.flush_soon();
+}
+
+void Http1Exchange::abort() {
+  if (session_ == nullptr) return;
+  finished_ = aborted_ = true;
+  session_->connection_.flush_soon();
+}
+
+}  // namespace
+
+std::unique_ptr<Session> make_http1_session(Hub& hub, Connection& connection) {
+  return std::make_unique<Http1Session>(hub, connection);
+}
+
+}  // namespace quorate::http

@@ -1,0 +1,53 @@
+// Bytes to and from one client: plain TCP or TLS behind one interface, so that the protocols above are not
+// templates. Reads go to a buffer shared by all connections of a reactor: an idle connection holds none.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+
+namespace quorate::http {
+
+using Tcp = boost::asio::ip::tcp;
+using ReadBuffer = std::vector<char>;
+
+class Transport {
+ public:
+  class Observer : public std::enable_shared_from_this<Observer> {
+   public:
+    Observer() = default;
+    Observer(const Observer&) = delete;
+    Observer& operator=(const Observer&) = delete;
+    virtual ~Observer() = default;
+    virtual void received(std::string_view data) = 0;
+    virtual void drained() = 0;  // everything written has been taken, after write() gave false
+    virtual void lost() = 0;     // closed by the peer, or failed; nothing follows
+  };
+
+  Transport() = default;
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+  virtual ~Transport() = default;
+
+  virtual void start() = 0;
+  // Takes all of `data`; false: some of it waits for the client, drained() follows.
+  virtual bool write(std::string_view data) = 0;
+  [[nodiscard]] virtual bool blocked() const = 0;
+  [[nodiscard]] virtual std::size_t unsent() const = 0;
+  virtual void pause_reading() = 0;
+  virtual void resume_reading() = 0;
+  virtual void close() = 0;  // no more calls to the observer
+};
+
+std::unique_ptr<Transport> make_plain_transport(Tcp::socket socket, Transport::Observer& observer,
+                                                ReadBuffer& buffer);
+std::unique_ptr<Transport> make_tls_transport(Tcp::socket socket, Transport::Observer& observer,
+                                              boost::asio::ssl::context& context);
+// Makes `context` offer "h2" and "http/1.1" (ALPN, RFC 7301), preferring the former.
+void offer_http_protocols(boost::asio::ssl::context& context);
+
+}  // namespace quorate::http
