@@ -113,6 +113,7 @@ class Replica {
     std::size_t pending = 0;
   };
   [[nodiscard]] Status status() const;
+  [[nodiscard]] Index applied() const { return state_.applied().index; }
   [[nodiscard]] models::Model& model() { return state_.model(); }
   [[nodiscard]] storage::Engine& engine() { return state_.engine(); }
   [[nodiscard]] replicated_log::Protocol& protocol() { return *protocol_; }
