@@ -1,0 +1,21 @@
+// Connecting to an address: resolve, connect, within a time limit.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "net/address.h"
+#include "net/stream.h"
+
+namespace quorate::net {
+
+using Dialled = std::move_only_function<void(std::expected<std::unique_ptr<Stream>, std::string>)>;
+
+// `done` is called once, never from within the call. IP literals are not resolved.
+void dial(boost::asio::io_context& context, const Address& address, std::chrono::milliseconds limit, Dialled done);
+
+}  // namespace quorate::net

@@ -1,0 +1,20 @@
+// How a node that joins a running cluster learns who it is: it tells a member its own peer URLs, and the member,
+// once it has been told to add them, answers with cluster id, node id and the other members.
+#pragma once
+
+#include <chrono>
+#include <expected>
+#include <string>
+#include <vector>
+
+#include "net/address.h"
+#include "net/frame.h"
+
+namespace quorate::net {
+
+// Asks one member; blocks until it answered or `limit` has passed.
+[[nodiscard]] std::expected<Invite, std::string> ask_to_join(const Address& member,
+                                                             const std::vector<std::string>& own_peer_urls,
+                                                             std::chrono::milliseconds limit);
+
+}  // namespace quorate::net

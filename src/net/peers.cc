@@ -1,0 +1,435 @@
+#include "net/peers.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/ip/address.hpp>
+#include <utility>
+
+#include "net/dial.h"
+
+namespace quorate::net {
+namespace {
+
+using boost::asio::ip::tcp;
+using boost::system::error_code;
+using Clock = Connection::Clock;
+
+std::string normal(const std::string& url) {
+  auto address = parse_address(url);
+  return address ? to_string(*address) : url;
+}
+
+bool share_an_url(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  return std::ranges::any_of(a, [&](const auto& one) {
+    return std::ranges::any_of(b, [&](const auto& other) { return normal(one) == normal(other); });
+  });
+}
+
+}  // namespace
+
+struct Peers::Peer {
+  explicit Peer(NodeId node, boost::asio::io_context& context, std::chrono::milliseconds first_retry)
+      : id(node), retry(context), backoff(first_retry) {}
+
+  NodeId id;
+  bool wanted = false;  // to be dialled
+  bool dialling = false;
+  bool connected = false;  // as last told to the handler
+  bool unflushed = false;
+  std::vector<Address> addresses;
+  std::size_t attempts = 0;
+  boost::asio::steady_timer retry;
+  std::chrono::milliseconds backoff;
+  std::string last_reason;
+
+  std::shared_ptr<Connection> out;  // dialled by this node
+  bool out_ready = false;           // welcomed
+  std::shared_ptr<Connection> in;   // dialled by the other; always introduced
+  std::uint64_t instance = 0;       // of the process behind `in`
+
+  std::uint64_t ping = 0;
+  Clock::time_point pinged;
+  std::chrono::microseconds round_trip{};
+  std::shared_ptr<Traffic> traffic = std::make_shared<Traffic>();
+
+  [[nodiscard]] Connection* usable() const {
+    if (out_ready) return out.get();
+    return in.get();
+  }
+};
+
+Peers::Peers(boost::asio::io_context& context, PeersConfig config, PeersHandler& handler)
+    : context_(context), config_(std::move(config)), handler_(handler), timer_(context) {
+  arm_timer();
+}
+
+Peers::~Peers() { stop(); }
+
+void Peers::stop() {
+  *alive_ = false;
+  error_code ignored;
+  if (acceptor_) acceptor_->close(ignored);
+  timer_.cancel();
+  for (auto& [id, peer] : peers_) {
+    peer->retry.cancel();
+    if (peer->out) peer->out->close();
+    if (peer->in) peer->in->close();
+  }
+  for (auto& [key, connection] : strangers_) connection->close();
+  peers_.clear();
+  owners_.clear();
+  strangers_.clear();
+  unflushed_.clear();
+}
+
+std::expected<std::uint16_t, std::string> Peers::listen(const Address& address) {
+  error_code error;
+  auto host = boost::asio::ip::make_address(address.host == "localhost" ? "127.0.0.1" : address.host, error);
+  if (error) return std::unexpected("cannot listen on '" + address.host + "': not an IP address of this machine");
+  const tcp::endpoint endpoint(host, address.port);
+  auto acceptor = std::make_unique<tcp::acceptor>(context_);
+  acceptor->open(endpoint.protocol(), error);
+  if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor->bind(endpoint, error);
+  if (!error) acceptor->listen(boost::asio::socket_base::max_listen_connections, error);
+  if (error) return std::unexpected("cannot listen for peers on " + to_string(address) + ": " + error.message());
+  acceptor_ = std::move(acceptor);
+  accept();
+  return acceptor_->local_endpoint().port();
+}
+
+void Peers::accept() {
+  acceptor_->async_accept([this, alive = alive_](error_code error, tcp::socket socket) {
+    if (!*alive || error == boost::asio::error::operation_aborted) return;
+    if (error) {  // out of descriptors, say: do not spin, the next tick resumes
+      spdlog::warn("peers: accepting failed: {}", error.message());
+      auto pause = std::make_shared<boost::asio::steady_timer>(context_, std::chrono::milliseconds(100));
+      pause->async_wait([this, alive, pause](error_code) {
+        if (*alive) accept();
+      });
+      return;
+    }
+    on_accepted(std::move(socket));
+    accept();
+  });
+}
+
+void Peers::on_accepted(tcp::socket socket) {
+  if (strangers_.size() >= config_.max_strangers) return;  // closes it; a real peer comes again
+  auto connection = std::make_shared<Connection>(plain_stream(std::move(socket)), owner(), strangers_traffic_,
+                                                 config_.max_queued_bytes);
+  strangers_.emplace(connection.get(), connection);
+  connection->start();
+}
+
+Peers::Peer& Peers::peer_at(NodeId id) {
+  auto& peer = peers_[id];
+  if (!peer) peer = std::make_unique<Peer>(id, context_, config_.first_retry);
+  return *peer;
+}
+
+Peers::Peer* Peers::peer_of(const Connection& connection) {
+  const auto owner = owners_.find(&connection);
+  if (owner == owners_.end()) return nullptr;
+  const auto peer = peers_.find(owner->second);
+  return peer == peers_.end() ? nullptr : peer->second.get();
+}
+
+void Peers::set_peers(const std::map<NodeId, std::vector<std::string>>& peers) {
+  for (auto& [id, peer] : peers_) {
+    if (!peer->wanted || peers.contains(id)) continue;
+    peer->wanted = false;
+    removed_.insert(id);
+    peer->retry.cancel();
+    if (peer->out) {
+      owners_.erase(peer->out.get());
+      std::exchange(peer->out, nullptr)->close_after_writing();
+      peer->out_ready = false;
+    }
+    note_connected(*peer);
+  }
+  for (const auto& [id, urls] : peers) {
+    if (id == config_.self) continue;
+    removed_.erase(id);
+    Peer& peer = peer_at(id);
+    std::vector<Address> addresses;
+    for (const auto& url : urls) {
+      if (auto address = parse_address(url)) addresses.push_back(std::move(*address));
+    }
+    const bool moved = peer.addresses != addresses;
+    peer.addresses = std::move(addresses);
+    const bool fresh = !std::exchange(peer.wanted, true);
+    if (moved && !fresh) {
+      forget(peer.out);
+      peer.out_ready = false;
+      note_connected(peer);
+    }
+    if ((fresh || moved) && !peer.out && !peer.dialling) dial_peer(peer);
+  }
+}
+
+void Peers::dial_peer(Peer& peer) {
+  if (!peer.wanted || peer.dialling || peer.out || peer.addresses.empty()) return;
+  peer.dialling = true;
+  const Address address = peer.addresses[peer.attempts++ % peer.addresses.size()];
+  dial(context_, address, config_.handshake_timeout,
+       [this, alive = alive_, id = peer.id](std::expected<std::unique_ptr<Stream>, std::string> stream) {
+         if (*alive) on_dialled(id, std::move(stream));
+       });
+}
+
+void Peers::on_dialled(NodeId id, std::expected<std::unique_ptr<Stream>, std::string> stream) {
+  Peer& peer = peer_at(id);
+  peer.dialling = false;
+  if (!peer.wanted || peer.out) return;
+  if (!stream) return retry_later(peer, stream.error());
+  peer.out = std::make_shared<Connection>(std::move(*stream), owner(), strangers_traffic_, config_.max_queued_bytes);
+  owners_.emplace(peer.out.get(), id);
+  peer.out->start();
+  peer.out->send_control(Hello{.cluster = config_.cluster,
+                               .from = config_.self,
+                               .to = id,
+                               .instance = config_.instance,
+                               .peer_urls = config_.peer_urls});
+}
+
+void Peers::retry_later(Peer& peer, const std::string& reason) {
+  if (!peer.wanted) return;
+  if (peer.last_reason != reason) {
+    spdlog::info("peer {}: not connected: {}", peer.id.value, reason);
+    peer.last_reason = reason;
+  }
+  peer.retry.expires_after(peer.backoff);
+  peer.backoff = std::min(peer.backoff * 2, config_.last_retry);
+  peer.retry.async_wait([this, alive = alive_, id = peer.id](error_code error) {
+    if (!error && *alive) dial_peer(peer_at(id));
+  });
+}
+
+void Peers::control(Connection& connection, Control message) {
+  Peer* peer = peer_of(connection);
+  const bool awaiting = peer && peer->out.get() == &connection && !peer->out_ready;
+  if (auto* hello = std::get_if<Hello>(&message)) {
+    if (strangers_.contains(&connection)) on_hello(connection, *hello);
+  } else if (!peer) {
+    closed(connection, "spoke before it said who it is");
+    connection.close();
+  } else if (auto* welcome = std::get_if<Welcome>(&message)) {
+    if (awaiting) on_welcome(connection, *peer, *welcome);
+  } else if (auto* refused = std::get_if<Refuse>(&message)) {
+    const std::string words = "refused by " + connection.remote() + ": " + refused->words;
+    connection.close();
+    closed(connection, words);
+  } else if (auto* ping = std::get_if<Ping>(&message)) {
+    connection.send_control(Pong{ping->number});
+  } else if (auto* pong = std::get_if<Pong>(&message)) {
+    on_pong(*peer, pong->number);
+  }
+}
+
+std::optional<Refuse> Peers::objection(const Hello& hello) const {
+  const auto refuse = [](Refusal reason, std::string words) { return Refuse{reason, std::move(words)}; };
+  if (hello.version != protocol_version) {
+    return refuse(Refusal::version, "this node speaks peer protocol version " + std::to_string(protocol_version) +
+                                        ", the other " + std::to_string(hello.version));
+  }
+  if (hello.cluster != config_.cluster) {
+    return refuse(Refusal::cluster, "cluster id " + to_string(hello.cluster) + " instead of this node's " +
+                                        to_string(config_.cluster) + " (another token or initial cluster?)");
+  }
+  if (hello.to != config_.self) {
+    return refuse(Refusal::wrong_node, "this is node " + to_string(config_.self) + ", not node " +
+                                           to_string(hello.to) + " (a wrong address in the list of peers?)");
+  }
+  if (hello.from == config_.self || hello.from.none()) {
+    return refuse(Refusal::duplicate, "node id " + to_string(hello.from) + " is this node's own");
+  }
+  if (removed_.contains(hello.from)) {
+    return refuse(Refusal::removed, "node " + to_string(hello.from) + " was removed from the cluster");
+  }
+  const auto known = peers_.find(hello.from);
+  if (known != peers_.end() && known->second->in && known->second->instance != hello.instance &&
+      Clock::now() - known->second->in->last_received() < 2 * config_.ping_interval) {
+    return refuse(Refusal::duplicate, "node id " + to_string(hello.from) + " is in use by another process at " +
+                                          known->second->in->remote());
+  }
+  return std::nullopt;
+}
+
+Control Peers::invitation(const Hello& hello) const {
+  Invite invite{.cluster = config_.cluster, .you = {}, .members = handler_.members()};
+  for (const auto& member : invite.members) {
+    if (share_an_url(member.peer_urls, hello.peer_urls)) invite.you = member.id;
+  }
+  if (invite.you.none()) {
+    return Refuse{Refusal::not_member, "no member has these peer URLs yet; add it first (etcdctl member add)"};
+  }
+  return invite;
+}
+
+void Peers::on_hello(Connection& connection, const Hello& hello) {
+  if (hello.cluster.none() && hello.from.none() && hello.version == protocol_version) {
+    return dismiss(connection, invitation(hello));
+  }
+  if (auto refused = objection(hello)) {
+    const std::string line = "refused " + connection.remote() + ": " + refused->words;
+    if (std::exchange(last_refusal_, refused->words) != refused->words) spdlog::warn("peers: {}", line);
+    return dismiss(connection, *refused);
+  }
+  auto introduced = strangers_.extract(&connection);
+  Peer& peer = peer_at(hello.from);
+  if (!peer.wanted && !peer.in) {
+    spdlog::info("peer {}: not (yet) a member as far as this node knows; answering it", hello.from.value);
+  }
+  forget(peer.in);
+  peer.in = introduced.mapped();
+  peer.instance = hello.instance;
+  owners_.emplace(&connection, peer.id);
+  connection.establish(config_.max_frame_bytes, peer.traffic);
+  connection.send_control(Welcome{.cluster = config_.cluster, .from = config_.self, .instance = config_.instance});
+  note_connected(peer);
+  if (peer.wanted && !peer.out && !peer.dialling) {  // it is there: no need to wait for the next attempt
+    peer.backoff = config_.first_retry;
+    peer.retry.cancel();
+    dial_peer(peer);
+  }
+}
+
+void Peers::on_welcome(Connection& connection, Peer& peer, const Welcome& welcome) {
+  std::string wrong;
+  if (welcome.version != protocol_version) {
+    wrong = "it speaks peer protocol version " + std::to_string(welcome.version);
+  } else if (welcome.cluster != config_.cluster) {
+    wrong = "it belongs to cluster " + to_string(welcome.cluster) + ", not " + to_string(config_.cluster);
+  } else if (welcome.from != peer.id) {
+    wrong = "it is node " + to_string(welcome.from);
+  }
+  if (!wrong.empty()) {
+    const std::string remote = connection.remote();
+    connection.close();
+    return closed(connection, remote + ": " + wrong);
+  }
+  peer.out_ready = true;
+  peer.backoff = config_.first_retry;
+  peer.last_reason.clear();
+  connection.establish(config_.max_frame_bytes, peer.traffic);
+  note_connected(peer);
+}
+
+void Peers::dismiss(Connection& connection, const Control& answer) {
+  auto stranger = strangers_.extract(&connection);
+  connection.send_control(answer);
+  connection.close_after_writing();
+}
+
+void Peers::frame(Connection& connection, KeyspaceId keyspace, Bytes payload) {
+  const Peer* peer = peer_of(connection);
+  if (!peer || (peer->out.get() == &connection && !peer->out_ready)) return;  // not introduced: no message
+  handler_.received(peer->id, keyspace, std::move(payload));
+}
+
+void Peers::forget(std::shared_ptr<Connection>& connection) {
+  if (!connection) return;
+  owners_.erase(connection.get());
+  std::exchange(connection, nullptr)->close();
+}
+
+void Peers::closed(Connection& connection, const std::string& reason) {
+  if (const auto stranger = strangers_.extract(&connection)) {
+    spdlog::debug("peers: {}: {}", connection.remote(), reason);
+    return;
+  }
+  Peer* peer = peer_of(connection);
+  if (!peer) return;
+  const bool dialled = peer->out.get() == &connection;
+  forget(dialled ? peer->out : peer->in);
+  if (dialled) peer->out_ready = false;
+  note_connected(*peer);
+  if (dialled) retry_later(*peer, reason);
+}
+
+void Peers::note_connected(Peer& peer) {
+  const bool connected = peer.usable() != nullptr;
+  if (connected == peer.connected) return;
+  peer.connected = connected;
+  spdlog::info("peer {}: {}", peer.id.value, connected ? "connected" : "disconnected");
+  handler_.connection_changed(peer.id, connected);
+}
+
+void Peers::send(NodeId to, KeyspaceId keyspace, Bytes frame) {
+  const auto found = peers_.find(to);
+  if (found == peers_.end()) return;
+  Peer& peer = *found->second;
+  Connection* connection = peer.usable();
+  if (!connection) {
+    ++peer.traffic->dropped_frames;
+    return;
+  }
+  if (connection->send(keyspace, std::move(frame)) && !std::exchange(peer.unflushed, true)) {
+    unflushed_.push_back(&peer);
+  }
+}
+
+void Peers::flush() {
+  for (Peer* peer : std::exchange(unflushed_, {})) {
+    peer->unflushed = false;
+    if (peer->out) peer->out->flush();
+    if (peer->in) peer->in->flush();
+  }
+}
+
+void Peers::on_pong(Peer& peer, std::uint64_t number) {
+  if (number != peer.ping) return;
+  peer.round_trip = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - peer.pinged);
+}
+
+void Peers::arm_timer() {
+  timer_.expires_after(config_.ping_interval);
+  timer_.async_wait([this, alive = alive_](error_code error) {
+    if (error || !*alive) return;
+    check_connections();
+    arm_timer();
+  });
+}
+
+void Peers::check_connections() {
+  const auto now = Clock::now();
+  std::vector<std::shared_ptr<Connection>> slow;
+  for (auto& [key, connection] : strangers_) {
+    if (now - connection->opened() > config_.handshake_timeout) slow.push_back(connection);
+  }
+  for (auto& connection : slow) {
+    connection->close();
+    closed(*connection, "did not say who it is in time");
+  }
+  for (auto& [id, peer] : peers_) check_peer(*peer, now);
+}
+
+void Peers::check_peer(Peer& peer, Clock::time_point now) {
+  if (peer.in && now - peer.in->last_received() > config_.dead_after) {
+    const auto silent = peer.in;
+    silent->close();
+    closed(*silent, "silent for too long");
+  }
+  if (!peer.out) return;
+  const auto limit = peer.out_ready ? config_.dead_after : config_.handshake_timeout;
+  if (now - peer.out->last_received() > limit) {
+    const auto silent = peer.out;
+    silent->close();
+    closed(*silent, peer.out_ready ? "silent for too long" : "no handshake in time");
+  } else if (peer.out_ready) {
+    peer.pinged = now;
+    peer.out->send_control(Ping{++peer.ping});
+  }
+}
+
+std::vector<Peers::PeerStatus> Peers::status() const {
+  std::vector<PeerStatus> all;
+  for (const auto& [id, peer] : peers_) {
+    if (peer->wanted || peer->in) all.push_back({id, peer->usable() != nullptr, peer->round_trip, *peer->traffic});
+  }
+  return all;
+}
+
+}  // namespace quorate::net

@@ -1,0 +1,123 @@
+// The links of a node to all others: listens, dials, checks who is there, reconnects, sends and receives.
+//
+// Every node dials every other; a message goes out on the connection this node dialled, or else on the one the
+// other dialled. Delivery is at most once and in no order across reconnections: protocols are built for that.
+// All of it runs on one io_context thread.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "net/address.h"
+#include "net/connection.h"
+#include "net/frame.h"
+
+namespace quorate::net {
+
+struct PeersConfig {
+  NodeId self;
+  ClusterId cluster;
+  std::uint64_t instance = 0;           // random, new at each start
+  std::vector<std::string> peer_urls;   // where others reach this node
+  std::size_t max_queued_bytes = 64U << 20U;  // per peer, waiting to be sent
+  std::size_t max_frame_bytes = 64U << 20U;
+  std::size_t max_strangers = 64;       // accepted connections that have not said who they are
+  std::chrono::milliseconds handshake_timeout{3000};
+  std::chrono::milliseconds ping_interval{1000};
+  std::chrono::milliseconds dead_after{5000};  // without a byte, a connection counts as half open
+  std::chrono::milliseconds first_retry{50};
+  std::chrono::milliseconds last_retry{1000};
+};
+
+class PeersHandler {
+ public:
+  PeersHandler() = default;
+  PeersHandler(const PeersHandler&) = delete;
+  PeersHandler& operator=(const PeersHandler&) = delete;
+  virtual ~PeersHandler() = default;
+  virtual void received(NodeId from, KeyspaceId keyspace, Bytes frame) = 0;
+  virtual void connection_changed(NodeId /*peer*/, bool /*connected*/) {}
+  // The members as this node knows them, for a node that wants to join.
+  [[nodiscard]] virtual std::vector<Known> members() const = 0;
+};
+
+class Peers final : private ConnectionOwner {
+ public:
+  Peers(boost::asio::io_context& context, PeersConfig config, PeersHandler& handler);
+  ~Peers() override;
+
+  // Binds and accepts. Port 0 picks a free one; the port bound is returned.
+  [[nodiscard]] std::expected<std::uint16_t, std::string> listen(const Address& address);
+
+  // Exactly these are dialled from now on. Those that were dialled and are no longer named are removed: their
+  // connections close once what is queued has gone out, and they are refused when they come again.
+  void set_peers(const std::map<NodeId, std::vector<std::string>>& peers);
+
+  // Queues a frame; dropped (and counted) if the peer is not connected or its queue is full.
+  void send(NodeId to, KeyspaceId keyspace, Bytes frame);
+  void flush();  // one write per peer for all that was queued since the last call
+  void stop();
+
+  struct PeerStatus {
+    NodeId id;
+    bool connected = false;
+    std::chrono::microseconds round_trip{};  // of the last ping
+    Traffic traffic;
+  };
+  [[nodiscard]] std::vector<PeerStatus> status() const;
+
+ private:
+  struct Peer;
+
+  ConnectionOwner& owner() { return *this; }
+  void accept();
+  void on_accepted(boost::asio::ip::tcp::socket socket);
+  void dial_peer(Peer& peer);
+  void on_dialled(NodeId id, std::expected<std::unique_ptr<Stream>, std::string> stream);
+  void retry_later(Peer& peer, const std::string& reason);
+  void arm_timer();
+  void check_connections();
+  void check_peer(Peer& peer, Connection::Clock::time_point now);
+
+  void control(Connection& connection, Control message) override;
+  void frame(Connection& connection, KeyspaceId keyspace, Bytes payload) override;
+  void closed(Connection& connection, const std::string& reason) override;
+
+  void on_hello(Connection& connection, const Hello& hello);
+  void on_welcome(Connection& connection, Peer& peer, const Welcome& welcome);
+  void on_pong(Peer& peer, std::uint64_t number);
+  [[nodiscard]] std::optional<Refuse> objection(const Hello& hello) const;
+  [[nodiscard]] Control invitation(const Hello& hello) const;
+  void dismiss(Connection& connection, const Control& answer);
+  void forget(std::shared_ptr<Connection>& connection);
+  void note_connected(Peer& peer);
+  Peer& peer_at(NodeId id);
+  Peer* peer_of(const Connection& connection);
+
+  boost::asio::io_context& context_;
+  PeersConfig config_;
+  PeersHandler& handler_;
+  std::unique_ptr<boost::asio::ip::tcp::acceptor> acceptor_;
+  boost::asio::steady_timer timer_;
+  std::map<NodeId, std::unique_ptr<Peer>> peers_;
+  std::map<const Connection*, NodeId> owners_;                          // of connections that belong to a peer
+  std::map<const Connection*, std::shared_ptr<Connection>> strangers_;  // accepted, not yet introduced
+  std::set<NodeId> removed_;
+  std::vector<Peer*> unflushed_;
+  std::shared_ptr<Traffic> strangers_traffic_ = std::make_shared<Traffic>();
+  std::string last_refusal_;  // not logged twice in a row
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // callbacks that outlive us look here
+};
+
+}  // namespace quorate::net

@@ -1,0 +1,241 @@
+// Real sockets on loopback; every wait ends with an event, and is bounded only to fail instead of hanging.
+#include "net/peers.h"
+
+#include <gmock/gmock.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+#include <thread>
+
+#include "core/codec.h"
+#include "net/join.h"
+
+namespace quorate::net {
+namespace {
+
+using boost::asio::ip::tcp;
+
+struct Recorder : PeersHandler {
+  void received(NodeId from, KeyspaceId keyspace, Bytes frame) override {
+    frames.emplace_back(from.value, keyspace.value, frame.str());
+  }
+  void connection_changed(NodeId peer, bool connected) override { changes.emplace_back(peer.value, connected); }
+  std::vector<Known> members() const override { return known; }
+
+  std::vector<std::tuple<std::uint64_t, std::uint64_t, std::string>> frames;
+  std::vector<std::pair<std::uint64_t, bool>> changes;
+  std::vector<Known> known;
+};
+
+struct PeersTest : testing::Test {
+  struct Node {
+    Node(boost::asio::io_context& context, const PeersConfig& config) : peers(context, config, handler) {
+      port = peers.listen({"127.0.0.1", 0}).value();
+    }
+    Recorder handler;
+    Peers peers;
+    std::uint16_t port = 0;
+  };
+
+  PeersConfig config(std::uint64_t self, std::uint64_t cluster = 7) {
+    PeersConfig c;
+    c.self = NodeId(self);
+    c.cluster = ClusterId(cluster);
+    c.instance = ++instances;
+    c.first_retry = std::chrono::milliseconds(5);
+    c.last_retry = std::chrono::milliseconds(20);
+    return c;
+  }
+  Node& node(std::uint64_t self, std::uint64_t cluster = 7) {
+    nodes.push_back(std::make_unique<Node>(context, config(self, cluster)));
+    return *nodes.back();
+  }
+  static std::string url(const Node& node) { return "http://127.0.0.1:" + std::to_string(node.port); }
+
+  template <class Condition>
+  [[nodiscard]] bool until(Condition&& condition) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!condition()) {
+      if (context.run_one_until(limit) == 0) return false;
+    }
+    return true;
+  }
+
+  tcp::socket raw(const Node& node) {
+    tcp::socket socket(context);
+    socket.connect({boost::asio::ip::address_v4::loopback(), node.port});
+    return socket;
+  }
+  // Sends `text` to the node and gives all that it answers until it closes.
+  std::string exchange(const Node& node, const std::string& text) {
+    auto socket = raw(node);
+    boost::asio::write(socket, boost::asio::buffer(text));
+    std::string answer;
+    bool closed = false;
+    boost::asio::async_read(socket, boost::asio::dynamic_buffer(answer), [&](auto, auto) { closed = true; });
+    EXPECT_TRUE(until([&] { return closed; }));
+    return answer;
+  }
+  static std::string spoken(const Control& message) {
+    const Bytes payload = codec::encode(message);
+    std::string out(magic);
+    put_header(out, KeyspaceId(), payload.view());
+    return out + payload.str();
+  }
+  static Refuse refusal_in(const std::string& answer) {
+    auto control = codec::decode<Control>(Bytes::copy(std::string_view(answer).substr(magic.size() + header_bytes)));
+    return control && std::holds_alternative<Refuse>(*control) ? std::get<Refuse>(*control) : Refuse{};
+  }
+
+  boost::asio::io_context context{1};
+  std::uint64_t instances = 0;
+  std::vector<std::unique_ptr<Node>> nodes;
+};
+
+TEST_F(PeersTest, FramesGoBothWays) {
+  Node& a = node(1);
+  Node& b = node(2);
+  a.peers.set_peers({{NodeId(2), {url(b)}}});
+  b.peers.set_peers({{NodeId(1), {url(a)}}});
+  ASSERT_TRUE(until([&] { return !a.handler.changes.empty() && !b.handler.changes.empty(); }));
+  const std::string large(3'000'000, 'l');
+  a.peers.send(NodeId(2), KeyspaceId(5), Bytes::copy("to b"));
+  a.peers.send(NodeId(2), KeyspaceId(6), Bytes::copy(large));
+  b.peers.send(NodeId(1), KeyspaceId(5), Bytes::copy("to a"));
+  a.peers.flush();
+  b.peers.flush();
+  ASSERT_TRUE(until([&] { return b.handler.frames.size() == 2 && a.handler.frames.size() == 1; }));
+  EXPECT_EQ(b.handler.frames[0], std::tuple(1U, 5U, "to b"));
+  EXPECT_EQ(b.handler.frames[1], std::tuple(1U, 6U, large));
+  EXPECT_EQ(a.handler.frames[0], std::tuple(2U, 5U, "to a"));
+}
+
+TEST_F(PeersTest, ANodeThatDoesNotKnowTheOtherAnswersOnItsConnection) {
+  Node& known = node(1);
+  Node& unknown = node(2);
+  unknown.peers.set_peers({{NodeId(1), {url(known)}}});  // a server answers non-members (Raft thesis §4.2.3)
+  ASSERT_TRUE(until([&] { return !known.handler.changes.empty(); }));
+  known.peers.send(NodeId(2), KeyspaceId(5), Bytes::copy("answer"));
+  known.peers.flush();
+  ASSERT_TRUE(until([&] { return !unknown.handler.frames.empty(); }));
+}
+
+TEST_F(PeersTest, ReconnectsToANodeThatCameBack) {
+  Node& a = node(1);
+  std::string address;
+  {
+    Node& b = node(2);
+    address = url(b);
+    a.peers.set_peers({{NodeId(2), {address}}});
+    ASSERT_TRUE(until([&] { return a.handler.changes.size() == 1; }));
+    nodes.pop_back();
+  }
+  ASSERT_TRUE(until([&] { return a.handler.changes.size() == 2; }));
+  EXPECT_EQ(a.handler.changes.back(), std::pair(2UL, false));
+  Recorder handler;
+  Peers again(context, config(2), handler);
+  ASSERT_TRUE(again.listen(*parse_address(address)).has_value());
+  ASSERT_TRUE(until([&] { return a.handler.changes.size() == 3; }));
+  EXPECT_EQ(a.handler.changes.back(), std::pair(2UL, true));
+}
+
+TEST_F(PeersTest, AnotherClustersNodeIsRefused) {
+  Node& a = node(1);
+  const auto answer = exchange(a, spoken(Hello{.cluster = ClusterId(8), .from = NodeId(2), .to = NodeId(1)}));
+  EXPECT_EQ(refusal_in(answer).reason, Refusal::cluster);
+  EXPECT_THAT(refusal_in(answer).words, testing::HasSubstr("cluster id 8 instead of this node's 7"));
+  EXPECT_TRUE(a.handler.changes.empty());
+}
+
+TEST_F(PeersTest, ANodeReachedUnderAWrongIdRefuses) {
+  Node& a = node(1);
+  const auto answer = exchange(a, spoken(Hello{.cluster = ClusterId(7), .from = NodeId(2), .to = NodeId(3)}));
+  EXPECT_EQ(refusal_in(answer).reason, Refusal::wrong_node);
+}
+
+TEST_F(PeersTest, ANodeWithTheAcceptorsOwnIdIsRefused) {
+  Node& a = node(1);
+  const auto answer = exchange(a, spoken(Hello{.cluster = ClusterId(7), .from = NodeId(1), .to = NodeId(1)}));
+  EXPECT_EQ(refusal_in(answer).reason, Refusal::duplicate);
+}
+
+TEST_F(PeersTest, ASecondProcessWithALiveNodesIdIsRefused) {
+  Node& a = node(1);
+  Node& b = node(2);
+  b.peers.set_peers({{NodeId(1), {url(a)}}});
+  ASSERT_TRUE(until([&] { return !a.handler.changes.empty(); }));
+  const auto answer =
+      exchange(a, spoken(Hello{.cluster = ClusterId(7), .from = NodeId(2), .to = NodeId(1), .instance = 999}));
+  EXPECT_EQ(refusal_in(answer).reason, Refusal::duplicate);
+  EXPECT_EQ(a.handler.changes.size(), 1U);
+}
+
+TEST_F(PeersTest, ARemovedNodeIsRefused) {
+  Node& a = node(1);
+  a.peers.set_peers({{NodeId(2), {"http://127.0.0.1:1"}}});
+  a.peers.set_peers({});
+  const auto answer = exchange(a, spoken(Hello{.cluster = ClusterId(7), .from = NodeId(2), .to = NodeId(1)}));
+  EXPECT_EQ(refusal_in(answer).reason, Refusal::removed);
+}
+
+TEST_F(PeersTest, AnotherVersionIsRefused) {
+  Node& a = node(1);
+  const auto answer =
+      exchange(a, spoken(Hello{.version = 99, .cluster = ClusterId(7), .from = NodeId(2), .to = NodeId(1)}));
+  EXPECT_EQ(refusal_in(answer).reason, Refusal::version);
+}
+
+TEST_F(PeersTest, GarbageEndsTheConnectionAndNothingElse) {
+  Node& a = node(1);
+  EXPECT_EQ(exchange(a, "GET /metrics HTTP/1.1\r\n\r\n").substr(0, magic.size()), magic);
+  std::string cut = spoken(Hello{.cluster = ClusterId(7), .from = NodeId(2), .to = NodeId(1)});
+  cut.back() = static_cast<char>(cut.back() ^ 1);  // the checksum no longer holds
+  EXPECT_EQ(exchange(a, cut), magic);
+  std::string early(magic);
+  put_header(early, KeyspaceId(5), "x");
+  EXPECT_EQ(exchange(a, early + "x"), magic);  // a message before an introduction
+  Node& b = node(2);
+  b.peers.set_peers({{NodeId(1), {url(a)}}});
+  EXPECT_TRUE(until([&] { return !a.handler.changes.empty(); }));
+}
+
+TEST_F(PeersTest, AFullQueueDropsAndCounts) {
+  auto small = config(1);
+  small.max_queued_bytes = 1000;
+  nodes.push_back(std::make_unique<Node>(context, small));
+  Node& a = *nodes.back();
+  Node& b = node(2);
+  a.peers.set_peers({{NodeId(2), {url(b)}}});
+  ASSERT_TRUE(until([&] { return !a.handler.changes.empty(); }));
+  for (int i = 0; i < 10; ++i) a.peers.send(NodeId(2), KeyspaceId(5), Bytes::copy(std::string(300, 'x')));
+  a.peers.flush();
+  ASSERT_TRUE(until([&] { return b.handler.frames.size() == 3; }));
+  EXPECT_EQ(a.peers.status().at(0).traffic.dropped_frames, 7U);
+}
+
+TEST_F(PeersTest, AJoiningNodeLearnsWhoItIs) {
+  Node& a = node(1);
+  a.handler.known = {{NodeId(1), {url(a)}}, {NodeId(4), {"http://127.0.0.1:4444/"}}};
+  std::expected<Invite, std::string> invite;
+  std::expected<Invite, std::string> stranger;
+  bool asked = false;
+  std::thread joiner([&] {
+    invite = ask_to_join({"127.0.0.1", a.port}, {"http://127.0.0.1:4444"}, std::chrono::seconds(10));
+    stranger = ask_to_join({"127.0.0.1", a.port}, {"http://127.0.0.1:5555"}, std::chrono::seconds(10));
+    boost::asio::post(context, [&] { asked = true; });
+  });
+  EXPECT_TRUE(until([&] { return asked; }));
+  joiner.join();
+  ASSERT_TRUE(invite.has_value()) << invite.error();
+  EXPECT_EQ(invite->you, NodeId(4));
+  EXPECT_EQ(invite->cluster, ClusterId(7));
+  EXPECT_EQ(invite->members.size(), 2U);
+  ASSERT_FALSE(stranger.has_value());
+  EXPECT_THAT(stranger.error(), testing::HasSubstr("add it first"));
+}
+
+}  // namespace
+}  // namespace quorate::net

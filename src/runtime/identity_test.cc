@@ -1,0 +1,60 @@
+#include "runtime/identity.h"
+
+#include <gmock/gmock.h>
+#include <stdlib.h>
+
+#include "runtime/node.h"
+#include "storage/posix_disk.h"
+
+namespace quorate::runtime {
+namespace {
+
+std::string fresh_directory() {
+  std::string pattern = testing::TempDir() + "/identity-XXXXXX";
+  return mkdtemp(pattern.data());
+}
+
+Identity example() {
+  Identity identity;
+  identity.node = NodeId(3);
+  identity.cluster = ClusterId(0xffffffffffffffff);
+  identity.token = "a token";
+  identity.incarnation = 12;
+  identity.initial[NodeId(1)] = {"first \"node\"", {"http://a:1", "http://b:2"}, {}};
+  identity.initial[NodeId(3)] = {"", {"http://c:3"}, {}};
+  return identity;
+}
+
+TEST(Identity, IsReadAsItWasWritten) {
+  auto disk = storage::open_directory(fresh_directory()).value();
+  EXPECT_EQ(load_identity(*disk).value(), std::nullopt);
+  ASSERT_TRUE(save_identity(*disk, example()));
+  EXPECT_EQ(load_identity(*disk).value(), example());
+  ASSERT_TRUE(save_identity(*disk, example()));  // replaces
+}
+
+TEST(Identity, ADamagedFileIsAnErrorAndNotANewNode) {
+  auto disk = storage::open_directory(fresh_directory()).value();
+  ASSERT_TRUE(save_identity(*disk, example()));
+  auto file = disk->open("identity").value();
+  const auto size = file->size().value();
+  for (std::uint64_t length = 0; length + 1 < size; length += 7) {
+    ASSERT_TRUE(file->truncate(length));
+    EXPECT_FALSE(load_identity(*disk).has_value()) << length;
+  }
+}
+
+TEST(DataDirectory, CountsItsStartsAndHasOneOwner) {
+  const auto path = fresh_directory();
+  {
+    auto directory = DataDirectory::open(path).value();
+    EXPECT_FALSE(directory.identity());
+    EXPECT_EQ(directory.begin({.node = NodeId(1), .cluster = ClusterId(2)})->incarnation, 1U);
+    EXPECT_FALSE(DataDirectory::open(path).has_value());
+  }
+  auto directory = DataDirectory::open(path).value();
+  EXPECT_EQ(directory.begin(*directory.identity())->incarnation, 2U);
+}
+
+}  // namespace
+}  // namespace quorate::runtime

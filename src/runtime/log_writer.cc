@@ -1,0 +1,124 @@
+#include "runtime/log_writer.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <utility>
+
+namespace quorate::runtime {
+
+LogWriter::LogWriter(boost::asio::io_context& context, std::unique_ptr<storage::Wal> wal,
+                     std::move_only_function<void(const Durable&)> durable,
+                     std::move_only_function<void(const std::string&)> failed)
+    : context_(context), wal_(std::move(wal)), durable_(std::move(durable)), failed_(std::move(failed)) {
+  stats_ = wal_->stats();
+  thread_ = std::thread([this] { run(); });
+}
+
+LogWriter::~LogWriter() { stop(); }
+
+void LogWriter::stage(KeyspaceId keyspace, Ticket ticket, std::vector<Write> writes) {
+  staged_.push_back({keyspace, ticket, std::move(writes)});
+}
+
+void LogWriter::submit() {
+  if (staged_.empty()) return;
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (submitted_.empty()) {
+      submitted_.swap(staged_);
+    } else {
+      std::ranges::move(staged_, std::back_inserter(submitted_));
+    }
+    wake = waiting_;
+  }
+  staged_.clear();
+  if (wake) wake_.notify_one();
+}
+
+void LogWriter::stop() {
+  alive_->store(false);
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+void LogWriter::run() {
+  std::vector<Item> batch;
+  while (true) {
+    {
+      std::unique_lock lock(mutex_);
+      waiting_ = true;
+      wake_.wait(lock, [this] { return stopping_ || !submitted_.empty(); });
+      waiting_ = false;
+      if (submitted_.empty()) return;
+      batch.clear();
+      batch.swap(submitted_);
+    }
+    if (!write(batch)) return;
+    report(batch);
+  }
+}
+
+bool LogWriter::write(const std::vector<Item>& batch) {
+  const auto begun = std::chrono::steady_clock::now();
+  for (const auto& item : batch) wal_->append(item.keyspace, item.writes);
+  auto synced = wal_->sync();
+  if (!synced) {
+    fail("the log could not be written: " + synced.error().what +
+         ". Nothing after the last acknowledged write is trusted; check the disk and start the node again");
+    return false;
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  const auto bucket = std::ranges::lower_bound(FlushTimes::bounds, seconds) - FlushTimes::bounds.begin();
+  const std::lock_guard lock(mutex_);
+  ++times_.counts[static_cast<std::size_t>(bucket)];
+  times_.sum += seconds;
+  stats_ = wal_->stats();
+  return true;
+}
+
+void LogWriter::report(const std::vector<Item>& batch) {
+  bool post = false;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& item : batch) done_[item.keyspace] = item.ticket;
+    post = !std::exchange(delivery_posted_, true);
+  }
+  if (!post) return;
+  boost::asio::post(context_, [this, alive = alive_] {
+    if (alive->load()) deliver();
+  });
+}
+
+void LogWriter::deliver() {
+  Durable done;
+  {
+    const std::lock_guard lock(mutex_);
+    done.swap(done_);
+    delivery_posted_ = false;
+  }
+  durable_(done);
+}
+
+void LogWriter::fail(const std::string& reason) {
+  boost::asio::post(context_, [this, alive = alive_, reason] {
+    if (alive->load()) failed_(reason);
+  });
+}
+
+FlushTimes LogWriter::flush_times() const {
+  const std::lock_guard lock(mutex_);
+  return times_;
+}
+
+storage::Wal::Stats LogWriter::log_stats() const {
+  const std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+}  // namespace quorate::runtime

@@ -1,0 +1,86 @@
+// The one thread that writes the log. The reactor stages the writes of all keyspaces and hands them over once a
+// turn; whatever gathered while a flush was under way goes into the next: group commit. Hand-overs carry batches
+// in both directions, since waking a thread costs about as much as writing a small batch.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/entry.h"
+#include "core/ids.h"
+#include "storage/wal.h"
+
+namespace quorate::runtime {
+
+// Durations of flushes, for metrics: how many took at most so long.
+struct FlushTimes {
+  static constexpr std::array<double, 14> bounds{0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064,
+                                                 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192};  // seconds
+  std::array<std::uint64_t, bounds.size() + 1> counts{};  // not cumulative; the last is beyond all bounds
+  double sum = 0;
+};
+
+class LogWriter {
+ public:
+  using Durable = std::map<KeyspaceId, Ticket>;  // everything up to these tickets
+
+  // `durable` and `failed` run on the io_context. After `failed` nothing is written any more.
+  LogWriter(boost::asio::io_context& context, std::unique_ptr<storage::Wal> wal,
+            std::move_only_function<void(const Durable&)> durable,
+            std::move_only_function<void(const std::string&)> failed);
+  ~LogWriter();
+  LogWriter(const LogWriter&) = delete;
+  LogWriter& operator=(const LogWriter&) = delete;
+
+  void stage(KeyspaceId keyspace, Ticket ticket, std::vector<Write> writes);
+  void submit();  // once a turn: hands over what was staged
+  void stop();    // writes what was submitted, then ends the thread; nothing is reported any more
+
+  [[nodiscard]] FlushTimes flush_times() const;
+  [[nodiscard]] storage::Wal::Stats log_stats() const;
+
+ private:
+  struct Item {
+    KeyspaceId keyspace;
+    Ticket ticket;
+    std::vector<Write> writes;
+  };
+
+  void run();
+  bool write(const std::vector<Item>& batch);
+  void report(const std::vector<Item>& batch);
+  void deliver();
+  void fail(const std::string& reason);
+
+  boost::asio::io_context& context_;
+  std::unique_ptr<storage::Wal> wal_;
+  std::move_only_function<void(const Durable&)> durable_;
+  std::move_only_function<void(const std::string&)> failed_;
+  std::shared_ptr<std::atomic<bool>> alive_ = std::make_shared<std::atomic<bool>>(true);
+
+  std::vector<Item> staged_;  // the reactor's own
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<Item> submitted_;
+  bool waiting_ = false;
+  bool stopping_ = false;
+  Durable done_;
+  bool delivery_posted_ = false;
+  FlushTimes times_;
+  storage::Wal::Stats stats_;
+
+  std::thread thread_;
+};
+
+}  // namespace quorate::runtime

@@ -1,0 +1,273 @@
+#include "runtime/node.h"
+
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/post.hpp>
+#include <random>
+#include <utility>
+
+#include "core/codec.h"
+#include "runtime/clock.h"
+#include "storage/posix_disk.h"
+
+namespace quorate::runtime {
+namespace {
+
+// How many completions are taken before the turn ends and their results go out.
+constexpr int completions_per_turn = 256;
+
+std::uint64_t random_number() {
+  std::random_device device;
+  return (static_cast<std::uint64_t>(device()) << 32U) | device();
+}
+
+net::PeersConfig links_of(const NodeConfig& config) {
+  net::PeersConfig links = config.links;
+  links.self = config.identity.node;
+  links.cluster = config.identity.cluster;
+  links.instance = random_number();
+  links.peer_urls = config.peer_urls;
+  return links;
+}
+
+Membership first_membership(const Identity& identity) {
+  Membership membership;
+  for (const auto& [id, info] : identity.initial) membership.members.push_back({id, Role::voter, codec::encode(info)});
+  return membership;
+}
+
+}  // namespace
+
+std::expected<DataDirectory, std::string> DataDirectory::open(const std::string& path) {
+  DataDirectory directory;
+  directory.path_ = path;
+  auto disk = storage::open_directory(path);
+  if (!disk) return std::unexpected("data directory " + path + ": " + disk.error().what);
+  directory.disk_ = std::move(*disk);
+  auto identity = load_identity(*directory.disk_);
+  if (!identity) return std::unexpected("data directory " + path + ": " + identity.error());
+  directory.identity_ = std::move(*identity);
+  return directory;
+}
+
+std::expected<Identity, std::string> DataDirectory::begin(Identity identity) {
+  identity.incarnation = (identity_ ? identity_->incarnation : 0) + 1;
+  if (auto saved = save_identity(*disk_, identity); !saved) {
+    return std::unexpected("data directory " + path_ + ": " + saved.error());
+  }
+  identity_ = identity;
+  return identity;
+}
+
+Node::Node(boost::asio::io_context& context, DataDirectory directory, NodeConfig config)
+    : context_(context),
+      work_(boost::asio::make_work_guard(context)),
+      directory_(std::move(directory)),
+      config_(std::move(config)),
+      peers_(context, links_of(config_), *this),
+      slow_(std::make_unique<boost::asio::thread_pool>(1)) {}
+
+Node::~Node() {
+  for (auto& [id, keyspace] : keyspaces_) keyspace->close();
+  slow_->join();
+  if (writer_) writer_->stop();
+  peers_.stop();
+}
+
+std::expected<std::unique_ptr<Node>, std::string> Node::open(boost::asio::io_context& context,
+                                                             DataDirectory directory, NodeConfig config) {
+  if (const auto& kept = directory.identity()) {
+    if (kept->node != config.identity.node || kept->cluster != config.identity.cluster) {
+      return std::unexpected("data directory " + directory.path() + " belongs to node " + to_string(kept->node) +
+                             " of cluster " + to_string(kept->cluster) + ", not to node " +
+                             to_string(config.identity.node) + " of cluster " + to_string(config.identity.cluster));
+    }
+    config.identity.initial = kept->initial;
+  }
+  auto identity = directory.begin(std::move(config.identity));
+  if (!identity) return std::unexpected(identity.error());
+  config.identity = std::move(*identity);
+  std::unique_ptr<Node> node(new Node(context, std::move(directory), std::move(config)));
+  if (auto recovered = node->recover(); !recovered) return std::unexpected(recovered.error());
+  return node;
+}
+
+std::expected<void, std::string> Node::recover() {
+  auto disk = storage::open_directory(directory_.path() + "/log");
+  if (!disk) return std::unexpected(disk.error().what);
+  log_disk_ = std::move(*disk);
+  const storage::WalConfig log_config{
+      .segment_bytes = config_.segment_bytes, .cluster = config_.identity.cluster, .node = config_.identity.node};
+  auto opened = storage::Wal::open(*log_disk_, log_config);
+  if (!opened) return std::unexpected("the log in " + directory_.path() + "/log: " + opened.error().what);
+  if (opened->torn_bytes != 0) {
+    spdlog::info("log: cut {} bytes of an unfinished write from its end", opened->torn_bytes);
+  }
+  writer_ = std::make_unique<LogWriter>(
+      context_, std::move(opened->wal),
+      [this](const LogWriter::Durable& durable) {
+        for (const auto& [id, ticket] : durable) keyspaces_.at(id)->persisted(ticket);
+      },
+      [this](const std::string& reason) { halt(reason); });
+
+  for (const auto& address : config_.listen) {
+    if (auto port = peers_.listen(address); !port) return std::unexpected(port.error());
+  }
+  for (auto& keyspace : std::exchange(config_.keyspaces, {})) {
+    const KeyspaceId id = keyspace_id(keyspace.name);
+    if (auto added = add_keyspace(std::move(keyspace), std::move(opened->keyspaces[id])); !added) return added;
+  }
+  update_peers();
+  for (auto& [id, keyspace] : keyspaces_) keyspace->start();
+  return {};
+}
+
+std::expected<void, std::string> Node::add_keyspace(KeyspaceConfig config, Recovered recovered) {
+  const std::string name = config.name;
+  const KeyspaceId id = keyspace_id(name);
+  if (keyspaces_.contains(id)) return std::unexpected("keyspace '" + name + "' is there twice");
+  config.settings.self = config_.identity.node;
+  config.settings.initial = first_membership(config_.identity);
+  config.replica.self = config_.identity.node;
+  config.replica.incarnation = config_.identity.incarnation;
+  auto home = std::make_unique<storage::RocksHome>(directory_.path() + "/state/" + name, config.storage);
+  auto live = replica::Replica::recover_state(*home, recovered);
+  if (!live) return std::unexpected("keyspace '" + name + "': " + live.error());
+  spdlog::info("keyspace {}: {} entries in the log{}", name, recovered.log.size(),
+               recovered.snapshot ? " behind a snapshot at " + to_string(recovered.snapshot->index) : "");
+  memberships_[id] = config.settings.initial;
+  keyspaces_[id] = std::make_unique<Keyspace>(*this, std::move(config), std::move(home), std::move(*live),
+                                              std::move(recovered), random_number());
+  if (auto known = keyspaces_[id]->status().membership; !known.members.empty()) memberships_[id] = known;
+  return {};
+}
+
+Keyspace* Node::keyspace(const std::string& name) {
+  const auto found = keyspaces_.find(keyspace_id(name));
+  return found == keyspaces_.end() ? nullptr : found->second.get();
+}
+
+std::expected<void, std::string> Node::run() {
+  while (!stopping_ && !halted_) {
+    wait_for_input();
+    fire_timers();
+    end_turn();
+  }
+  peers_.flush();
+  for (auto& [id, keyspace] : keyspaces_) keyspace->close();
+  if (halted_) return std::unexpected(*halted_);
+  return {};
+}
+
+// Sockets before timers: after a pause of the process, the heartbeat that waits in a socket's buffer must be
+// seen before the time-out that it would have prevented.
+void Node::wait_for_input() {
+  int taken = 0;
+  if (!busy_) {
+    const auto next = timers_.next();
+    taken += static_cast<int>(next ? context_.run_one_until(to_steady(*next)) : context_.run_one());
+  }
+  while (taken < completions_per_turn && context_.poll_one() != 0) ++taken;
+}
+
+void Node::fire_timers() {
+  const Instant moment = now();
+  while (auto due = timers_.take_due(moment)) {
+    if (const auto keyspace = keyspaces_.find(due->first); keyspace != keyspaces_.end()) {
+      keyspace->second->timer(due->second);
+    }
+  }
+}
+
+// Messages before the log: the followers' flushes run beside this node's own.
+void Node::end_turn() {
+  busy_ = false;
+  for (auto& [id, keyspace] : keyspaces_) busy_ |= keyspace->turn();
+  peers_.flush();
+  writer_->submit();
+}
+
+void Node::persist(KeyspaceId keyspace, Ticket ticket, std::vector<Write> writes) {
+  writer_->stage(keyspace, ticket, std::move(writes));
+}
+
+void Node::flush_state(storage::Engine& engine,
+                       std::move_only_function<void(const storage::IoResult<void>&)> done) {
+  flushes_.fetch_add(1);
+  boost::asio::post(*slow_, [this, &engine, done = std::move(done)]() mutable {
+    auto flushed = engine.flush();
+    post([done = std::move(done), flushed = std::move(flushed)]() mutable { done(flushed); });
+    flushes_.fetch_sub(1);
+    flushes_.notify_all();
+  });
+}
+
+void Node::await_flushes() {
+  for (int left = flushes_.load(); left != 0; left = flushes_.load()) flushes_.wait(left);
+}
+
+void Node::post(std::move_only_function<void()> call) { boost::asio::post(context_, std::move(call)); }
+
+void Node::stop() {
+  post([this] { stopping_ = true; });
+}
+
+void Node::halt(const std::string& reason) {
+  if (halted_) return;
+  spdlog::critical("this node stops: {}", reason);
+  halted_ = reason;
+}
+
+void Node::membership_changed(KeyspaceId keyspace, const Membership& membership) {
+  memberships_[keyspace] = membership;
+  update_peers();
+}
+
+// Dialled are the members of any keyspace, at the addresses the membership has for them and then those of the
+// configuration: either may be the newer.
+void Node::update_peers() {
+  std::map<NodeId, std::vector<std::string>> peers;
+  const auto add = [&](const Member& member) {
+    if (member.id == id()) return;
+    auto& urls = peers[member.id];
+    if (auto info = codec::decode<NodeInfo>(member.context)) {
+      for (auto& url : info->peer_urls) {
+        if (std::ranges::find(urls, url) == urls.end()) urls.push_back(url);
+      }
+    }
+  };
+  for (const auto& [id, membership] : memberships_) {
+    for (const auto& member : membership.members) add(member);
+    for (const auto& member : membership.departing) add(member);
+  }
+  for (auto& [id, urls] : peers) {
+    const auto configured = config_.addresses.find(id);
+    if (configured == config_.addresses.end()) continue;
+    for (const auto& url : configured->second) {
+      if (std::ranges::find(urls, url) == urls.end()) urls.push_back(url);
+    }
+  }
+  peers_.set_peers(peers);
+}
+
+void Node::received(NodeId from, KeyspaceId keyspace, Bytes frame) {
+  if (const auto found = keyspaces_.find(keyspace); found != keyspaces_.end()) found->second->receive(from, frame);
+}
+
+std::vector<net::Known> Node::members() const {
+  std::vector<net::Known> known;
+  for (const auto& [keyspace, membership] : memberships_) {
+    for (const auto& member : membership.members) {
+      if (auto info = codec::decode<NodeInfo>(member.context)) known.push_back({member.id, info->peer_urls});
+    }
+  }
+  return known;
+}
+
+std::uint64_t Node::bytes_on_disk() const {
+  std::uint64_t total = writer_->log_stats().live_bytes;
+  for (const auto& [id, keyspace] : keyspaces_) total += keyspace->engine().bytes_on_disk();
+  return total;
+}
+
+}  // namespace quorate::runtime

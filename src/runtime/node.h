@@ -1,0 +1,123 @@
+// A node: one reactor thread that drives the replicas of all its keyspaces, one thread that writes the log, one
+// for slow work. Servers and library users build on this.
+//
+//   boost::asio::io_context context(1);
+//   auto directory = runtime::DataDirectory::open("data/n1");
+//   auto node = runtime::Node::open(context, std::move(*directory), config);      // recovers what is on disk
+//   node->keyspace("mine")->propose(command, [](replica::Outcome<Bytes> result) { ... });
+//   std::expected<void, std::string> end = node->run();                           // until stop() or a failure
+//
+// Every call but stop() and post() belongs to the thread that calls run().
+#pragma once
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/node_info.h"
+#include "net/address.h"
+#include "net/peers.h"
+#include "runtime/identity.h"
+#include "runtime/keyspace.h"
+#include "runtime/log_writer.h"
+#include "runtime/timers.h"
+#include "storage/disk.h"
+
+namespace quorate::runtime {
+
+// The directory that holds everything of a node, locked while this object lives.
+//
+//   identity   who the node is            log/       the write-ahead log of all keyspaces
+//   LOCK       held by the process        state/     one directory per keyspace
+class DataDirectory {
+ public:
+  static std::expected<DataDirectory, std::string> open(const std::string& path);
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] const std::optional<Identity>& identity() const { return identity_; }
+  // Writes the identity with a new incarnation, which is returned.
+  std::expected<Identity, std::string> begin(Identity identity);
+
+ private:
+  std::string path_;
+  std::unique_ptr<storage::Disk> disk_;
+  std::optional<Identity> identity_;
+};
+
+struct NodeConfig {
+  Identity identity;                              // `incarnation` is counted on by the node
+  std::vector<net::Address> listen;               // for peers; empty for a node without any
+  std::vector<std::string> peer_urls;             // where peers reach this node
+  std::map<NodeId, std::vector<std::string>> addresses;  // of other nodes, beside what the membership says
+  std::uint64_t segment_bytes = 64U << 20U;       // of the log's files
+  net::PeersConfig links;                         // limits and intervals; identity is filled in
+  std::vector<KeyspaceConfig> keyspaces;
+};
+
+class Node final : private net::PeersHandler {
+ public:
+  static std::expected<std::unique_ptr<Node>, std::string> open(boost::asio::io_context& context,
+                                                                DataDirectory directory, NodeConfig config);
+  ~Node() override;
+
+  // Turns the reactor until stop(), or until the node can not go on: then the reason.
+  [[nodiscard]] std::expected<void, std::string> run();
+  void stop();                                         // from any thread, also from a signal's handler in Asio
+  void post(std::move_only_function<void()> call);     // from any thread
+
+  [[nodiscard]] NodeId id() const { return config_.identity.node; }
+  [[nodiscard]] ClusterId cluster() const { return config_.identity.cluster; }
+  [[nodiscard]] Keyspace* keyspace(const std::string& name);  // null if there is none
+  [[nodiscard]] std::vector<net::Peers::PeerStatus> peers() const { return peers_.status(); }
+  [[nodiscard]] FlushTimes flush_times() const { return writer_->flush_times(); }
+  [[nodiscard]] storage::Wal::Stats log_stats() const { return writer_->log_stats(); }
+  [[nodiscard]] std::uint64_t bytes_on_disk() const;
+  [[nodiscard]] boost::asio::io_context& context() { return context_; }
+
+  // For the keyspaces.
+  void send(NodeId to, KeyspaceId keyspace, Bytes frame) { peers_.send(to, keyspace, std::move(frame)); }
+  void persist(KeyspaceId keyspace, Ticket ticket, std::vector<Write> writes);
+  [[nodiscard]] Timers& timers() { return timers_; }
+  void flush_state(storage::Engine& engine, std::move_only_function<void(const storage::IoResult<void>&)> done);
+  void await_flushes();
+  void halt(const std::string& reason);
+  void membership_changed(KeyspaceId keyspace, const Membership& membership);
+
+ private:
+  Node(boost::asio::io_context& context, DataDirectory directory, NodeConfig config);
+  std::expected<void, std::string> recover();
+  std::expected<void, std::string> add_keyspace(KeyspaceConfig config, Recovered recovered);
+  void wait_for_input();
+  void fire_timers();
+  void end_turn();
+  void update_peers();
+
+  void received(NodeId from, KeyspaceId keyspace, Bytes frame) override;
+  [[nodiscard]] std::vector<net::Known> members() const override;
+
+  boost::asio::io_context& context_;
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  DataDirectory directory_;
+  NodeConfig config_;
+  net::Peers peers_;
+  Timers timers_;
+  std::unique_ptr<storage::Disk> log_disk_;
+  std::unique_ptr<LogWriter> writer_;
+  std::map<KeyspaceId, std::unique_ptr<Keyspace>> keyspaces_;
+  std::map<KeyspaceId, Membership> memberships_;
+  std::optional<std::string> halted_;
+  bool stopping_ = false;
+  bool busy_ = false;                       // a keyspace has more to do without waiting
+  std::atomic<int> flushes_{0};
+  std::unique_ptr<boost::asio::thread_pool> slow_;
+};
+
+}  // namespace quorate::runtime
