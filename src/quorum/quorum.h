@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "core/ids.h"
@@ -38,14 +40,18 @@ Tally tally(const Membership& membership, Vote&& vote) {
 }
 
 // The greatest value that a majority of `voters` has reached; `reached(id)` gives each one's.
+// Called for every acknowledgement, so it allocates only for sets of unusual size.
 template <class T, class Reached>
 T agreed(const std::vector<NodeId>& voters, T if_empty, Reached&& reached) {
   if (voters.empty()) return if_empty;
-  std::vector<T> values;
-  values.reserve(voters.size());
-  for (const NodeId id : voters) values.push_back(reached(id));
+  std::array<T, 16> few;
+  std::vector<T> many;
+  if (voters.size() > few.size()) many.resize(voters.size());
+  const auto values =
+      voters.size() > few.size() ? std::span<T>(many) : std::span<T>(few).first(voters.size());
+  std::ranges::transform(voters, values.begin(), reached);
   const auto nth = values.begin() + static_cast<std::ptrdiff_t>(values.size() - majority(values.size()));
-  std::nth_element(values.begin(), nth, values.end());
+  std::ranges::nth_element(values, nth);
   return *nth;
 }
 
