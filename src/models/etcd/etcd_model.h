@@ -6,7 +6,6 @@
 // in the log, and a leader that was paused, replaced or has a bad clock revokes nothing early.
 #pragma once
 
-#include <boost/describe.hpp>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -16,6 +15,8 @@
 #include <string_view>
 #include <vector>
 
+#include <boost/describe.hpp>
+
 #include "core/bytes.h"
 #include "core/ids.h"
 #include "core/node_info.h"
@@ -23,6 +24,7 @@
 
 namespace etcdserverpb {
 class RangeRequest;
+class TxnRequest;
 class LeaseTimeToLiveRequest;
 class HashKVRequest;
 }  // namespace etcdserverpb
@@ -30,15 +32,15 @@ class HashKVRequest;
 namespace quorate::models::etcd {
 
 enum class Op : std::uint8_t {
-  put = 1,           // etcdserverpb.PutRequest
-  delete_range = 2,  // etcdserverpb.DeleteRangeRequest
-  txn = 3,           // etcdserverpb.TxnRequest
-  compact = 4,       // etcdserverpb.CompactionRequest
-  lease_grant = 5,   // etcdserverpb.LeaseGrantRequest, with ID already chosen (not 0)
-  lease_revoke = 6,  // etcdserverpb.LeaseRevokeRequest
+  put = 1,               // etcdserverpb.PutRequest
+  delete_range = 2,      // etcdserverpb.DeleteRangeRequest
+  txn = 3,               // etcdserverpb.TxnRequest
+  compact = 4,           // etcdserverpb.CompactionRequest
+  lease_grant = 5,       // etcdserverpb.LeaseGrantRequest, with ID already chosen (not 0)
+  lease_revoke = 6,      // etcdserverpb.LeaseRevokeRequest
   lease_keep_alive = 7,  // etcdserverpb.LeaseKeepAliveRequest
-  tick = 8,          // codec: Tick
-  publish = 9,       // codec: Publish
+  tick = 8,              // codec: Tick
+  publish = 9,           // codec: Publish
 };
 
 struct Tick {
@@ -56,7 +58,7 @@ BOOST_DESCRIBE_STRUCT(Publish, (), (node, info))
 enum class Error : std::uint8_t {
   none = 0,
   empty_key,
-  key_not_found,       // ignore_value / ignore_lease of a missing key
+  key_not_found,  // ignore_value / ignore_lease of a missing key
   value_provided,
   lease_provided,
   too_many_ops,
@@ -67,7 +69,7 @@ enum class Error : std::uint8_t {
   lease_exists,
   lease_ttl_too_large,
   invalid_sort_option,
-  malformed,           // the command does not parse
+  malformed,  // the command does not parse
 };
 
 // `body` is the response's protobuf encoding without its header (field 1 of every response): the API writes
@@ -89,19 +91,19 @@ using WatchId = std::uint64_t;
 
 struct WatchSpec {
   std::string key;
-  std::string range_end;             // empty: the one key; "\0": everything from key on
-  std::int64_t start_revision = 0;   // 0: from the next revision on
+  std::string range_end;            // empty: the one key; "\0": everything from key on
+  std::int64_t start_revision = 0;  // 0: from the next revision on
   bool prev_kv = false;
   bool no_put = false;
   bool no_delete = false;
 };
 
 struct WatchBatch {
-  std::int64_t revision = 0;              // every event up to and including this revision has been delivered
-  std::int64_t compact_revision = 0;      // not 0: the watcher fell behind compaction and is gone
-  std::vector<Bytes> events;              // mvccpb.Event encodings, in order
-  std::vector<std::int64_t> revisions;    // of each event
-  bool more = false;                      // poll again
+  std::int64_t revision = 0;            // every event up to and including this revision has been delivered
+  std::int64_t compact_revision = 0;    // not 0: the watcher fell behind compaction and is gone
+  std::vector<Bytes> events;            // mvccpb.Event encodings, in order
+  std::vector<std::int64_t> revisions;  // of each event
+  bool more = false;                    // poll again
 };
 
 class WatchHub {
@@ -113,7 +115,9 @@ class WatchHub {
   // `ready` is called (never from within add or poll) when poll() would give something after it gave nothing.
   virtual WatchId add(WatchSpec spec, std::move_only_function<void()> ready) = 0;
   virtual void remove(WatchId id) = 0;
-  // Events up to about `max_bytes`, at least one revision if there is any. A revision is never split.
+  // Events up to about `max_bytes`, at least one revision if there is any. A revision is never split. A
+  // watcher that reads far in the past may get a batch without events and with `more`: each poll does bounded
+  // work.
   virtual WatchBatch poll(WatchId id, std::size_t max_bytes) = 0;
   // True when the watcher has seen everything up to the current revision.
   [[nodiscard]] virtual bool synced(WatchId id) const = 0;
@@ -123,7 +127,7 @@ class WatchHub {
 struct Statistics {
   std::int64_t revision = 0;
   std::int64_t compact_revision = 0;
-  std::uint64_t keys = 0;    // live
+  std::uint64_t keys = 0;  // live
   std::uint64_t leases = 0;
   std::uint64_t watchers = 0;
 };
@@ -134,9 +138,12 @@ class EtcdModel : public Model {
 
   // Reads of the applied state. query() takes an Op-less RangeRequest and gives an encoded Result.
   virtual Result range(const etcdserverpb::RangeRequest& request) = 0;
+  // A transaction without puts and deletes, executed as a read; malformed if it has any.
+  virtual Result read_txn(const etcdserverpb::TxnRequest& request) = 0;
   virtual Result lease_time_to_live(const etcdserverpb::LeaseTimeToLiveRequest& request) = 0;
   virtual Result lease_leases() = 0;
-  virtual Result hash_kv(const etcdserverpb::HashKVRequest& request) = 0;  // etcd's HashKV contract, not its function
+  virtual Result hash_kv(
+      const etcdserverpb::HashKVRequest& request) = 0;  // etcd's HashKV contract, not its function
   virtual WatchHub& watches() = 0;
   [[nodiscard]] virtual std::int64_t revision() const = 0;
   [[nodiscard]] virtual std::map<NodeId, NodeInfo> published() const = 0;

@@ -1,0 +1,334 @@
+#include "models/etcd/etcd_model.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <google/protobuf/arena.h>
+#include <xxhash.h>
+
+#include "api/proto/rpc.pb.h"
+#include "core/codec.h"
+#include "models/etcd/leases.h"
+#include "models/etcd/read.h"
+#include "models/etcd/store.h"
+#include "models/etcd/watch_hub.h"
+#include "models/etcd/wire.h"
+#include "models/etcd/write.h"
+
+namespace quorate::models::etcd {
+
+namespace {
+
+// Events a compaction looks at with each command, and with each tick.
+constexpr std::size_t sweep_per_command = 8;
+constexpr std::size_t sweep_per_tick = 4096;
+// Leases ended by one tick; the rest follows with the next.
+constexpr std::size_t expiries_per_tick = 1000;
+
+constexpr std::string_view node_prefix = "node";
+
+std::string node_row(NodeId node) {
+  std::string row(node_prefix);
+  append_u64(row, node.value);
+  return row;
+}
+
+std::string node_element(NodeId node, const NodeInfo& info) {
+  return "\3" + node_row(node) + codec::encode(info).str();
+}
+
+template <class Message>
+Message* parse(google::protobuf::Arena& arena, std::string_view request) {
+  auto* message = google::protobuf::Arena::CreateMessage<Message>(&arena);
+  return message->ParseFromArray(request.data(), static_cast<int>(request.size())) ? message : nullptr;
+}
+
+class Implementation final : public EtcdModel {
+ public:
+  void open(storage::Engine& engine) override {
+    engine_ = &engine;
+    state_ = load_state(engine);
+    visible_ = state_;
+    leases_.load(engine);
+    load_nodes(engine);
+    changes_.clear();
+    changes_complete_ = true;
+    hub_.open(engine, visible_.revision, visible_.compacted);
+  }
+
+  Bytes apply(const Bytes& command, storage::Transaction& txn) override {
+    const State before = state_;
+    std::string body;
+    const Error error = execute(command.view(), txn, body);
+    sweep(state_, txn, sweep_per_command);
+    if (state_ != before) save_state(state_, txn);
+    if (error != Error::none) body.clear();
+    return codec::encode(Result{error, state_.revision, Bytes::adopt(std::move(body))});
+  }
+
+  void committed(Index) override {
+    visible_ = state_;
+    const std::vector<Change> changes = std::exchange(changes_, {});
+    const bool complete = std::exchange(changes_complete_, true);
+    hub_.commit(changes, complete, visible_.revision, visible_.compacted);
+  }
+
+  // Time is logged only while it matters: for leases, and for a compaction that waits to be carried out.
+  std::optional<Bytes> periodic(Duration elapsed) override {
+    if (leases_.size() == 0 && state_.sweep_to == 0) return std::nullopt;
+    return command(Op::tick, codec::encode(Tick{std::max(elapsed, Duration::zero())}).view());
+  }
+
+  Bytes query(const Bytes& request) override {
+    google::protobuf::Arena arena;
+    const auto* parsed = parse<etcdserverpb::RangeRequest>(arena, request.view());
+    return codec::encode(parsed != nullptr ? range(*parsed) : answer(Error::malformed, {}));
+  }
+
+  // Everything the state holds is in `state_`, be it as a hash.
+  [[nodiscard]] Bytes digest() const override {
+    const Bytes all = codec::encode(state_);
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits(all.data(), all.size()));
+    return Bytes::copy({reinterpret_cast<const char*>(canonical.digest), sizeof canonical.digest});
+  }
+
+  Result range(const etcdserverpb::RangeRequest& request) override {
+    std::string body;
+    if (const Error error = validate(request); error != Error::none) return answer(error, {});
+    const Error error = read_range(request, view(), body);
+    return answer(error, std::move(body));
+  }
+
+  Result read_txn(const etcdserverpb::TxnRequest& request) override {
+    if (const Error error = validate(request); error != Error::none) return answer(error, {});
+    if (has_writes(request)) return answer(Error::malformed, {});
+    std::string body;
+    const Error error = etcd::execute(request, view(), leases_, nullptr, body);
+    return answer(error, std::move(body));
+  }
+
+  Result lease_time_to_live(const etcdserverpb::LeaseTimeToLiveRequest& request) override {
+    std::string body;
+    wire::append_int(body, 2, request.id());
+    const LeaseRecord* lease = leases_.find(request.id());
+    if (lease == nullptr) {
+      wire::append_int(body, 3, -1);
+      return answer(Error::none, std::move(body));
+    }
+    const auto left = std::chrono::floor<std::chrono::seconds>(lease->expiry - state_.log_time);
+    wire::append_int(body, 3, std::max<std::int64_t>(0, left.count()));
+    wire::append_int(body, 4, lease->ttl);
+    if (request.keys()) {
+      for (const auto& key : attached_keys(*engine_, request.id())) wire::append_message(body, 5, key);
+    }
+    return answer(Error::none, std::move(body));
+  }
+
+  Result lease_leases() override {
+    std::string body;
+    for (const auto& [expiry, id] : leases_.by_expiry()) {
+      std::string status;
+      wire::append_int(status, 1, id);
+      wire::append_message(body, 2, status);
+    }
+    return answer(Error::none, std::move(body));
+  }
+
+  Result hash_kv(const etcdserverpb::HashKVRequest& request) override {
+    if (const Error error = check_revision(request.revision(), view()); error != Error::none)
+      return answer(error, {});
+    const std::int64_t revision = request.revision() > 0 ? request.revision() : visible_.revision;
+    const std::uint64_t chain = chain_at(*engine_, visible_, revision);
+    std::string body;
+    wire::append_int(body, 2, static_cast<std::int64_t>(static_cast<std::uint32_t>(chain ^ (chain >> 32U))));
+    wire::append_int(body, 3, visible_.compacted);
+    wire::append_int(body, 4, revision);
+    return answer(Error::none, std::move(body));
+  }
+
+  WatchHub& watches() override { return hub_; }
+  [[nodiscard]] std::int64_t revision() const override { return visible_.revision; }
+  [[nodiscard]] std::map<NodeId, NodeInfo> published() const override { return nodes_; }
+  [[nodiscard]] Statistics statistics() const override {
+    return {.revision = visible_.revision,
+            .compact_revision = visible_.compacted,
+            .keys = static_cast<std::uint64_t>(visible_.keys),
+            .leases = leases_.size(),
+            .watchers = hub_.size()};
+  }
+
+ private:
+  [[nodiscard]] View view() const { return {*engine_, visible_.revision, visible_.compacted}; }
+  [[nodiscard]] Result answer(Error error, std::string body) const {
+    if (error != Error::none) body.clear();
+    return {error, visible_.revision, Bytes::adopt(std::move(body))};
+  }
+
+  // With nobody watching, changes are not kept for the hub: it is told that some are missing.
+  ChangeSink sink() { return hub_.size() != 0 ? &changes_ : nullptr; }
+
+  Error execute(std::string_view command, storage::Transaction& txn, std::string& body) {
+    if (command.empty()) return Error::malformed;
+    const auto op = static_cast<Op>(command.front());
+    const std::string_view request = command.substr(1);
+    if (op == Op::tick) return tick(request, txn);
+    if (op == Op::publish) return publish(request, txn);
+    Writer writer(state_, txn, sink());
+    const Error error = execute(op, request, writer, txn, body);
+    finish(writer);
+    arena_.Reset();
+    return error;
+  }
+
+  void finish(Writer& writer) {
+    if (writer.changed() && hub_.size() == 0) changes_complete_ = false;
+    writer.finish();
+  }
+
+  Error execute(Op op, std::string_view request, Writer& writer, storage::Transaction& txn,
+                std::string& body) {
+    switch (op) {
+      case Op::put: return put(request, writer, body);
+      case Op::delete_range: return delete_range(request, writer, body);
+      case Op::txn: return transaction(request, writer, body);
+      case Op::compact: return compact(request);
+      case Op::lease_grant: return grant(request, txn, body);
+      case Op::lease_revoke: return revoke(request, writer, txn);
+      case Op::lease_keep_alive: return keep_alive(request, txn, body);
+      default: return Error::malformed;
+    }
+  }
+
+  Error put(std::string_view request, Writer& writer, std::string& body) {
+    const auto parsed = Put::parse(request);
+    if (!parsed) return parsed.error();
+    if (const Error error = validate(*parsed); error != Error::none) return error;
+    return etcd::execute(*parsed, leases_, writer, body);
+  }
+
+  Error delete_range(std::string_view request, Writer& writer, std::string& body) {
+    const auto* parsed = parse<etcdserverpb::DeleteRangeRequest>(arena_, request);
+    if (parsed == nullptr) return Error::malformed;
+    if (parsed->key().empty()) return Error::empty_key;
+    return etcd::execute(*parsed, writer, body);
+  }
+
+  Error transaction(std::string_view request, Writer& writer, std::string& body) {
+    const auto* parsed = parse<etcdserverpb::TxnRequest>(arena_, request);
+    if (parsed == nullptr) return Error::malformed;
+    if (const Error error = validate(*parsed); error != Error::none) return error;
+    return etcd::execute(*parsed, {writer.reader(), state_.revision, state_.compacted}, leases_, &writer,
+                         body);
+  }
+
+  Error compact(std::string_view request) {
+    const auto* parsed = parse<etcdserverpb::CompactionRequest>(arena_, request);
+    if (parsed == nullptr) return Error::malformed;
+    if (parsed->revision() <= state_.compacted) return Error::compacted;
+    if (parsed->revision() > state_.revision) return Error::future_revision;
+    begin_compaction(state_, parsed->revision());
+    return Error::none;
+  }
+
+  Error grant(std::string_view request, storage::Transaction& txn, std::string& body) {
+    const auto* parsed = parse<etcdserverpb::LeaseGrantRequest>(arena_, request);
+    if (parsed == nullptr || parsed->id() == 0) return Error::malformed;
+    if (parsed->ttl() > max_lease_ttl) return Error::lease_ttl_too_large;
+    if (leases_.find(parsed->id()) != nullptr) return Error::lease_exists;
+    const std::int64_t ttl = std::max(parsed->ttl(), min_lease_ttl);
+    leases_.set(parsed->id(), ttl, state_, txn);
+    append_lease(body, parsed->id(), ttl);
+    return Error::none;
+  }
+
+  Error keep_alive(std::string_view request, storage::Transaction& txn, std::string& body) {
+    const auto* parsed = parse<etcdserverpb::LeaseKeepAliveRequest>(arena_, request);
+    if (parsed == nullptr) return Error::malformed;
+    const LeaseRecord* lease = leases_.find(parsed->id());
+    const std::int64_t ttl = lease != nullptr ? lease->ttl : 0;
+    if (lease != nullptr) leases_.set(parsed->id(), ttl, state_, txn);
+    append_lease(body, parsed->id(), ttl);
+    return Error::none;
+  }
+
+  static void append_lease(std::string& body, std::int64_t id, std::int64_t ttl) {
+    wire::append_int(body, 2, id);
+    wire::append_int(body, 3, ttl);
+  }
+
+  Error revoke(std::string_view request, Writer& writer, storage::Transaction& txn) {
+    const auto* parsed = parse<etcdserverpb::LeaseRevokeRequest>(arena_, request);
+    if (parsed == nullptr) return Error::malformed;
+    if (leases_.find(parsed->id()) == nullptr) return Error::lease_not_found;
+    end_lease(parsed->id(), writer, txn);
+    return Error::none;
+  }
+
+  void end_lease(std::int64_t id, Writer& writer, storage::Transaction& txn) {
+    std::string tail;
+    for (const auto& key : attached_keys(txn, id)) {
+      if (read_current(txn, key, tail)) writer.erase(key, tail);
+    }
+    leases_.remove(id, state_, txn);
+  }
+
+  Error tick(std::string_view request, storage::Transaction& txn) {
+    const auto parsed = codec::decode<Tick>(Bytes::copy(request));
+    if (!parsed || parsed->elapsed < Duration::zero()) return Error::malformed;
+    const Duration left = Duration::max() - state_.log_time;
+    state_.log_time += std::min(parsed->elapsed, left);
+    for (const std::int64_t id : leases_.expired(state_.log_time, expiries_per_tick)) {
+      Writer writer(state_, txn, sink());
+      end_lease(id, writer, txn);
+      finish(writer);
+    }
+    sweep(state_, txn, sweep_per_tick);
+    return Error::none;
+  }
+
+  Error publish(std::string_view request, storage::Transaction& txn) {
+    const auto parsed = codec::decode<Publish>(Bytes::copy(request));
+    if (!parsed) return Error::malformed;
+    const auto it = nodes_.find(parsed->node);
+    if (it != nodes_.end()) state_.live.remove(node_element(parsed->node, it->second));
+    state_.live.add(node_element(parsed->node, parsed->info));
+    nodes_.insert_or_assign(parsed->node, parsed->info);
+    txn.put(table::meta, node_row(parsed->node), codec::encode(parsed->info).str());
+    return Error::none;
+  }
+
+  void load_nodes(const storage::Reader& reader) {
+    nodes_.clear();
+    const auto cursor = reader.cursor(table::meta);
+    for (cursor->seek(node_prefix); cursor->valid() && cursor->key().starts_with(node_prefix);
+         cursor->next()) {
+      const auto info = codec::decode<NodeInfo>(Bytes::copy(cursor->value()));
+      if (info) nodes_.emplace(NodeId(read_u64(cursor->key().substr(node_prefix.size()))), *info);
+    }
+  }
+
+  storage::Engine* engine_ = nullptr;
+  State state_;    // after the last apply()
+  State visible_;  // after the last committed(): what the engine holds, and readers see
+  Leases leases_;
+  std::map<NodeId, NodeInfo> nodes_;
+  std::vector<Change> changes_;  // applied, not yet committed
+  bool changes_complete_ = true;
+  Hub hub_;
+  google::protobuf::Arena arena_;
+};
+
+}  // namespace
+
+std::unique_ptr<EtcdModel> EtcdModel::create() { return std::make_unique<Implementation>(); }
+
+Bytes command(Op op, std::string_view request) {
+  std::string bytes;
+  bytes.reserve(1 + request.size());
+  bytes.push_back(static_cast<char>(op));
+  bytes.append(request);
+  return Bytes::adopt(std::move(bytes));
+}
+
+}  // namespace quorate::models::etcd

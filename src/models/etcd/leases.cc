@@ -1,0 +1,82 @@
+#include "models/etcd/leases.h"
+
+#include <limits>
+
+#include "core/codec.h"
+
+namespace quorate::models::etcd {
+
+namespace {
+
+// Never wraps: a lease of nearly three centuries ends with the clock.
+Duration end_of(Duration log_time, std::int64_t ttl) {
+  const Duration length = std::chrono::seconds(ttl);
+  return length > Duration::max() - log_time ? Duration::max() : log_time + length;
+}
+
+std::string element(std::int64_t id, const LeaseRecord& lease) {
+  return "\2" + lease_key(id) + codec::encode(lease).str();
+}
+
+}  // namespace
+
+void Leases::load(const storage::Reader& reader) {
+  by_id_.clear();
+  by_expiry_.clear();
+  const auto cursor = reader.cursor(table::leases);
+  for (cursor->seek({}); cursor->valid(); cursor->next()) {
+    const auto lease = codec::decode<LeaseRecord>(Bytes::copy(cursor->value()));
+    if (!lease) continue;
+    const std::int64_t id = lease_of(cursor->key());
+    by_id_.emplace(id, *lease);
+    by_expiry_.emplace(lease->expiry, id);
+  }
+}
+
+const LeaseRecord* Leases::find(std::int64_t id) const {
+  const auto it = by_id_.find(id);
+  return it == by_id_.end() ? nullptr : &it->second;
+}
+
+std::vector<std::int64_t> Leases::expired(Duration log_time, std::size_t limit) const {
+  std::vector<std::int64_t> due;
+  for (const auto& [expiry, id] : by_expiry_) {
+    if (expiry > log_time || due.size() == limit) break;
+    due.push_back(id);
+  }
+  return due;
+}
+
+void Leases::forget(std::int64_t id, State& state) {
+  const auto it = by_id_.find(id);
+  if (it == by_id_.end()) return;
+  state.live.remove(element(id, it->second));
+  by_expiry_.erase({it->second.expiry, id});
+  by_id_.erase(it);
+}
+
+void Leases::set(std::int64_t id, std::int64_t ttl, State& state, storage::Transaction& txn) {
+  forget(id, state);
+  const LeaseRecord lease{ttl, end_of(state.log_time, ttl)};
+  by_id_.emplace(id, lease);
+  by_expiry_.emplace(lease.expiry, id);
+  state.live.add(element(id, lease));
+  txn.put(table::leases, lease_key(id), codec::encode(lease).str());
+}
+
+void Leases::remove(std::int64_t id, State& state, storage::Transaction& txn) {
+  forget(id, state);
+  txn.erase(table::leases, lease_key(id));
+}
+
+std::vector<std::string> attached_keys(const storage::Reader& reader, std::int64_t lease) {
+  std::vector<std::string> keys;
+  const std::string prefix = lease_key(lease);
+  const auto cursor = reader.cursor(table::attached);
+  for (cursor->seek(prefix); cursor->valid() && cursor->key().starts_with(prefix); cursor->next()) {
+    keys.emplace_back(cursor->key().substr(prefix.size()));
+  }
+  return keys;
+}
+
+}  // namespace quorate::models::etcd

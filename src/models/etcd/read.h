@@ -1,0 +1,27 @@
+// Range requests against the store, now or as of an earlier revision.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string>
+
+#include "api/proto/rpc.pb.h"
+#include "models/etcd/etcd_model.h"
+#include "models/etcd/store.h"
+
+namespace quorate::models::etcd {
+
+// What a reader may see.
+struct View {
+  const storage::Reader& reader;
+  std::int64_t revision;   // the newest
+  std::int64_t compacted;  // the oldest
+};
+
+Error validate(const etcdserverpb::RangeRequest& request);
+// Whether the revision asked for can be read; 0 and below stand for the newest.
+Error check_revision(std::int64_t revision, const View& view);
+// Appends the RangeResponse without its header. The request is valid.
+Error read_range(const etcdserverpb::RangeRequest& request, const View& view, std::string& body);
+
+}  // namespace quorate::models::etcd

@@ -1,0 +1,274 @@
+#include "models/etcd/store.h"
+
+#include <utility>
+
+#include <xxhash.h>
+
+#include "core/codec.h"
+
+namespace quorate::models::etcd {
+
+namespace {
+
+constexpr std::string_view state_row = "state";
+constexpr std::uint32_t last_sub = 0xffffffffU;
+// Old versions are stepped over one by one up to here; a seek costs about as much as this many steps.
+constexpr int steps_before_seek = 8;
+
+void append_element(std::string& out, std::string_view key, std::string_view tail) {
+  out.clear();
+  append_payload(out, false, key, tail);
+}
+
+std::uint64_t extend(std::uint64_t chain, std::string_view payload) {
+  return XXH3_64bits_withSeed(payload.data(), payload.size(), chain);
+}
+
+}  // namespace
+
+void SetHash::add(std::string_view element) {
+  const XXH128_hash_t hash = XXH3_128bits(element.data(), element.size());
+  low += hash.low64;
+  high += hash.high64;
+}
+
+void SetHash::remove(std::string_view element) {
+  const XXH128_hash_t hash = XXH3_128bits(element.data(), element.size());
+  low -= hash.low64;
+  high -= hash.high64;
+}
+
+State load_state(const storage::Reader& reader) {
+  std::string row;
+  if (!reader.get(table::meta, state_row, row)) return {};
+  return codec::decode<State>(Bytes::adopt(std::move(row))).value_or(State{});
+}
+
+void save_state(const State& state, storage::Transaction& txn) {
+  txn.put(table::meta, state_row, codec::encode(state).str());
+}
+
+bool read_current(const storage::Reader& reader, std::string_view key, std::string& tail) {
+  return reader.get(table::current, key, tail);
+}
+
+std::optional<std::string> read_version(const storage::Reader& reader, std::string_view key,
+                                        std::int64_t revision) {
+  Scan scan(reader, KeyRange::of(key, {}), revision);
+  if (!scan.valid()) return std::nullopt;
+  return std::string(scan.tail());
+}
+
+void Writer::record(bool deleted, std::string_view key, std::string tail, std::string_view old,
+                    const Record& before) {
+  const Position at{state_.revision + 1, subs_++};
+  std::string event(8, '\0');
+  event.reserve(16 + key.size() + tail.size());
+  append_payload(event, deleted, key, tail);
+  const std::string_view payload = std::string_view(event).substr(8);
+  state_.chain = extend(state_.chain, payload);
+  if (!old.empty()) {
+    append_element(scratch_, key, old);
+    state_.live.remove(scratch_);
+  }
+  if (!deleted) state_.live.add(payload);
+  std::string chain;
+  append_u64(chain, state_.chain);
+  event.replace(0, 8, chain);
+
+  if (sink_ != nullptr) {
+    Change change{at.revision, deleted, std::string(key), tail, std::nullopt};
+    if (!old.empty() && before.mod != at.revision) change.prev.emplace(old);
+    sink_->push_back(std::move(change));
+  }
+  txn_.put(table::history, history_key(at), std::move(event));
+  txn_.put(table::versions, version_key(version_prefix(key), at),
+           deleted ? std::string(tombstone_mark) : std::string());
+  if (deleted) {
+    txn_.erase(table::current, key);
+  } else {
+    txn_.put(table::current, key, std::move(tail));
+  }
+}
+
+void Writer::put(std::string_view key, std::string_view value, std::int64_t lease, std::string_view old) {
+  const Record before = decode_tail(old);
+  const std::int64_t revision = state_.revision + 1;
+  Record after{.create = before.create,
+               .mod = revision,
+               .version = before.version + 1,
+               .lease = lease,
+               .value = value};
+  if (old.empty()) {
+    after.create = revision;
+    ++state_.keys;
+  }
+  if (before.lease != lease) {
+    if (before.lease != 0) txn_.erase(table::attached, attached_key(before.lease, key));
+    if (lease != 0) txn_.put(table::attached, attached_key(lease, key), {});
+  }
+  record(false, key, encode_tail(after), old, before);
+}
+
+void Writer::erase(std::string_view key, std::string_view old) {
+  const Record before = decode_tail(old);
+  if (before.lease != 0) txn_.erase(table::attached, attached_key(before.lease, key));
+  --state_.keys;
+  record(true, key, encode_tail({.mod = state_.revision + 1}), old, before);
+}
+
+void Writer::finish() {
+  if (!changed()) return;
+  ++state_.revision;
+  subs_ = 0;
+}
+
+Scan::Scan(const storage::Reader& reader, KeyRange range, std::int64_t revision)
+    : reader_(reader), range_(std::move(range)), revision_(revision) {
+  if (revision_ == 0 && range_.kind == KeyRange::Kind::point) {
+    valid_ = tail_loaded_ = read_current(reader_, range_.begin, tail_);
+    if (valid_) key_ = range_.begin;
+    return;
+  }
+  if (range_.kind == KeyRange::Kind::bounded && range_.end <= range_.begin) return;
+  if (revision_ == 0) {
+    cursor_ = reader_.cursor(table::current);
+    cursor_->seek(range_.begin);
+    settle_current();
+    return;
+  }
+  const std::string prefix = version_prefix(range_.begin);
+  if (range_.kind == KeyRange::Kind::point) version_end_ = behind_versions(prefix);
+  if (range_.kind == KeyRange::Kind::bounded) version_end_ = version_prefix(range_.end);
+  cursor_ = reader_.cursor(table::versions);
+  cursor_->seek(version_key(prefix, {revision_, last_sub}));
+  settle_version();
+}
+
+void Scan::settle_current() { valid_ = cursor_->valid() && !range_.ends_before(cursor_->key()); }
+
+// Moves on to the first row that is the newest at revision_ of a key that existed then.
+void Scan::settle_version() {
+  for (;;) {
+    valid_ = cursor_->valid() && (version_end_.empty() || cursor_->key() < version_end_);
+    if (!valid_) return;
+    const auto row = cursor_->key();
+    if (version_position(row).revision > revision_) {
+      cursor_->seek(version_key(std::string(prefix_of_version(row)), {revision_, last_sub}));
+    } else if (cursor_->value() == tombstone_mark) {
+      skip_key();
+    } else {
+      return;
+    }
+  }
+}
+
+// Behind all versions of the key the cursor is at.
+void Scan::skip_key() {
+  const std::string prefix(prefix_of_version(cursor_->key()));
+  for (int step = 0; step < steps_before_seek; ++step) {
+    cursor_->next();
+    if (!cursor_->valid() || prefix_of_version(cursor_->key()) != prefix) return;
+  }
+  cursor_->seek(behind_versions(prefix));
+}
+
+void Scan::next() {
+  if (!cursor_) {
+    valid_ = false;
+    return;
+  }
+  key_.clear();
+  tail_loaded_ = false;
+  if (revision_ == 0) {
+    cursor_->next();
+    settle_current();
+  } else {
+    skip_key();
+    settle_version();
+  }
+}
+
+std::string_view Scan::key() {
+  if (!cursor_) return key_;
+  if (revision_ == 0) return cursor_->key();
+  if (key_.empty()) key_ = key_of_version(cursor_->key());
+  return key_;
+}
+
+std::string_view Scan::tail() {
+  if (!cursor_) return tail_;
+  if (revision_ == 0) return cursor_->value();
+  if (!tail_loaded_) {
+    std::string row;
+    tail_.clear();
+    if (reader_.get(table::history, history_key(version_position(cursor_->key())), row)) {
+      tail_ = decode_event(row).tail;
+    }
+    tail_loaded_ = true;
+  }
+  return tail_;
+}
+
+// The sweep looks at every event from the last compacted revision on: what was there before has at most one
+// version per key left, and goes when the event that superseded it is looked at. Events of the compacted
+// revision itself stay (a watch may start there), which is why the next sweep begins with them.
+void begin_compaction(State& state, std::int64_t revision) {
+  Position from{state.compacted, 0};
+  if (state.sweep_to != 0) {
+    from = std::min(Position{state.sweep_revision, state.sweep_sub}, Position{state.sweep_to, 0});
+  }
+  state.compacted = revision;
+  state.sweep_to = revision;
+  state.sweep_revision = from.revision;
+  state.sweep_sub = from.sub;
+}
+
+void sweep(State& state, storage::Transaction& txn, std::size_t budget) {
+  if (state.sweep_to == 0) return;
+  struct Doomed {
+    std::string version_row;
+    Position at;
+  };
+  std::vector<Doomed> doomed;  // collected first: writing invalidates the cursors
+  const auto events = txn.cursor(table::history);
+  const auto versions = txn.cursor(table::versions);
+  events->seek(history_key({state.sweep_revision, state.sweep_sub}));
+  for (; budget > 0 && events->valid(); --budget, events->next()) {
+    const Position at = history_position(events->key());
+    if (at.revision > state.sweep_to) break;
+    const EventView event = decode_event(events->value());
+    const std::string prefix = version_prefix(event.key);
+    const std::string row = version_key(prefix, at);
+    versions->seek(row);
+    if (versions->valid() && versions->key() == row) {
+      if (event.deleted && at.revision < state.sweep_to) doomed.push_back({row, at});
+      versions->next();
+    }
+    if (versions->valid() && prefix_of_version(versions->key()) == prefix) {
+      const Position older = version_position(versions->key());
+      if (older.revision < state.sweep_to) doomed.push_back({std::string(versions->key()), older});
+    }
+  }
+  if (events->valid() && history_position(events->key()).revision <= state.sweep_to) {
+    const Position next = history_position(events->key());
+    state.sweep_revision = next.revision;
+    state.sweep_sub = next.sub;
+  } else {
+    state.sweep_to = state.sweep_revision = 0;
+    state.sweep_sub = 0;
+  }
+  for (const auto& [row, at] : doomed) {
+    txn.erase(table::versions, row);
+    txn.erase(table::history, history_key(at));
+  }
+}
+
+std::uint64_t chain_at(const storage::Reader& reader, const State& state, std::int64_t revision) {
+  if (revision == state.revision) return state.chain;
+  const auto cursor = reader.cursor(table::history);
+  cursor->seek_last(history_key({revision, last_sub}));
+  return cursor->valid() ? decode_event(cursor->value()).chain : 0;
+}
+
+}  // namespace quorate::models::etcd

@@ -1,0 +1,133 @@
+// The multi-version store: revisions, the live keys, their history, its compaction and the hashes over it.
+// Holds no key in memory: everything is read from the engine or the transaction at hand.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/describe.hpp>
+
+#include "core/time.h"
+#include "models/etcd/key_range.h"
+#include "models/etcd/tables.h"
+#include "storage/engine.h"
+#include "storage/transaction.h"
+
+namespace quorate::models::etcd {
+
+// A set hash: the sum of the hashes of its elements, in two independent lanes modulo 2^64, so that elements
+// are added and removed in any order at the cost of one hash. (AdHash, Bellare and Micciancio 1997, over
+// XXH3; it guards against faults, not against an adversary who chooses keys.)
+struct SetHash {
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+  friend bool operator==(const SetHash&, const SetHash&) = default;
+  void add(std::string_view element);
+  void remove(std::string_view element);
+};
+BOOST_DESCRIBE_STRUCT(SetHash, (), (low, high))
+
+// Everything about the state that is not in a row of its own. Stored with every command that changes it.
+struct State {
+  std::int64_t revision = 1;
+  std::int64_t compacted = 0;  // reads and watches below it are refused
+  std::int64_t keys = 0;       // live
+  std::uint64_t chain = 0;     // running hash of all history
+  SetHash live;                // of live records, leases and published nodes
+  Duration log_time{};
+  std::int64_t sweep_to = 0;        // a compaction being carried out; 0: none
+  std::int64_t sweep_revision = 0;  // the next event it looks at
+  std::uint32_t sweep_sub = 0;
+  friend bool operator==(const State&, const State&) = default;
+};
+BOOST_DESCRIBE_STRUCT(State, (),
+                      (revision, compacted, keys, chain, live, log_time, sweep_to, sweep_revision, sweep_sub))
+
+State load_state(const storage::Reader& reader);
+void save_state(const State& state, storage::Transaction& txn);
+
+// Tail of the live record of `key`; false if there is none.
+bool read_current(const storage::Reader& reader, std::string_view key, std::string& tail);
+// Tail of the record of `key` as of `revision`; nothing if it did not exist then. Not for compacted
+// revisions.
+std::optional<std::string> read_version(const storage::Reader& reader, std::string_view key,
+                                        std::int64_t revision);
+
+// What one change was, for watchers.
+struct Change {
+  std::int64_t revision = 0;
+  bool deleted = false;
+  std::string key;
+  std::string tail;
+  std::optional<std::string> prev;  // tail of the record before, where it is from an earlier revision
+};
+using ChangeSink = std::vector<Change>*;  // null: nobody watches
+
+// The changes of one command: all get the same revision, one above the last, if there are any.
+class Writer {
+ public:
+  Writer(State& state, storage::Transaction& txn, ChangeSink sink) : state_(state), txn_(txn), sink_(sink) {}
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  // `old` is the tail of the live record, empty if there is none. The lease must exist (or be 0).
+  void put(std::string_view key, std::string_view value, std::int64_t lease, std::string_view old);
+  void erase(std::string_view key, std::string_view old);
+  // Makes the new revision the store's; the command's further changes, if any, get a next one.
+  void finish();
+
+  [[nodiscard]] bool changed() const { return subs_ != 0; }
+  // As a read within the command sees it.
+  [[nodiscard]] std::int64_t revision() const { return state_.revision + (changed() ? 1 : 0); }
+  [[nodiscard]] const storage::Transaction& reader() const { return txn_; }
+
+ private:
+  void record(bool deleted, std::string_view key, std::string tail, std::string_view old,
+              const Record& before);
+
+  State& state_;
+  storage::Transaction& txn_;
+  ChangeSink sink_;
+  std::uint32_t subs_ = 0;
+  std::string scratch_;
+};
+
+// Walks the records of a range in key order, as of now (revision 0) or of an earlier revision.
+class Scan {
+ public:
+  Scan(const storage::Reader& reader, KeyRange range, std::int64_t revision);
+  [[nodiscard]] bool valid() const { return valid_; }
+  void next();
+  [[nodiscard]] std::string_view key();
+  [[nodiscard]] std::string_view tail();
+
+ private:
+  void settle_current();
+  void settle_version();
+  void skip_key();
+
+  const storage::Reader& reader_;
+  KeyRange range_;
+  std::int64_t revision_;
+  std::unique_ptr<storage::Cursor> cursor_;  // none for a single key
+  bool valid_ = false;
+  std::string version_end_;  // of a bounded range: its first row beyond
+  std::string key_;
+  std::string tail_;
+  bool tail_loaded_ = false;
+};
+
+// Takes up a compaction to `revision`; sweep() carries it out.
+void begin_compaction(State& state, std::int64_t revision);
+// Looks at up to `budget` events and removes what the compaction makes unreachable. Bounded work, so that a
+// compaction of any size never stops the service; reads are refused below state.compacted at once.
+void sweep(State& state, storage::Transaction& txn, std::size_t budget);
+
+// The running hash of history up to `revision`, which must be between the compacted and the current one.
+std::uint64_t chain_at(const storage::Reader& reader, const State& state, std::int64_t revision);
+
+}  // namespace quorate::models::etcd

@@ -1,0 +1,83 @@
+// Where the model's state lies in the engine, and how keys and records are encoded. README.md has the
+// overview.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "storage/engine.h"
+
+namespace quorate::models::etcd {
+
+namespace table {
+inline constexpr auto current = static_cast<storage::Table>(1);  // key -> tail of the live record
+inline constexpr auto history = static_cast<storage::Table>(2);  // revision, sub -> event
+inline constexpr auto versions =
+    static_cast<storage::Table>(3);                             // escaped key, ~revision, ~sub -> tombstone?
+inline constexpr auto leases = static_cast<storage::Table>(4);  // lease -> LeaseRecord
+inline constexpr auto attached = static_cast<storage::Table>(5);  // lease, key -> nothing
+inline constexpr auto meta = static_cast<storage::Table>(6);      // "state" -> State; "node", id -> NodeInfo
+}  // namespace table
+
+// Where an event stands in history: the `sub`-th change of its revision.
+struct Position {
+  std::int64_t revision = 0;
+  std::uint32_t sub = 0;
+  friend auto operator<=>(const Position&, const Position&) = default;
+};
+
+// Big endian, so that byte order is numeric order.
+void append_u64(std::string& out, std::uint64_t v);
+void append_u32(std::string& out, std::uint32_t v);
+std::uint64_t read_u64(std::string_view in);  // in.size() >= 8
+std::uint32_t read_u32(std::string_view in);  // in.size() >= 4
+
+std::string history_key(Position at);
+Position history_position(std::string_view row);
+
+// The versions of a key lie together, newest first. The key is escaped (0 as 0 255) and ended (0 1), so that
+// the byte order of rows is the order of keys even where one key is the beginning of another.
+std::string version_prefix(std::string_view key);
+std::string behind_versions(
+    std::string_view prefix);  // greater than every row of the prefix, below the next key's
+std::string version_key(std::string_view prefix, Position at);
+std::string_view prefix_of_version(std::string_view row);
+Position version_position(std::string_view row);
+std::string key_of_version(std::string_view row);
+inline constexpr std::string_view tombstone_mark = "\1";  // value of a version row that deletes; else empty
+
+std::string lease_key(std::int64_t lease);
+std::int64_t lease_of(std::string_view row);
+std::string attached_key(std::int64_t lease, std::string_view key);
+
+// A live record, with its key elsewhere. Stored as its tail: the fields of mvccpb.KeyValue behind the key, in
+// protobuf form, so that key and tail make the message a client gets.
+struct Record {
+  std::int64_t create = 0;
+  std::int64_t mod = 0;
+  std::int64_t version = 0;
+  std::int64_t lease = 0;
+  std::string_view value = {};
+};
+std::string encode_tail(const Record& record);
+Record decode_tail(std::string_view tail);
+
+// Appends mvccpb.KeyValue as field `field` of an enclosing message.
+void append_key_value(std::string& out, std::uint32_t field, std::string_view key, std::string_view tail);
+
+// A row of history: the running hash of history up to and with it (8 bytes), then the change itself.
+struct EventView {
+  std::uint64_t chain = 0;
+  bool deleted = false;
+  std::string_view key;
+  std::string_view tail;     // of a deletion only mod
+  std::string_view payload;  // what is hashed: everything behind the chain
+};
+void append_payload(std::string& out, bool deleted, std::string_view key, std::string_view tail);
+EventView decode_event(std::string_view row);
+// mvccpb.Event; `prev` is the tail of what was there before, if wanted and known.
+std::string encode_event(const EventView& event, const std::optional<std::string>& prev);
+
+}  // namespace quorate::models::etcd

@@ -1,0 +1,299 @@
+// Transactions. etcd decides every comparison, those of nested transactions too, on the state before the
+// transaction; the requests of the branches taken are then executed in order and see each other's changes.
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "models/etcd/wire.h"
+#include "models/etcd/write.h"
+
+namespace quorate::models::etcd {
+
+namespace {
+
+using etcdserverpb::Compare;
+using etcdserverpb::RequestOp;
+using etcdserverpb::TxnRequest;
+using Ops = google::protobuf::RepeatedPtrField<RequestOp>;
+
+// ---- Shape: sizes, empty keys, and keys written twice.
+
+Error validate_shape(const TxnRequest& request, int allowed);
+
+Error validate_op(const RequestOp& op, int allowed) {
+  switch (op.request_case()) {
+    case RequestOp::kRequestRange: return validate(op.request_range());
+    case RequestOp::kRequestPut: return validate(Put::of(op.request_put()));
+    case RequestOp::kRequestDeleteRange:
+      return op.request_delete_range().key().empty() ? Error::empty_key : Error::none;
+    case RequestOp::kRequestTxn: return validate_shape(op.request_txn(), allowed);
+    case RequestOp::REQUEST_NOT_SET: break;
+  }
+  return Error::key_not_found;
+}
+
+// `allowed` shrinks with every level, so that nesting does not multiply what one transaction may do.
+Error validate_shape(const TxnRequest& request, int allowed) {
+  const int ops = std::max({request.compare_size(), request.success_size(), request.failure_size()});
+  if (ops > allowed) return Error::too_many_ops;
+  for (const auto& compare : request.compare()) {
+    if (compare.key().empty()) return Error::empty_key;
+  }
+  for (const auto* branch : {&request.success(), &request.failure()}) {
+    for (const auto& op : *branch) {
+      if (const Error error = validate_op(op, allowed - ops); error != Error::none) return error;
+    }
+  }
+  return Error::none;
+}
+
+// A union of key ranges, kept as disjoint intervals begin -> end, no end meaning unbounded.
+class Cover {
+ public:
+  void add(std::string begin, std::optional<std::string> end) {
+    if (end && *end <= begin) return;
+    auto it = parts_.upper_bound(begin);
+    if (it != parts_.begin()) {
+      auto before = std::prev(it);
+      if (!before->second || *before->second >= begin) {
+        begin = before->first;
+        it = before;
+      }
+    }
+    while (it != parts_.end() && (!end || it->first <= *end)) {
+      if (!it->second || (end && *it->second > *end)) end = it->second;
+      it = parts_.erase(it);
+    }
+    parts_.emplace(std::move(begin), std::move(end));
+  }
+  void add(const KeyRange& range) {
+    switch (range.kind) {
+      case KeyRange::Kind::point: return add(range.begin, range.begin + '\0');
+      case KeyRange::Kind::bounded: return add(range.begin, range.end);
+      case KeyRange::Kind::unbounded: return add(range.begin, std::nullopt);
+    }
+  }
+  void add(const Cover& other) {
+    for (const auto& [begin, end] : other.parts_) add(begin, end);
+  }
+  [[nodiscard]] bool contains(std::string_view key) const {
+    auto it = parts_.upper_bound(key);
+    if (it == parts_.begin()) return false;
+    --it;
+    return !it->second || key < *it->second;
+  }
+
+ private:
+  std::map<std::string, std::optional<std::string>, std::less<>> parts_;
+};
+
+struct Writes {
+  std::set<std::string_view> puts;
+  Cover deletes;
+};
+
+bool collect_writes(const Ops& ops, Writes& writes);
+
+// Puts of both branches count as one: only one of them will happen.
+bool collect_nested(const TxnRequest& request, Writes& writes) {
+  Writes on_success;
+  Writes on_failure;
+  if (!collect_writes(request.success(), on_success) || !collect_writes(request.failure(), on_failure))
+    return false;
+  on_success.puts.merge(on_failure.puts);
+  for (const auto key : on_success.puts) {
+    if (writes.deletes.contains(key) || !writes.puts.insert(key).second) return false;
+  }
+  writes.deletes.add(on_success.deletes);
+  writes.deletes.add(on_failure.deletes);
+  return true;
+}
+
+// False if a key is put twice, or put and deleted, where both can happen in one execution.
+bool collect_writes(const Ops& ops, Writes& writes) {
+  for (const auto& op : ops) {
+    if (!op.has_request_delete_range()) continue;
+    writes.deletes.add(KeyRange::of(op.request_delete_range().key(), op.request_delete_range().range_end()));
+  }
+  for (const auto& op : ops) {
+    if (op.has_request_txn() && !collect_nested(op.request_txn(), writes)) return false;
+  }
+  for (const auto& op : ops) {
+    if (!op.has_request_put()) continue;
+    const std::string_view key = op.request_put().key();
+    if (writes.deletes.contains(key) || !writes.puts.insert(key).second) return false;
+  }
+  return true;
+}
+
+// ---- Comparisons
+
+template <class T>
+bool related(const T& stored, Compare::CompareResult relation, const T& given) {
+  switch (relation) {
+    case Compare::EQUAL: return stored == given;
+    case Compare::GREATER: return stored > given;
+    case Compare::LESS: return stored < given;
+    case Compare::NOT_EQUAL: return stored != given;
+    default: return true;  // as etcd takes relations it does not know
+  }
+}
+
+bool holds_for(const Compare& compare, const Record& record) {
+  switch (compare.target()) {
+    case Compare::VERSION: return related(record.version, compare.result(), compare.version());
+    case Compare::CREATE: return related(record.create, compare.result(), compare.create_revision());
+    case Compare::MOD: return related(record.mod, compare.result(), compare.mod_revision());
+    case Compare::VALUE: return related(record.value, compare.result(), std::string_view(compare.value()));
+    case Compare::LEASE: return related(record.lease, compare.result(), compare.lease());
+    default: return true;
+  }
+}
+
+bool holds(const Compare& compare, const storage::Reader& reader) {
+  Scan scan(reader, KeyRange::of(compare.key(), compare.range_end()), 0);
+  if (!scan.valid()) return compare.target() != Compare::VALUE && holds_for(compare, Record{});
+  for (; scan.valid(); scan.next()) {
+    if (!holds_for(compare, decode_tail(scan.tail()))) return false;
+  }
+  return true;
+}
+
+// ---- Execution
+
+// Which branch each transaction takes, in the order they are met: a nested one follows the one it is in.
+using Path = std::vector<bool>;
+
+void decide(const TxnRequest& request, const storage::Reader& reader, Path& path) {
+  const bool succeeded =
+      std::ranges::all_of(request.compare(), [&](const Compare& compare) { return holds(compare, reader); });
+  path.push_back(succeeded);
+  for (const auto& op : succeeded ? request.success() : request.failure()) {
+    if (op.has_request_txn()) decide(op.request_txn(), reader, path);
+  }
+}
+
+class Execution {
+ public:
+  Execution(const View& before, const Leases& leases, Writer* writer, Path path)
+      : before_(before), leases_(leases), writer_(writer), path_(std::move(path)) {}
+
+  Error check(const TxnRequest& request) {
+    for (const auto& op : branch(request)) {
+      if (const Error error = check(op); error != Error::none) return error;
+    }
+    return Error::none;
+  }
+  void rewind() { step_ = 0; }
+
+  Error run(const TxnRequest& request, std::string& body) {
+    const bool succeeded = path_[step_];
+    wire::append_int(body, 2, succeeded ? 1 : 0);
+    for (const auto& op : branch(request)) {
+      std::string response;
+      if (const Error error = run(op, response); error != Error::none) return error;
+      wire::append_message(body, 3, response);
+    }
+    return Error::none;
+  }
+
+ private:
+  const Ops& branch(const TxnRequest& request) {
+    return path_[step_++] ? request.success() : request.failure();
+  }
+
+  Error check(const RequestOp& op) {
+    switch (op.request_case()) {
+      case RequestOp::kRequestRange: return check_revision(op.request_range().revision(), before_);
+      case RequestOp::kRequestPut: return check(op.request_put());
+      case RequestOp::kRequestTxn: return check(op.request_txn());
+      default: return Error::none;
+    }
+  }
+  Error check(const etcdserverpb::PutRequest& put) {
+    std::string tail;
+    if ((put.ignore_value() || put.ignore_lease()) && !read_current(before_.reader, put.key(), tail)) {
+      return Error::key_not_found;
+    }
+    if (put.lease() != 0 && leases_.find(put.lease()) == nullptr) return Error::lease_not_found;
+    return Error::none;
+  }
+
+  [[nodiscard]] std::int64_t revision() const {
+    return writer_ != nullptr ? writer_->revision() : before_.revision;
+  }
+
+  // Responses within a transaction have a header that tells the revision and nothing else.
+  static std::string with_header(std::int64_t revision, std::string_view body) {
+    std::string header;
+    wire::append_int(header, 3, revision);
+    std::string message;
+    wire::append_message(message, 1, header);
+    return message.append(body);
+  }
+
+  Error run(const RequestOp& op, std::string& response) {
+    std::string body;
+    Error error = Error::none;
+    switch (op.request_case()) {
+      case RequestOp::kRequestRange:
+        error = read_range(op.request_range(), {before_.reader, revision(), before_.compacted}, body);
+        wire::append_message(response, 1, with_header(revision(), body));
+        break;
+      case RequestOp::kRequestPut:
+        error = execute(Put::of(op.request_put()), leases_, *writer_, body);
+        wire::append_message(response, 2, with_header(revision(), body));
+        break;
+      case RequestOp::kRequestDeleteRange:
+        error = execute(op.request_delete_range(), *writer_, body);
+        wire::append_message(response, 3, with_header(revision(), body));
+        break;
+      case RequestOp::kRequestTxn:
+        error = run(op.request_txn(), body);
+        wire::append_message(response, 4, with_header(0, body));
+        break;
+      case RequestOp::REQUEST_NOT_SET: break;
+    }
+    return error;
+  }
+
+  View before_;
+  const Leases& leases_;
+  Writer* writer_;
+  Path path_;
+  std::size_t step_ = 0;
+};
+
+}  // namespace
+
+Error validate(const TxnRequest& request) {
+  if (const Error error = validate_shape(request, max_txn_ops); error != Error::none) return error;
+  for (const auto* branch : {&request.success(), &request.failure()}) {
+    Writes writes;
+    if (!collect_writes(*branch, writes)) return Error::duplicate_key;
+  }
+  return Error::none;
+}
+
+bool has_writes(const TxnRequest& request) {
+  for (const auto* branch : {&request.success(), &request.failure()}) {
+    for (const auto& op : *branch) {
+      if (op.has_request_put() || op.has_request_delete_range()) return true;
+      if (op.has_request_txn() && has_writes(op.request_txn())) return true;
+    }
+  }
+  return false;
+}
+
+Error execute(const TxnRequest& request, const View& before, const Leases& leases, Writer* writer,
+              std::string& body) {
+  Path path;
+  decide(request, before.reader, path);
+  Execution execution(before, leases, writer, std::move(path));
+  if (const Error error = execution.check(request); error != Error::none) return error;
+  execution.rewind();
+  return execution.run(request, body);
+}
+
+}  // namespace quorate::models::etcd

@@ -1,0 +1,291 @@
+#include "models/etcd/watch_hub.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace quorate::models::etcd {
+
+namespace {
+
+RangeEnd end_of(const KeyRange& range) {
+  return {.unbounded = range.kind == KeyRange::Kind::unbounded, .key = range.end};
+}
+
+bool wanted(const WatchSpec& spec, bool deleted) { return deleted ? !spec.no_delete : !spec.no_put; }
+
+bool creates(bool deleted, std::string_view tail) {
+  if (deleted) return false;
+  const Record record = decode_tail(tail);
+  return record.create == record.mod;
+}
+
+}  // namespace
+
+// One change of a commit, encoded at most once with and once without the previous record.
+class Hub::Encoder {
+ public:
+  Encoder(const Hub& hub, const Change& change) : hub_(hub), change_(change) {}
+  [[nodiscard]] const Change& change() const { return change_; }
+  const Bytes& get(bool with_previous) {
+    auto& bytes = with_previous ? with_previous_ : plain_;
+    if (bytes.empty()) bytes = Bytes::adopt(encode_event(view(), with_previous ? previous() : std::nullopt));
+    return bytes;
+  }
+
+ private:
+  [[nodiscard]] EventView view() const {
+    return {.chain = 0,
+            .deleted = change_.deleted,
+            .key = change_.key,
+            .tail = change_.tail,
+            .payload = change_.tail};
+  }
+  [[nodiscard]] std::optional<std::string> previous() const {
+    if (creates(change_.deleted, change_.tail)) return std::nullopt;
+    return change_.prev ? change_.prev : hub_.previous(view(), change_.revision);
+  }
+
+  const Hub& hub_;
+  const Change& change_;
+  Bytes plain_;
+  Bytes with_previous_;
+};
+
+WatchId Hub::add(WatchSpec spec, std::move_only_function<void()> ready) {
+  if (spec.key.empty()) spec.key.assign(1, '\0');  // as etcd has it: the first key there can be
+  const WatchId id = ++last_id_;
+  Watcher& watcher = watchers_[id];
+  watcher.id = id;
+  watcher.range = KeyRange::of(spec.key, spec.range_end);
+  watcher.next = spec.start_revision > 0 ? spec.start_revision : revision_ + 1;
+  watcher.lagging = watcher.next <= revision_;
+  watcher.spec = std::move(spec);
+  watcher.ready = std::move(ready);
+  if (watcher.range.kind == KeyRange::Kind::point) {
+    by_key_[watcher.range.begin].push_back(&watcher);
+  } else {
+    by_range_.insert(watcher.range.begin, end_of(watcher.range), &watcher);
+  }
+  return id;
+}
+
+void Hub::remove(WatchId id) {
+  const auto it = watchers_.find(id);
+  if (it == watchers_.end()) return;
+  const Watcher& watcher = it->second;
+  if (watcher.range.kind == KeyRange::Kind::point) {
+    const auto place = by_key_.find(watcher.range.begin);
+    std::erase(place->second, &watcher);
+    if (place->second.empty()) by_key_.erase(place);
+  } else {
+    by_range_.erase(watcher.range.begin, end_of(watcher.range), &it->second);
+  }
+  watchers_.erase(it);
+}
+
+bool Hub::synced(WatchId id) const {
+  const auto it = watchers_.find(id);
+  return it != watchers_.end() && level(it->second) && it->second.next <= revision_ + 1;
+}
+
+void Hub::open(const storage::Reader& engine, std::int64_t revision, std::int64_t compacted) {
+  const std::int64_t before = revision_;
+  engine_ = &engine;
+  revision_ = revision;
+  compacted_ = compacted;
+  std::vector<WatchId> ids;
+  for (auto& [id, watcher] : watchers_) {
+    // What happened between the two states was not handed out: it is in the history.
+    if (!watcher.lagging) {
+      const bool queued = watcher.head != watcher.queue.size();
+      fall_behind(watcher,
+                  queued ? watcher.queue[watcher.head].revision : std::max(watcher.next, before + 1));
+    }
+    watcher.lagging = watcher.next <= revision_;
+    if (watcher.lagging) ids.push_back(id);
+  }
+  notify(ids);
+}
+
+void Hub::commit(const std::vector<Change>& changes, bool complete, std::int64_t revision,
+                 std::int64_t compacted) {
+  const std::int64_t before = revision_;
+  revision_ = revision;
+  compacted_ = compacted;
+  if (watchers_.empty()) return;
+  if (!complete) {
+    // They were all added after the first of the changes, and expect everything since then.
+    std::vector<WatchId> ids;
+    for (auto& [id, watcher] : watchers_) {
+      if (watcher.next <= revision_ && !watcher.lagging)
+        fall_behind(watcher, std::max(watcher.next, before + 1));
+      if (watcher.lagging) ids.push_back(id);
+    }
+    return notify(ids);
+  }
+  std::vector<WatchId> touched;
+  for (const auto& change : changes) {
+    Encoder encoder(*this, change);
+    const auto hand_to = [&](Watcher* watcher) {
+      if (watcher->lagging || change.revision < watcher->next || !wanted(watcher->spec, change.deleted))
+        return;
+      if (watcher->head == watcher->queue.size()) touched.push_back(watcher->id);
+      enqueue(*watcher, encoder);
+    };
+    if (const auto it = by_key_.find(change.key); it != by_key_.end())
+      std::ranges::for_each(it->second, hand_to);
+    by_range_.for_each_containing(change.key, hand_to);
+  }
+  for (const WatchId id : touched) {
+    Watcher& watcher = watchers_.at(id);
+    if (watcher.queue.size() - watcher.head > max_queued_events || watcher.queued_bytes > max_queued_bytes) {
+      fall_behind(watcher, watcher.queue[watcher.head].revision);
+    }
+  }
+  notify(touched);
+}
+
+void Hub::enqueue(Watcher& watcher, Encoder& encoder) {
+  const Bytes& event = encoder.get(watcher.spec.prev_kv);
+  watcher.queued_bytes += event.size();
+  watcher.queue.push_back({encoder.change().revision, event});
+}
+
+void Hub::fall_behind(Watcher& watcher, std::int64_t next) {
+  watcher.lagging = true;
+  watcher.next = next;
+  watcher.queue = {};
+  watcher.head = watcher.queued_bytes = 0;
+}
+
+// A callback may add, remove and poll, itself too: it is kept alive while it runs.
+void Hub::notify(std::vector<WatchId>& ids) {
+  for (const WatchId id : ids) {
+    auto it = watchers_.find(id);
+    if (it == watchers_.end() || !it->second.armed) continue;
+    it->second.armed = false;
+    auto ready = std::move(it->second.ready);
+    if (ready) ready();
+    it = watchers_.find(id);
+    if (it != watchers_.end()) it->second.ready = std::move(ready);
+  }
+}
+
+WatchBatch Hub::poll(WatchId id, std::size_t max_bytes) {
+  const auto it = watchers_.find(id);
+  WatchBatch batch;
+  batch.revision = revision_;
+  if (it == watchers_.end()) return batch;
+  Watcher& watcher = it->second;
+  batch = watcher.lagging ? poll_history(watcher, max_bytes) : poll_queue(watcher, max_bytes);
+  if (batch.compact_revision != 0) {
+    remove(id);
+  } else {
+    watcher.armed = !batch.more;
+  }
+  return batch;
+}
+
+WatchBatch Hub::poll_queue(Watcher& watcher, std::size_t max_bytes) {
+  WatchBatch batch;
+  batch.revision = revision_;
+  std::size_t bytes = 0;
+  auto& head = watcher.head;
+  const auto& queue = watcher.queue;
+  for (; head < queue.size(); ++head) {
+    const bool begins =
+        head == 0 || batch.revisions.empty() || queue[head].revision != batch.revisions.back();
+    if (begins && bytes >= max_bytes && !batch.events.empty()) {
+      batch.more = true;
+      batch.revision = queue[head].revision - 1;
+      break;
+    }
+    bytes += queue[head].event.size();
+    batch.revisions.push_back(queue[head].revision);
+    batch.events.push_back(std::move(watcher.queue[head].event));
+  }
+  watcher.queued_bytes -= bytes;
+  if (head > queue.size() / 2) {
+    watcher.queue.erase(watcher.queue.begin(), watcher.queue.begin() + static_cast<std::ptrdiff_t>(head));
+    head = 0;
+  }
+  return batch;
+}
+
+WatchBatch Hub::poll_history(Watcher& watcher, std::size_t max_bytes) {
+  WatchBatch batch;
+  if (watcher.next < compacted_) {
+    batch.compact_revision = compacted_;
+    return batch;
+  }
+  if (watcher.range.kind == KeyRange::Kind::point) {
+    read_key_history(watcher, max_bytes, batch);
+  } else {
+    read_range_history(watcher, max_bytes, batch);
+  }
+  if (!batch.more) batch.revision = revision_;
+  watcher.next = batch.revision + 1;
+  watcher.lagging = batch.more;
+  return batch;
+}
+
+// The versions of one key, from watcher.next on: rows are newest first, so oldest to newest is backwards.
+void Hub::read_key_history(Watcher& watcher, std::size_t max_bytes, WatchBatch& batch) {
+  const std::string prefix = version_prefix(watcher.range.begin);
+  const auto versions = engine_->cursor(table::versions);
+  std::size_t bytes = 0;
+  std::int64_t last = 0;
+  std::string row;
+  for (versions->seek_last(version_key(prefix, {watcher.next, 0})); versions->valid(); versions->prev()) {
+    if (prefix_of_version(versions->key()) != prefix) break;
+    const Position at = version_position(versions->key());
+    if (at.revision > revision_) break;
+    if (at.revision != last && bytes >= max_bytes && !batch.events.empty()) {
+      batch.more = true;
+      batch.revision = at.revision - 1;
+      return;
+    }
+    last = at.revision;
+    if (engine_->get(table::history, history_key(at), row))
+      take(watcher, at, decode_event(row), batch, bytes);
+  }
+}
+
+void Hub::read_range_history(Watcher& watcher, std::size_t max_bytes, WatchBatch& batch) {
+  const auto events = engine_->cursor(table::history);
+  std::size_t bytes = 0;
+  std::size_t scanned = 0;
+  std::int64_t last = 0;
+  for (events->seek(history_key({watcher.next, 0})); events->valid(); events->next(), ++scanned) {
+    const Position at = history_position(events->key());
+    if (at.revision > revision_) break;
+    const bool enough = (bytes >= max_bytes && !batch.events.empty()) || scanned >= max_scanned;
+    if (at.revision != last && enough) {
+      batch.more = true;
+      batch.revision = at.revision - 1;
+      return;
+    }
+    last = at.revision;
+    const EventView event = decode_event(events->value());
+    if (watcher.range.contains(event.key)) take(watcher, at, event, batch, bytes);
+  }
+}
+
+void Hub::take(const Watcher& watcher, Position at, const EventView& event, WatchBatch& batch,
+               std::size_t& bytes) {
+  if (!wanted(watcher.spec, event.deleted)) return;
+  const bool with_previous = watcher.spec.prev_kv && !creates(event.deleted, event.tail);
+  batch.events.push_back(
+      Bytes::adopt(encode_event(event, with_previous ? previous(event, at.revision) : std::nullopt)));
+  batch.revisions.push_back(at.revision);
+  bytes += batch.events.back().size();
+}
+
+// The record before the revision; nothing if that is compacted, as etcd has it.
+std::optional<std::string> Hub::previous(const EventView& event, std::int64_t revision) const {
+  if (revision - 1 < compacted_) return std::nullopt;
+  return read_version(*engine_, event.key, revision - 1);
+}
+
+}  // namespace quorate::models::etcd

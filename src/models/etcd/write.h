@@ -1,0 +1,44 @@
+// Executes put, delete and transaction requests. All checks come before the first change: a rejected command
+// leaves no trace.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <string_view>
+
+#include "api/proto/rpc.pb.h"
+#include "models/etcd/etcd_model.h"
+#include "models/etcd/leases.h"
+#include "models/etcd/read.h"
+#include "models/etcd/store.h"
+
+namespace quorate::models::etcd {
+
+inline constexpr int max_txn_ops = 128;  // of one list of a transaction; etcd's default
+
+// A PutRequest without copies of key and value; they point into the command.
+struct Put {
+  std::string_view key;
+  std::string_view value;
+  std::int64_t lease = 0;
+  bool prev_kv = false;
+  bool ignore_value = false;
+  bool ignore_lease = false;
+
+  static std::expected<Put, Error> parse(std::string_view request);
+  static Put of(const etcdserverpb::PutRequest& request);
+};
+
+Error validate(const Put& put);
+Error validate(const etcdserverpb::TxnRequest& request);
+bool has_writes(const etcdserverpb::TxnRequest& request);
+
+// Each appends its response, without header, to `body`.
+Error execute(const Put& put, const Leases& leases, Writer& writer, std::string& body);
+Error execute(const etcdserverpb::DeleteRangeRequest& request, Writer& writer, std::string& body);
+// `writer` may be null for a transaction without writes.
+Error execute(const etcdserverpb::TxnRequest& request, const View& before, const Leases& leases,
+              Writer* writer, std::string& body);
+
+}  // namespace quorate::models::etcd
