@@ -1,0 +1,106 @@
+// What all client verbs share: their common flags, finding the cluster, exit codes, error texts.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include "client/client.h"
+
+namespace quorate::cli {
+
+// etcdctl's.
+enum Exit : int {
+  kOk = 0,
+  kError = 1,  // the server said no, or could not be reached
+  kBadConnection = 2,
+  kInvalidInput = 3,  // what came on standard input makes no sense
+  kBadFeature = 4,    // a flag's value is not one of those there are
+  kInterrupted = 5,
+  kIo = 6,  // a local file or standard output
+  kBadArguments = 128,
+};
+
+enum class Format { simple, json, table, fields };
+
+struct Globals {
+  std::string endpoints;
+  std::string write_out = "simple";
+  bool json = false;
+  bool hex = false;
+  double dial_timeout = 2;
+  double command_timeout = 5;
+};
+
+// One verb's command line, from its words to its exit code.
+class Command {
+ public:
+  using Action = std::function<int()>;
+
+  // `notes` is printed below the options: examples and what a user must know.
+  Command(const std::string& name, const std::string& summary, const std::string& notes);
+
+  [[nodiscard]] CLI::App& app() { return app_; }
+  // `quorate NAME SUB …`.
+  CLI::App& sub(const std::string& name, const std::string& summary, Action action);
+  // Parses, then runs the action of the subcommand given, or `action`.
+  int run(std::vector<std::string> args, Action action = nullptr);
+
+  [[nodiscard]] Format format() const;
+  [[nodiscard]] bool hex() const { return globals_.hex; }
+  // Keys and values in the simple format.
+  [[nodiscard]] std::string shown(std::string_view bytes) const;
+
+  // Throws Failure if the endpoints make no sense.
+  [[nodiscard]] std::unique_ptr<client::Client> connect() const;
+  [[nodiscard]] std::unique_ptr<client::Client> connect(std::vector<client::Endpoint> endpoints) const;
+  [[nodiscard]] std::vector<client::Endpoint> endpoints() const;
+
+ private:
+  CLI::App app_;
+  Globals globals_;
+  std::vector<std::pair<CLI::App*, Action>> actions_;
+};
+
+// Ends a verb from anywhere below Command::run: prints `Error: text` and exits with `code`.
+struct Failure {
+  int code;
+  std::string text;
+};
+
+// The value of an answer, or the end of the verb.
+template <class T>
+T expect(std::expected<T, client::Status> answer) {
+  if (!answer) throw Failure{kError, answer.error().message};
+  return std::move(*answer);
+}
+
+// To standard output; a failure to write ends the verb.
+void print(std::string_view text);
+void flush();
+void print_error(std::string_view text);
+
+// Duration such as 500ms, 3s, 2m; plain numbers are seconds. Throws Failure.
+[[nodiscard]] std::chrono::nanoseconds parse_duration(const std::string& text);
+[[nodiscard]] std::int64_t parse_lease(const std::string& text);    // hexadecimal
+[[nodiscard]] std::uint64_t parse_member(const std::string& text);  // hexadecimal
+
+// What shell completion needs to know of a verb; filled instead of running it.
+struct Described {
+  std::string name;
+  std::string summary;
+  std::vector<std::pair<std::string, std::string>> options;  // "--prefix", help
+  std::vector<Described> subcommands;
+};
+// While set, Command::run describes itself here and does nothing else.
+void describe_into(Described* sink);
+
+}  // namespace quorate::cli
