@@ -13,8 +13,8 @@ TEST(Address, TakesTheFormsPeopleWrite) {
 }
 
 TEST(Address, SaysWhatIsWrong) {
-  for (const char* text : {"", "host", "host:", "host:0", "host:65536", "host:12x", ":2380", "ftp://host:1", "::1:2380",
-                           "[::1:2380", "host name:1", "http://host/path:1", "host:-1"}) {
+  for (const char* text : {"", "host", "host:", "host:0", "host:65536", "host:12x", ":2380", "ftp://host:1",
+                           "::1:2380", "[::1:2380", "host name:1", "http://host/path:1", "host:-1"}) {
     auto parsed = parse_address(text);
     ASSERT_FALSE(parsed.has_value()) << text;
     EXPECT_THAT(parsed.error(), testing::HasSubstr("write host:port")) << text;

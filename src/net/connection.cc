@@ -7,7 +7,7 @@
 namespace quorate::net {
 namespace {
 
-constexpr std::size_t copy_below = 2048;      // bytes: cheaper to copy than to hand to writev by itself
+constexpr std::size_t copy_below = 2048;       // bytes: cheaper to copy than to hand to writev by itself
 constexpr std::size_t piece_limit = 64 << 10;  // bytes copied into one buffer before the next is begun
 
 }  // namespace
@@ -100,7 +100,8 @@ void Connection::on_read(boost::system::error_code error, std::size_t bytes) {
     if (!*incoming) break;
     if ((*incoming)->keyspace.none()) {
       auto message = codec::decode<Control>((*incoming)->payload);
-      if (!message) return fail(std::string("malformed control message: ") + codec::to_string(message.error()));
+      if (!message)
+        return fail(std::string("malformed control message: ") + codec::to_string(message.error()));
       owner_->control(*this, std::move(*message));
     } else {
       ++traffic_->received_frames;

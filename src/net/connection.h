@@ -1,5 +1,5 @@
-// One peer connection: frames out, coalesced into one write a turn and bounded; frames in. It knows nothing of
-// who is on the other side: the handshake is its owner's.
+// One peer connection: frames out, coalesced into one write a turn and bounded; frames in. It knows nothing
+// of who is on the other side: the handshake is its owner's.
 #pragma once
 
 #include <chrono>
@@ -24,7 +24,8 @@ class ConnectionOwner {
   virtual ~ConnectionOwner() = default;
   virtual void control(Connection& connection, Control message) = 0;
   virtual void frame(Connection& connection, KeyspaceId keyspace, Bytes payload) = 0;
-  virtual void closed(Connection& connection, const std::string& reason) = 0;  // once, unless the owner closed it
+  virtual void closed(Connection& connection,
+                      const std::string& reason) = 0;  // once, unless the owner closed it
 };
 
 struct Traffic {
@@ -81,7 +82,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   FrameReader reader_;
   std::vector<Piece> queued_;
   std::vector<Piece> writing_;
-  std::size_t queued_bytes_ = 0;   // in both
+  std::size_t queued_bytes_ = 0;  // in both
   std::size_t writing_bytes_ = 0;
   bool closing_ = false;
   Clock::time_point opened_ = Clock::now();

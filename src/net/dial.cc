@@ -1,10 +1,11 @@
 #include "net/dial.h"
 
+#include <utility>
+
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <utility>
 
 namespace quorate::net {
 namespace {
@@ -15,7 +16,11 @@ using boost::system::error_code;
 class Attempt : public std::enable_shared_from_this<Attempt> {
  public:
   Attempt(boost::asio::io_context& context, Address address, Dialled done)
-      : address_(std::move(address)), done_(std::move(done)), resolver_(context), socket_(context), timer_(context) {}
+      : address_(std::move(address)),
+        done_(std::move(done)),
+        resolver_(context),
+        socket_(context),
+        timer_(context) {}
 
   void start(std::chrono::milliseconds limit) {
     timer_.expires_after(limit);
@@ -25,11 +30,12 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
     error_code not_literal;
     const auto literal = boost::asio::ip::make_address(address_.host, not_literal);
     if (!not_literal) return connect_to(tcp::endpoint(literal, address_.port));
-    resolver_.async_resolve(address_.host, std::to_string(address_.port),
-                            [self = shared_from_this()](error_code error, const tcp::resolver::results_type& found) {
-                              if (error) return self->finish(error.message());
-                              self->connect_to(*found.begin());
-                            });
+    resolver_.async_resolve(
+        address_.host, std::to_string(address_.port),
+        [self = shared_from_this()](error_code error, const tcp::resolver::results_type& found) {
+          if (error) return self->finish(error.message());
+          self->connect_to(*found.begin());
+        });
   }
 
  private:
@@ -62,7 +68,8 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
 
 }  // namespace
 
-void dial(boost::asio::io_context& context, const Address& address, std::chrono::milliseconds limit, Dialled done) {
+void dial(boost::asio::io_context& context, const Address& address, std::chrono::milliseconds limit,
+          Dialled done) {
   std::make_shared<Attempt>(context, address, std::move(done))->start(limit);
 }
 

@@ -1,12 +1,13 @@
 // Connecting to an address: resolve, connect, within a time limit.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <expected>
 #include <functional>
 #include <memory>
 #include <string>
+
+#include <boost/asio/io_context.hpp>
 
 #include "net/address.h"
 #include "net/stream.h"
@@ -16,6 +17,7 @@ namespace quorate::net {
 using Dialled = std::move_only_function<void(std::expected<std::unique_ptr<Stream>, std::string>)>;
 
 // `done` is called once, never from within the call. IP literals are not resolved.
-void dial(boost::asio::io_context& context, const Address& address, std::chrono::milliseconds limit, Dialled done);
+void dial(boost::asio::io_context& context, const Address& address, std::chrono::milliseconds limit,
+          Dialled done);
 
 }  // namespace quorate::net

@@ -19,7 +19,8 @@ void put_little_endian(char* out, T value) {
 template <class T>
 T get_little_endian(const char* in) {
   T value = 0;
-  for (std::size_t i = 0; i < sizeof(T); ++i) value |= static_cast<T>(static_cast<unsigned char>(in[i])) << (8 * i);
+  for (std::size_t i = 0; i < sizeof(T); ++i)
+    value |= static_cast<T>(static_cast<unsigned char>(in[i])) << (8 * i);
   return value;
 }
 
@@ -98,8 +99,8 @@ std::expected<std::optional<Incoming>, std::string> FrameReader::next() {
   const Header header = read_header(at);
   const std::size_t limit = header.keyspace.none() ? max_control_bytes : max_payload_;
   if (header.length > limit) {
-    return std::unexpected("a frame claims " + std::to_string(header.length) + " bytes, more than the allowed " +
-                           std::to_string(limit));
+    return std::unexpected("a frame claims " + std::to_string(header.length) +
+                           " bytes, more than the allowed " + std::to_string(limit));
   }
   checked_ = true;
   if (left < header_bytes + header.length) return std::nullopt;

@@ -1,12 +1,12 @@
 // What stands on a peer connection, in each direction: eight bytes of magic, then frames.
 //
-//   frame   u32 length of the payload | u32 crc32c of all that follows and the length | u64 keyspace | payload
+//   frame   u32 length of the payload | u32 crc32c of all that follows and the length | u64 keyspace |
+//   payload
 //
 // All numbers little endian. Keyspace 0 carries this folder's own Control messages; the first frame in each
 // direction is one of them (Hello; Welcome or Refuse). docs/design/formats.md tells the same in prose.
 #pragma once
 
-#include <boost/describe.hpp>
 #include <cstdint>
 #include <expected>
 #include <optional>
@@ -14,6 +14,8 @@
 #include <string_view>
 #include <variant>
 #include <vector>
+
+#include <boost/describe.hpp>
 
 #include "core/bytes.h"
 #include "core/ids.h"
@@ -28,11 +30,11 @@ inline constexpr std::size_t max_control_bytes = 64U << 10U;  // also of anythin
 // The dialling side, first.
 struct Hello {
   std::uint32_t version = protocol_version;
-  ClusterId cluster{};                    // none: a node that wants to join and does not know yet
-  NodeId from{};                          // none likewise
-  NodeId to{};                            // whom the dialler expects; none likewise
-  std::uint64_t instance = 0;           // chosen at random at each start: tells a restart from a duplicate
-  std::vector<std::string> peer_urls{};   // where the dialler is reached
+  ClusterId cluster{};                   // none: a node that wants to join and does not know yet
+  NodeId from{};                         // none likewise
+  NodeId to{};                           // whom the dialler expects; none likewise
+  std::uint64_t instance = 0;            // chosen at random at each start: tells a restart from a duplicate
+  std::vector<std::string> peer_urls{};  // where the dialler is reached
 };
 
 struct Welcome {  // the accepting side agrees
@@ -102,8 +104,8 @@ class FrameReader {
     char* data;
     std::size_t size;
   };
-  Space prepare();                  // where to read the next bytes to
-  void commit(std::size_t bytes);   // so many were read
+  Space prepare();                 // where to read the next bytes to
+  void commit(std::size_t bytes);  // so many were read
 
   // The next whole frame; nothing if more bytes are needed; or what is wrong with the stream, for good.
   [[nodiscard]] std::expected<std::optional<Incoming>, std::string> next();
@@ -113,12 +115,12 @@ class FrameReader {
   void renew(std::size_t least);
 
   std::size_t max_payload_;
-  std::size_t chunk_;        // size of the next buffer
+  std::size_t chunk_;  // size of the next buffer
   Bytes buffer_;
-  std::size_t parsed_ = 0;   // bytes of buffer_ already given out
-  std::size_t filled_ = 0;   // bytes of buffer_ read so far
-  bool greeted_ = false;     // the magic was seen
-  bool checked_ = false;     // the frame at parsed_ has an acceptable header; it waits for its payload
+  std::size_t parsed_ = 0;  // bytes of buffer_ already given out
+  std::size_t filled_ = 0;  // bytes of buffer_ read so far
+  bool greeted_ = false;    // the magic was seen
+  bool checked_ = false;    // the frame at parsed_ has an acceptable header; it waits for its payload
 };
 
 }  // namespace quorate::net

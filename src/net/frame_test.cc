@@ -1,9 +1,9 @@
 #include "net/frame.h"
 
-#include <gmock/gmock.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include <gmock/gmock.h>
 
 #include "core/codec.h"
 #include "core/rng.h"
@@ -85,7 +85,8 @@ TEST(Frame, ImpossibleLengthsEndTheStreamWithoutAllocating) {
     std::string header = framed(KeyspaceId(7), "");
     std::memcpy(header.data(), &length, 4);
     FrameReader reader(1U << 20U);
-    EXPECT_THAT(feed(reader, std::string(magic) + header, 5).error, testing::HasSubstr("more than the allowed"));
+    EXPECT_THAT(feed(reader, std::string(magic) + header, 5).error,
+                testing::HasSubstr("more than the allowed"));
     EXPECT_LT(reader.prepare().size, 16U << 10U);
   }
 }
@@ -132,7 +133,8 @@ TEST(Frame, PayloadsKeepTheirContentWhileMoreIsRead) {
     for (auto next = reader.next(); next && *next; next = reader.next()) kept.push_back((*next)->payload);
   }
   ASSERT_EQ(kept.size(), 1000U);
-  for (int i = 0; i < 1000; ++i) EXPECT_EQ(kept[static_cast<std::size_t>(i)].str(), "payload " + std::to_string(i));
+  for (int i = 0; i < 1000; ++i)
+    EXPECT_EQ(kept[static_cast<std::size_t>(i)].str(), "payload " + std::to_string(i));
 }
 
 TEST(Control, GoldenBytes) {

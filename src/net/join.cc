@@ -1,9 +1,10 @@
 #include "net/join.h"
 
-#include <boost/asio/io_context.hpp>
 #include <memory>
 #include <optional>
 #include <utility>
+
+#include <boost/asio/io_context.hpp>
 
 #include "net/connection.h"
 #include "net/dial.h"
@@ -33,7 +34,8 @@ class Joiner final : public ConnectionOwner {
 
 }  // namespace
 
-std::expected<Invite, std::string> ask_to_join(const Address& member, const std::vector<std::string>& own_peer_urls,
+std::expected<Invite, std::string> ask_to_join(const Address& member,
+                                               const std::vector<std::string>& own_peer_urls,
                                                std::chrono::milliseconds limit) {
   boost::asio::io_context context(1);
   Joiner joiner;
@@ -43,7 +45,8 @@ std::expected<Invite, std::string> ask_to_join(const Address& member, const std:
       joiner.answer = std::unexpected(stream.error());
       return;
     }
-    connection = std::make_shared<Connection>(std::move(*stream), joiner, std::make_shared<Traffic>(), 1U << 20U);
+    connection =
+        std::make_shared<Connection>(std::move(*stream), joiner, std::make_shared<Traffic>(), 1U << 20U);
     connection->start();
     connection->send_control(Hello{.peer_urls = own_peer_urls});
   });

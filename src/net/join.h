@@ -1,5 +1,5 @@
-// How a node that joins a running cluster learns who it is: it tells a member its own peer URLs, and the member,
-// once it has been told to add them, answers with cluster id, node id and the other members.
+// How a node that joins a running cluster learns who it is: it tells a member its own peer URLs, and the
+// member, once it has been told to add them, answers with cluster id, node id and the other members.
 #pragma once
 
 #include <chrono>

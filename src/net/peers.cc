@@ -1,10 +1,10 @@
 #include "net/peers.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
-#include <boost/asio/ip/address.hpp>
 #include <utility>
+
+#include <boost/asio/ip/address.hpp>
+#include <spdlog/spdlog.h>
 
 #include "net/dial.h"
 
@@ -86,14 +86,16 @@ void Peers::stop() {
 std::expected<std::uint16_t, std::string> Peers::listen(const Address& address) {
   error_code error;
   auto host = boost::asio::ip::make_address(address.host == "localhost" ? "127.0.0.1" : address.host, error);
-  if (error) return std::unexpected("cannot listen on '" + address.host + "': not an IP address of this machine");
+  if (error)
+    return std::unexpected("cannot listen on '" + address.host + "': not an IP address of this machine");
   const tcp::endpoint endpoint(host, address.port);
   auto acceptor = std::make_unique<tcp::acceptor>(context_);
   acceptor->open(endpoint.protocol(), error);
   if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);
   if (!error) acceptor->bind(endpoint, error);
   if (!error) acceptor->listen(boost::asio::socket_base::max_listen_connections, error);
-  if (error) return std::unexpected("cannot listen for peers on " + to_string(address) + ": " + error.message());
+  if (error)
+    return std::unexpected("cannot listen for peers on " + to_string(address) + ": " + error.message());
   acceptor_ = std::move(acceptor);
   accept();
   return acceptor_->local_endpoint().port();
@@ -184,7 +186,8 @@ void Peers::on_dialled(NodeId id, std::expected<std::unique_ptr<Stream>, std::st
   peer.dialling = false;
   if (!peer.wanted || peer.out) return;
   if (!stream) return retry_later(peer, stream.error());
-  peer.out = std::make_shared<Connection>(std::move(*stream), owner(), strangers_traffic_, config_.max_queued_bytes);
+  peer.out =
+      std::make_shared<Connection>(std::move(*stream), owner(), strangers_traffic_, config_.max_queued_bytes);
   owners_.emplace(peer.out.get(), id);
   peer.out->start();
   peer.out->send_control(Hello{.cluster = config_.cluster,
@@ -231,8 +234,9 @@ void Peers::control(Connection& connection, Control message) {
 std::optional<Refuse> Peers::objection(const Hello& hello) const {
   const auto refuse = [](Refusal reason, std::string words) { return Refuse{reason, std::move(words)}; };
   if (hello.version != protocol_version) {
-    return refuse(Refusal::version, "this node speaks peer protocol version " + std::to_string(protocol_version) +
-                                        ", the other " + std::to_string(hello.version));
+    return refuse(Refusal::version, "this node speaks peer protocol version " +
+                                        std::to_string(protocol_version) + ", the other " +
+                                        std::to_string(hello.version));
   }
   if (hello.cluster != config_.cluster) {
     return refuse(Refusal::cluster, "cluster id " + to_string(hello.cluster) + " instead of this node's " +
@@ -251,8 +255,8 @@ std::optional<Refuse> Peers::objection(const Hello& hello) const {
   const auto known = peers_.find(hello.from);
   if (known != peers_.end() && known->second->in && known->second->instance != hello.instance &&
       Clock::now() - known->second->in->last_received() < 2 * config_.ping_interval) {
-    return refuse(Refusal::duplicate, "node id " + to_string(hello.from) + " is in use by another process at " +
-                                          known->second->in->remote());
+    return refuse(Refusal::duplicate, "node id " + to_string(hello.from) +
+                                          " is in use by another process at " + known->second->in->remote());
   }
   return std::nullopt;
 }
@@ -263,7 +267,8 @@ Control Peers::invitation(const Hello& hello) const {
     if (share_an_url(member.peer_urls, hello.peer_urls)) invite.you = member.id;
   }
   if (invite.you.none()) {
-    return Refuse{Refusal::not_member, "no member has these peer URLs yet; add it first (etcdctl member add)"};
+    return Refuse{Refusal::not_member,
+                  "no member has these peer URLs yet; add it first (etcdctl member add)"};
   }
   return invite;
 }
@@ -287,7 +292,8 @@ void Peers::on_hello(Connection& connection, const Hello& hello) {
   peer.instance = hello.instance;
   owners_.emplace(&connection, peer.id);
   connection.establish(config_.max_frame_bytes, peer.traffic);
-  connection.send_control(Welcome{.cluster = config_.cluster, .from = config_.self, .instance = config_.instance});
+  connection.send_control(
+      Welcome{.cluster = config_.cluster, .from = config_.self, .instance = config_.instance});
   note_connected(peer);
   if (peer.wanted && !peer.out && !peer.dialling) {  // it is there: no need to wait for the next attempt
     peer.backoff = config_.first_retry;
@@ -427,7 +433,8 @@ void Peers::check_peer(Peer& peer, Clock::time_point now) {
 std::vector<Peers::PeerStatus> Peers::status() const {
   std::vector<PeerStatus> all;
   for (const auto& [id, peer] : peers_) {
-    if (peer->wanted || peer->in) all.push_back({id, peer->usable() != nullptr, peer->round_trip, *peer->traffic});
+    if (peer->wanted || peer->in)
+      all.push_back({id, peer->usable() != nullptr, peer->round_trip, *peer->traffic});
   }
   return all;
 }

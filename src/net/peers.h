@@ -1,13 +1,10 @@
 // The links of a node to all others: listens, dials, checks who is there, reconnects, sends and receives.
 //
-// Every node dials every other; a message goes out on the connection this node dialled, or else on the one the
-// other dialled. Delivery is at most once and in no order across reconnections: protocols are built for that.
-// All of it runs on one io_context thread.
+// Every node dials every other; a message goes out on the connection this node dialled, or else on the one
+// the other dialled. Delivery is at most once and in no order across reconnections: protocols are built for
+// that. All of it runs on one io_context thread.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
 #include <expected>
@@ -19,6 +16,10 @@
 #include <variant>
 #include <vector>
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
 #include "net/address.h"
 #include "net/connection.h"
 #include "net/frame.h"
@@ -28,11 +29,11 @@ namespace quorate::net {
 struct PeersConfig {
   NodeId self;
   ClusterId cluster;
-  std::uint64_t instance = 0;           // random, new at each start
-  std::vector<std::string> peer_urls;   // where others reach this node
+  std::uint64_t instance = 0;                 // random, new at each start
+  std::vector<std::string> peer_urls;         // where others reach this node
   std::size_t max_queued_bytes = 64U << 20U;  // per peer, waiting to be sent
   std::size_t max_frame_bytes = 64U << 20U;
-  std::size_t max_strangers = 64;       // accepted connections that have not said who they are
+  std::size_t max_strangers = 64;  // accepted connections that have not said who they are
   std::chrono::milliseconds handshake_timeout{3000};
   std::chrono::milliseconds ping_interval{1000};
   std::chrono::milliseconds dead_after{5000};  // without a byte, a connection counts as half open
@@ -111,12 +112,12 @@ class Peers final : private ConnectionOwner {
   std::unique_ptr<boost::asio::ip::tcp::acceptor> acceptor_;
   boost::asio::steady_timer timer_;
   std::map<NodeId, std::unique_ptr<Peer>> peers_;
-  std::map<const Connection*, NodeId> owners_;                          // of connections that belong to a peer
+  std::map<const Connection*, NodeId> owners_;  // of connections that belong to a peer
   std::map<const Connection*, std::shared_ptr<Connection>> strangers_;  // accepted, not yet introduced
   std::set<NodeId> removed_;
   std::vector<Peer*> unflushed_;
   std::shared_ptr<Traffic> strangers_traffic_ = std::make_shared<Traffic>();
-  std::string last_refusal_;  // not logged twice in a row
+  std::string last_refusal_;                                    // not logged twice in a row
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // callbacks that outlive us look here
 };
 

@@ -1,14 +1,14 @@
 // Real sockets on loopback; every wait ends with an event, and is bounded only to fail instead of hanging.
 #include "net/peers.h"
 
-#include <gmock/gmock.h>
+#include <thread>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
-#include <thread>
+#include <gmock/gmock.h>
 
 #include "core/codec.h"
 #include "net/join.h"
@@ -22,7 +22,9 @@ struct Recorder : PeersHandler {
   void received(NodeId from, KeyspaceId keyspace, Bytes frame) override {
     frames.emplace_back(from.value, keyspace.value, frame.str());
   }
-  void connection_changed(NodeId peer, bool connected) override { changes.emplace_back(peer.value, connected); }
+  void connection_changed(NodeId peer, bool connected) override {
+    changes.emplace_back(peer.value, connected);
+  }
   std::vector<Known> members() const override { return known; }
 
   std::vector<std::tuple<std::uint64_t, std::uint64_t, std::string>> frames;
@@ -86,7 +88,8 @@ struct PeersTest : testing::Test {
     return out + payload.str();
   }
   static Refuse refusal_in(const std::string& answer) {
-    auto control = codec::decode<Control>(Bytes::copy(std::string_view(answer).substr(magic.size() + header_bytes)));
+    auto control =
+        codec::decode<Control>(Bytes::copy(std::string_view(answer).substr(magic.size() + header_bytes)));
     return control && std::holds_alternative<Refuse>(*control) ? std::get<Refuse>(*control) : Refuse{};
   }
 
@@ -167,8 +170,8 @@ TEST_F(PeersTest, ASecondProcessWithALiveNodesIdIsRefused) {
   Node& b = node(2);
   b.peers.set_peers({{NodeId(1), {url(a)}}});
   ASSERT_TRUE(until([&] { return !a.handler.changes.empty(); }));
-  const auto answer =
-      exchange(a, spoken(Hello{.cluster = ClusterId(7), .from = NodeId(2), .to = NodeId(1), .instance = 999}));
+  const auto answer = exchange(
+      a, spoken(Hello{.cluster = ClusterId(7), .from = NodeId(2), .to = NodeId(1), .instance = 999}));
   EXPECT_EQ(refusal_in(answer).reason, Refusal::duplicate);
   EXPECT_EQ(a.handler.changes.size(), 1U);
 }
@@ -190,13 +193,13 @@ TEST_F(PeersTest, AnotherVersionIsRefused) {
 
 TEST_F(PeersTest, GarbageEndsTheConnectionAndNothingElse) {
   Node& a = node(1);
-  EXPECT_EQ(exchange(a, "GET /metrics HTTP/1.1\r\n\r\n").substr(0, magic.size()), magic);
+  EXPECT_EQ(exchange(a, "GET /metrics HTTP/1.1\r\n\r\n"), "");
   std::string cut = spoken(Hello{.cluster = ClusterId(7), .from = NodeId(2), .to = NodeId(1)});
   cut.back() = static_cast<char>(cut.back() ^ 1);  // the checksum no longer holds
-  EXPECT_EQ(exchange(a, cut), magic);
+  EXPECT_EQ(exchange(a, cut), "");
   std::string early(magic);
   put_header(early, KeyspaceId(5), "x");
-  EXPECT_EQ(exchange(a, early + "x"), magic);  // a message before an introduction
+  EXPECT_EQ(exchange(a, early + "x"), "");  // a message before an introduction
   Node& b = node(2);
   b.peers.set_peers({{NodeId(1), {url(a)}}});
   EXPECT_TRUE(until([&] { return !a.handler.changes.empty(); }));

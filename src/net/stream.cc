@@ -1,7 +1,8 @@
 #include "net/stream.h"
 
-#include <boost/asio/write.hpp>
 #include <utility>
+
+#include <boost/asio/write.hpp>
 
 namespace quorate::net {
 namespace {

@@ -44,7 +44,8 @@ std::optional<Identity> parse(const std::string& text) {
   if (!std::getline(lines, line) || line != first_line) return std::nullopt;
   Identity identity;
   while (std::getline(lines, line)) {
-    if (line == "end") return identity.node.none() || identity.cluster.none() ? std::nullopt : std::optional(identity);
+    if (line == "end")
+      return identity.node.none() || identity.cluster.none() ? std::nullopt : std::optional(identity);
     std::istringstream words(line);
     std::string key;
     words >> key;
@@ -78,8 +79,10 @@ std::expected<std::optional<Identity>, std::string> load_identity(storage::Disk&
   auto text = (*file)->read(0, *size);
   if (!text) return std::unexpected(text.error().what);
   auto identity = parse(*text);
-  if (!identity) return std::unexpected("the file 'identity' is damaged; restore it from a backup, or empty the "
-                                        "directory and add the node to the cluster again");
+  if (!identity)
+    return std::unexpected(
+        "the file 'identity' is damaged; restore it from a backup, or empty the "
+        "directory and add the node to the cluster again");
   return identity;
 }
 

@@ -1,5 +1,6 @@
-// Who a node is, kept in its data directory: node id, cluster, how it came to be, and how often it was started.
-// It is checked before anything else is read, so that a data directory never serves under another identity.
+// Who a node is, kept in its data directory: node id, cluster, how it came to be, and how often it was
+// started. It is checked before anything else is read, so that a data directory never serves under another
+// identity.
 //
 // The file `identity` is text, one `name value` a line, replaced atomically at every start.
 #pragma once
@@ -20,10 +21,10 @@ namespace quorate::runtime {
 struct Identity {
   NodeId node;
   ClusterId cluster;
-  std::string token;                 // the cluster's name
-  std::uint64_t incarnation = 0;     // greater at every start of the process
-  // The cluster's first members, if this node is one of them; empty for one that joined later. They count only
-  // until the log says more, and must not change before it does: hence they are kept here.
+  std::string token;              // the cluster's name
+  std::uint64_t incarnation = 0;  // greater at every start of the process
+  // The cluster's first members, if this node is one of them; empty for one that joined later. They count
+  // only until the log says more, and must not change before it does: hence they are kept here.
   std::map<NodeId, NodeInfo> initial;
   friend bool operator==(const Identity&, const Identity&) = default;
 };

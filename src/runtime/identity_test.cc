@@ -49,7 +49,7 @@ TEST(DataDirectory, CountsItsStartsAndHasOneOwner) {
   {
     auto directory = DataDirectory::open(path).value();
     EXPECT_FALSE(directory.identity());
-    EXPECT_EQ(directory.begin({.node = NodeId(1), .cluster = ClusterId(2)})->incarnation, 1U);
+    EXPECT_EQ(directory.begin(example())->incarnation, 1U);
     EXPECT_FALSE(DataDirectory::open(path).has_value());
   }
   auto directory = DataDirectory::open(path).value();

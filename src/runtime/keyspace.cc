@@ -1,8 +1,8 @@
 #include "runtime/keyspace.h"
 
-#include <spdlog/spdlog.h>
-
 #include <utility>
+
+#include <spdlog/spdlog.h>
 
 #include "runtime/clock.h"
 #include "runtime/node.h"
@@ -17,9 +17,14 @@ KeyspaceId keyspace_id(const std::string& name) {
 
 Keyspace::Keyspace(Node& node, KeyspaceConfig config, std::unique_ptr<storage::EngineHome> home,
                    std::unique_ptr<storage::Engine> live, Recovered recovered, std::uint64_t seed)
-    : node_(node), config_(std::move(config)), id_(keyspace_id(config_.name)), home_(std::move(home)), rng_(seed) {
+    : node_(node),
+      config_(std::move(config)),
+      id_(keyspace_id(config_.name)),
+      home_(std::move(home)),
+      rng_(seed) {
   auto protocol = config_.protocol(config_.settings, std::move(recovered));
-  replica_ = std::make_unique<replica::Replica>(config_.replica, *this, std::move(protocol), *home_,
+  replica::Host& host = *this;
+  replica_ = std::make_unique<replica::Replica>(config_.replica, host, std::move(protocol), *home_,
                                                 std::move(live), config_.model());
 }
 
@@ -59,7 +64,8 @@ void Keyspace::propose(Bytes command, replica::Done done) {
 }
 
 void Keyspace::read(replicated_log::ReadMode mode, replica::ReadDone done) {
-  enter([this, mode, done = std::move(done)](Env& env) mutable { replica_->read(env, mode, std::move(done)); });
+  enter(
+      [this, mode, done = std::move(done)](Env& env) mutable { replica_->read(env, mode, std::move(done)); });
 }
 
 void Keyspace::reconfigure(std::vector<Member> members, replica::Done done) {
@@ -69,7 +75,8 @@ void Keyspace::reconfigure(std::vector<Member> members, replica::Done done) {
 }
 
 void Keyspace::transfer(NodeId to, replica::Done done) {
-  enter([this, to, done = std::move(done)](Env& env) mutable { replica_->transfer(env, to, std::move(done)); });
+  enter(
+      [this, to, done = std::move(done)](Env& env) mutable { replica_->transfer(env, to, std::move(done)); });
 }
 
 bool Keyspace::turn() {
@@ -98,13 +105,17 @@ void Keyspace::close() {
 }
 
 void Keyspace::send(NodeId to, Bytes frame) { node_.send(to, id_, std::move(frame)); }
-void Keyspace::persist(Ticket ticket, std::vector<Write> writes) { node_.persist(id_, ticket, std::move(writes)); }
+void Keyspace::persist(Ticket ticket, std::vector<Write> writes) {
+  node_.persist(id_, ticket, std::move(writes));
+}
 void Keyspace::set_timer(TimerId id, Instant at) { node_.timers().set({id_, id}, at); }
 void Keyspace::cancel_timer(TimerId id) { node_.timers().cancel({id_, id}); }
 
 void Keyspace::flush_state(Index upto) {
   node_.flush_state(replica_->engine(), [this, upto](const storage::IoResult<void>& flushed) {
-    if (!flushed) return node_.halt("the state of keyspace '" + config_.name + "' could not be written: " + flushed.error().what);
+    if (!flushed)
+      return node_.halt("the state of keyspace '" + config_.name +
+                        "' could not be written: " + flushed.error().what);
     enter([this, upto](Env& env) { replica_->flushed(env, upto); });
   });
 }
@@ -114,15 +125,20 @@ void Keyspace::await_flush() { node_.await_flushes(); }
 void Keyspace::halt(const std::string& reason) { node_.halt("keyspace '" + config_.name + "': " + reason); }
 
 void Keyspace::leader_changed(NodeId leader, Epoch epoch) {
+  leader_ = leader;
+  epoch_ = epoch;
   if (leader.none()) {
     spdlog::info("keyspace {}: no leader, epoch {}", config_.name, epoch.value);
     return;
   }
-  ++leader_changes_;
   spdlog::info("keyspace {}: {} leads in epoch {}", config_.name,
                leader == config_.settings.self ? "this node" : "node " + to_string(leader), epoch.value);
 }
 
-void Keyspace::membership_changed(const Membership& membership) { node_.membership_changed(id_, membership); }
+void Keyspace::membership_changed(const Membership& membership) {
+  const Member* self = membership.find(config_.settings.self);
+  learner_ = self != nullptr && self->role == Role::learner;
+  node_.membership_changed(id_, membership);
+}
 
 }  // namespace quorate::runtime

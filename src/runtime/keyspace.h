@@ -22,12 +22,12 @@ namespace quorate::runtime {
 class Node;
 
 struct KeyspaceConfig {
-  std::string name;                          // the same at every node; its hash identifies the keyspace to peers
-  std::string protocol_name;                 // for status and logs
+  std::string name;           // the same at every node; its hash identifies the keyspace to peers
+  std::string protocol_name;  // for status and logs
   replicated_log::Factory protocol;
   std::function<std::unique_ptr<models::Model>()> model;
-  replicated_log::Settings settings;         // self and initial are the node's to fill in
-  replica::Config replica;                   // self and incarnation likewise
+  replicated_log::Settings settings;  // self and initial are the node's to fill in
+  replica::Config replica;            // self and incarnation likewise
   storage::RocksConfig storage;
 };
 
@@ -50,7 +50,10 @@ class Keyspace final : private replica::Host {
   [[nodiscard]] replica::Replica::Status status() const { return replica_->status(); }
   [[nodiscard]] models::Model& model() { return replica_->model(); }
   [[nodiscard]] storage::Engine& engine() { return replica_->engine(); }
-  [[nodiscard]] std::uint64_t leader_changes() const { return leader_changes_; }
+  // As last told by the protocol; cheaper than status().
+  [[nodiscard]] NodeId leader() const { return leader_; }
+  [[nodiscard]] Epoch epoch() const { return epoch_; }
+  [[nodiscard]] bool learner() const { return learner_; }
 
   // For the node.
   void start();
@@ -61,7 +64,8 @@ class Keyspace final : private replica::Host {
   void close();
 
  private:
-  template <class F> void enter(F&& call);  // with the Env of the moment, or later if within the replica
+  template <class F>
+  void enter(F&& call);  // with the Env of the moment, or later if within the replica
 
   void send(NodeId to, Bytes frame) override;
   void persist(Ticket ticket, std::vector<Write> writes) override;
@@ -82,7 +86,9 @@ class Keyspace final : private replica::Host {
   bool inside_ = false;
   bool dirty_ = false;  // something happened since the last turn
   std::deque<std::move_only_function<void(Env&)>> deferred_;
-  std::uint64_t leader_changes_ = 0;
+  NodeId leader_;
+  Epoch epoch_;
+  bool learner_ = false;
 };
 
 }  // namespace quorate::runtime

@@ -1,9 +1,10 @@
 #include "runtime/log_writer.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <chrono>
 #include <utility>
+
+#include <boost/asio/post.hpp>
 
 namespace quorate::runtime {
 

@@ -1,11 +1,10 @@
-// The one thread that writes the log. The reactor stages the writes of all keyspaces and hands them over once a
-// turn; whatever gathered while a flush was under way goes into the next: group commit. Hand-overs carry batches
-// in both directions, since waking a thread costs about as much as writing a small batch.
+// The one thread that writes the log. The reactor stages the writes of all keyspaces and hands them over once
+// a turn; whatever gathered while a flush was under way goes into the next: group commit. Hand-overs carry
+// batches in both directions, since waking a thread costs about as much as writing a small batch.
 #pragma once
 
 #include <array>
 #include <atomic>
-#include <boost/asio/io_context.hpp>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -15,6 +14,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <boost/asio/io_context.hpp>
 
 #include "core/entry.h"
 #include "core/ids.h"

@@ -1,10 +1,10 @@
 #include "runtime/node.h"
 
-#include <spdlog/spdlog.h>
-
-#include <boost/asio/post.hpp>
 #include <random>
 #include <utility>
+
+#include <boost/asio/post.hpp>
+#include <spdlog/spdlog.h>
 
 #include "core/codec.h"
 #include "runtime/clock.h"
@@ -32,7 +32,8 @@ net::PeersConfig links_of(const NodeConfig& config) {
 
 Membership first_membership(const Identity& identity) {
   Membership membership;
-  for (const auto& [id, info] : identity.initial) membership.members.push_back({id, Role::voter, codec::encode(info)});
+  for (const auto& [id, info] : identity.initial)
+    membership.members.push_back({id, Role::voter, codec::encode(info)});
   return membership;
 }
 
@@ -78,9 +79,10 @@ std::expected<std::unique_ptr<Node>, std::string> Node::open(boost::asio::io_con
                                                              DataDirectory directory, NodeConfig config) {
   if (const auto& kept = directory.identity()) {
     if (kept->node != config.identity.node || kept->cluster != config.identity.cluster) {
-      return std::unexpected("data directory " + directory.path() + " belongs to node " + to_string(kept->node) +
-                             " of cluster " + to_string(kept->cluster) + ", not to node " +
-                             to_string(config.identity.node) + " of cluster " + to_string(config.identity.cluster));
+      return std::unexpected("data directory " + directory.path() + " belongs to node " +
+                             to_string(kept->node) + " of cluster " + to_string(kept->cluster) +
+                             ", not to node " + to_string(config.identity.node) + " of cluster " +
+                             to_string(config.identity.cluster));
     }
     config.identity.initial = kept->initial;
   }
@@ -96,8 +98,9 @@ std::expected<void, std::string> Node::recover() {
   auto disk = storage::open_directory(directory_.path() + "/log");
   if (!disk) return std::unexpected(disk.error().what);
   log_disk_ = std::move(*disk);
-  const storage::WalConfig log_config{
-      .segment_bytes = config_.segment_bytes, .cluster = config_.identity.cluster, .node = config_.identity.node};
+  const storage::WalConfig log_config{.segment_bytes = config_.segment_bytes,
+                                      .cluster = config_.identity.cluster,
+                                      .node = config_.identity.node};
   auto opened = storage::Wal::open(*log_disk_, log_config);
   if (!opened) return std::unexpected("the log in " + directory_.path() + "/log: " + opened.error().what);
   if (opened->torn_bytes != 0) {
@@ -115,7 +118,8 @@ std::expected<void, std::string> Node::recover() {
   }
   for (auto& keyspace : std::exchange(config_.keyspaces, {})) {
     const KeyspaceId id = keyspace_id(keyspace.name);
-    if (auto added = add_keyspace(std::move(keyspace), std::move(opened->keyspaces[id])); !added) return added;
+    if (auto added = add_keyspace(std::move(keyspace), std::move(opened->keyspaces[id])); !added)
+      return added;
   }
   update_peers();
   for (auto& [id, keyspace] : keyspaces_) keyspace->start();
@@ -251,7 +255,8 @@ void Node::update_peers() {
 }
 
 void Node::received(NodeId from, KeyspaceId keyspace, Bytes frame) {
-  if (const auto found = keyspaces_.find(keyspace); found != keyspaces_.end()) found->second->receive(from, frame);
+  if (const auto found = keyspaces_.find(keyspace); found != keyspaces_.end())
+    found->second->receive(from, frame);
 }
 
 std::vector<net::Known> Node::members() const {

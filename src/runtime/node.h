@@ -1,18 +1,17 @@
-// A node: one reactor thread that drives the replicas of all its keyspaces, one thread that writes the log, one
-// for slow work. Servers and library users build on this.
+// A node: one reactor thread that drives the replicas of all its keyspaces, one thread that writes the log,
+// one for slow work. Servers and library users build on this.
 //
 //   boost::asio::io_context context(1);
 //   auto directory = runtime::DataDirectory::open("data/n1");
 //   auto node = runtime::Node::open(context, std::move(*directory), config);      // recovers what is on disk
 //   node->keyspace("mine")->propose(command, [](replica::Outcome<Bytes> result) { ... });
-//   std::expected<void, std::string> end = node->run();                           // until stop() or a failure
+//   std::expected<void, std::string> end = node->run();                           // until stop() or a
+//   failure
 //
 // Every call but stop() and post() belongs to the thread that calls run().
 #pragma once
 
 #include <atomic>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <cstdint>
 #include <expected>
 #include <functional>
@@ -21,6 +20,9 @@
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
 
 #include "core/node_info.h"
 #include "net/address.h"
@@ -53,12 +55,12 @@ class DataDirectory {
 };
 
 struct NodeConfig {
-  Identity identity;                              // `incarnation` is counted on by the node
-  std::vector<net::Address> listen;               // for peers; empty for a node without any
-  std::vector<std::string> peer_urls;             // where peers reach this node
+  Identity identity;                                     // `incarnation` is counted on by the node
+  std::vector<net::Address> listen;                      // for peers; empty for a node without any
+  std::vector<std::string> peer_urls;                    // where peers reach this node
   std::map<NodeId, std::vector<std::string>> addresses;  // of other nodes, beside what the membership says
-  std::uint64_t segment_bytes = 64U << 20U;       // of the log's files
-  net::PeersConfig links;                         // limits and intervals; identity is filled in
+  std::uint64_t segment_bytes = 64U << 20U;              // of the log's files
+  net::PeersConfig links;                                // limits and intervals; identity is filled in
   std::vector<KeyspaceConfig> keyspaces;
 };
 
@@ -70,8 +72,8 @@ class Node final : private net::PeersHandler {
 
   // Turns the reactor until stop(), or until the node can not go on: then the reason.
   [[nodiscard]] std::expected<void, std::string> run();
-  void stop();                                         // from any thread, also from a signal's handler in Asio
-  void post(std::move_only_function<void()> call);     // from any thread
+  void stop();                                      // from any thread, also from a signal's handler in Asio
+  void post(std::move_only_function<void()> call);  // from any thread
 
   [[nodiscard]] NodeId id() const { return config_.identity.node; }
   [[nodiscard]] ClusterId cluster() const { return config_.identity.cluster; }
@@ -86,7 +88,8 @@ class Node final : private net::PeersHandler {
   void send(NodeId to, KeyspaceId keyspace, Bytes frame) { peers_.send(to, keyspace, std::move(frame)); }
   void persist(KeyspaceId keyspace, Ticket ticket, std::vector<Write> writes);
   [[nodiscard]] Timers& timers() { return timers_; }
-  void flush_state(storage::Engine& engine, std::move_only_function<void(const storage::IoResult<void>&)> done);
+  void flush_state(storage::Engine& engine,
+                   std::move_only_function<void(const storage::IoResult<void>&)> done);
   void await_flushes();
   void halt(const std::string& reason);
   void membership_changed(KeyspaceId keyspace, const Membership& membership);
@@ -115,7 +118,7 @@ class Node final : private net::PeersHandler {
   std::map<KeyspaceId, Membership> memberships_;
   std::optional<std::string> halted_;
   bool stopping_ = false;
-  bool busy_ = false;                       // a keyspace has more to do without waiting
+  bool busy_ = false;  // a keyspace has more to do without waiting
   std::atomic<int> flushes_{0};
   std::unique_ptr<boost::asio::thread_pool> slow_;
 };

@@ -1,5 +1,5 @@
-// A node over a real log and a real engine in a temporary directory, with a protocol of one member and a model of
-// one register: small enough to see the runtime alone at work.
+// A node over a real log and a real engine in a temporary directory, with a protocol of one member and a
+// model of one register: small enough to see the runtime alone at work.
 #include "runtime/node.h"
 
 #include <gmock/gmock.h>
@@ -15,7 +15,8 @@ namespace rl = replicated_log;
 // A replicated log of one: what is durable is committed.
 class Solo final : public rl::Protocol {
  public:
-  Solo(const rl::Settings& settings, Recovered recovered) : self_(settings.self), recovered_(std::move(recovered)) {}
+  Solo(const rl::Settings& settings, Recovered recovered)
+      : self_(settings.self), recovered_(std::move(recovered)) {}
 
   void start(Env&) override {
     emit(rl::LeaderChanged{self_, Epoch(1)});
@@ -28,7 +29,8 @@ class Solo final : public rl::Protocol {
   void step(Env&, In input) override {
     if (auto* ask = std::get_if<Ask<rl::Request>>(&input)) {
       if (auto* propose = std::get_if<rl::Propose>(&ask->request)) append(*propose);
-      if (auto* barrier = std::get_if<rl::ReadBarrier>(&ask->request)) emit(rl::ReadReady{{barrier->id}, committed_});
+      if (auto* barrier = std::get_if<rl::ReadBarrier>(&ask->request))
+        emit(rl::ReadReady{{barrier->id}, committed_});
     } else if (auto* persisted = std::get_if<Persisted>(&input)) {
       commit(persisted->upto);
     }
@@ -179,7 +181,8 @@ TEST_F(NodeTest, WhatIsOutstandingAtTheEndIsAnswered) {
   bool answered = false;
   auto ended = with_node(config(), [&](Node& node) {
     node.stop();
-    node.keyspace("left")->propose(Bytes::copy("x"), [&](const replica::Outcome<Bytes>&) { answered = true; });
+    node.keyspace("left")->propose(Bytes::copy("x"),
+                                   [&](const replica::Outcome<Bytes>&) { answered = true; });
   });
   ASSERT_TRUE(ended) << ended.error();
   EXPECT_TRUE(answered);

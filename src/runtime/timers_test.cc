@@ -1,8 +1,8 @@
 #include "runtime/timers.h"
 
-#include <gmock/gmock.h>
-
 #include <map>
+
+#include <gmock/gmock.h>
 
 #include "core/rng.h"
 

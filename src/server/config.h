@@ -1,0 +1,71 @@
+// What a server is told: the same structure from a TOML file and from etcd's flags.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/ids.h"
+#include "core/node_info.h"
+#include "core/time.h"
+#include "net/address.h"
+
+namespace quorate::server {
+
+struct TlsFiles {  // PEM; empty: plain text
+  std::string certificate;
+  std::string key;
+  std::string client_ca;  // clients must show a certificate signed by it
+  [[nodiscard]] bool wanted() const { return !certificate.empty() || !key.empty() || !client_ca.empty(); }
+};
+
+struct Keyspace {
+  std::string name;
+  std::string protocol = "raft";
+  std::string model = "etcd";
+  std::vector<net::Address> listen;      // for clients
+  std::vector<std::string> client_urls;  // where clients reach it; by default what it listens on
+  Duration heartbeat = 30ms;
+  Duration election_timeout = 180ms;
+  std::uint64_t flush_after_entries = 100'000;  // applied between two flushes of the state
+  std::uint64_t cache_bytes = 64U << 20U;
+  Duration compaction_period{};           // keep so much history; 0: all
+  std::int64_t compaction_revisions = 0;  // keep so many revisions; 0: all
+  TlsFiles tls;
+};
+
+struct Config {
+  std::string source;               // the file, or "flags", for messages
+  std::string cluster = "quorate";  // the cluster's name: part of its id
+  NodeId id;                        // none: a joining node, told by the cluster
+  std::string name;
+  std::string data;
+  std::vector<net::Address> listen_peers;
+  std::vector<std::string> peer_urls;  // this node's own
+  std::map<NodeId, NodeInfo> members;  // the first members, this node among them; when joining, whom to ask
+  bool join = false;
+  std::uint64_t segment_bytes = 64U << 20U;
+  std::vector<Keyspace> keyspaces;
+  std::string log_level = "info";
+  std::vector<std::string> notes;  // told once at the start: flags without effect, say
+};
+
+// From the cluster's name and first members, the same at every node.
+[[nodiscard]] ClusterId cluster_id(const std::string& cluster, const std::map<NodeId, NodeInfo>& members);
+// From a node's peer URLs, in any order, and the cluster's name; for clusters configured by etcd's flags.
+[[nodiscard]] NodeId node_id(const std::string& cluster, std::vector<std::string> peer_urls);
+
+inline constexpr const char* known_models[] = {"etcd"};
+
+// `protocols`: the names the registry knows. The error is one line: file:line: key: what is wrong, what is
+// allowed.
+[[nodiscard]] std::expected<Config, std::string> parse_config(const std::string& text,
+                                                              const std::string& file_name,
+                                                              const std::vector<std::string>& protocols);
+[[nodiscard]] std::expected<Config, std::string> read_config(const std::string& file_name,
+                                                             const std::vector<std::string>& protocols);
+
+}  // namespace quorate::server
