@@ -52,8 +52,11 @@ class Wal {
     std::uint64_t live_bytes = 0;      // from the oldest segment still needed
     std::uint64_t appended_bytes = 0;  // since open
     std::uint64_t syncs = 0;
+    // Whose entries keep the oldest segment, where that is not the current one: a snapshot of this keyspace
+    // makes the log shorter.
+    KeyspaceId oldest_keyspace;
   };
-  [[nodiscard]] virtual Stats stats() const = 0;
+  [[nodiscard]] virtual Stats stats() const = 0;  // as of the last sync(); from any thread
 
  protected:
   Wal() = default;

@@ -1,0 +1,180 @@
+// Damage at rest: records that were known to be durable are never cut, and never changed unseen.
+#include <gmock/gmock.h>
+
+#include "storage/wal_format.h"
+#include "storage/wal_testing.h"
+
+namespace quorate::storage {
+namespace {
+
+using namespace wal_testing;
+using ::testing::HasSubstr;
+
+constexpr KeyspaceId one(1);
+
+struct Written {
+  std::unique_ptr<MemoryDisk> disk = std::make_unique<MemoryDisk>();
+  std::vector<Model> after;  // after[n]: n batches
+};
+
+Written written(std::size_t batches, std::size_t payload, bool snapshots = false) {
+  Written result;
+  Model model;
+  result.after.push_back(model);
+  auto wal = must_open(*result.disk).wal;
+  for (std::uint64_t i = 1; i <= batches; ++i) {
+    Group group{one, {AppendEntries{{entry(i, std::string(payload, static_cast<char>('a' + i % 26)))}}}};
+    if (snapshots && i % 4 == 0) group.writes.push_back(SnapshotTaken{snapshot_meta(i - 2)});
+    wal->append(group.keyspace, group.writes);
+    add_to(model, group);
+    EXPECT_TRUE(wal->sync());
+    result.after.push_back(model);
+  }
+  return result;
+}
+
+std::string last_segment(MemoryDisk& disk) { return segment_names(disk).back(); }
+
+// Every byte of every segment: recovery gives the same, or refuses, or (in the last batch alone, where damage
+// can not be told from a torn write) gives what was there before that batch.
+void mutate_everything(const Written& log, std::uint64_t step) {
+  Rng rng(9);
+  const std::string last = last_segment(*log.disk);
+  std::uint64_t refused = 0;
+  std::uint64_t cut = 0;
+  for (const auto& name : segment_names(*log.disk)) {
+    const auto size = log.disk->contents(name).size();
+    for (std::uint64_t offset = 0; offset < size; offset += step) {
+      auto disk = log.disk->clone();
+      disk->flip_bit(name, offset, static_cast<unsigned>(rng.below(8)));
+      auto opened = Wal::open(*disk, small_config());
+      if (!opened) {
+        ++refused;
+        ASSERT_EQ(opened.error().kind, WalError::Kind::corrupt)
+            << name << " " << offset << opened.error().what;
+        ASSERT_THAT(opened.error().what, HasSubstr(name + ", offset "));
+        continue;
+      }
+      if (difference(log.after.back(), opened->keyspaces).empty()) continue;
+      ++cut;
+      ASSERT_EQ(name, last) << offset;
+      ASSERT_EQ(difference(log.after[log.after.size() - 2], opened->keyspaces), "") << name << " " << offset;
+      ASSERT_GT(opened->torn_bytes, 0U);
+    }
+  }
+  EXPECT_GT(refused, 100U);
+  EXPECT_GT(cut, 0U);
+}
+
+TEST(WalDamage, EveryByteOfOneSegment) { mutate_everything(written(8, 700), 1); }
+TEST(WalDamage, EveryByteOfSeveralSegments) { mutate_everything(written(30, 1500, true), 3); }
+
+TEST(WalDamage, SmallBatchesAreNeverCut) {
+  // A batch within one sector is written whole or not at all, so damage to it is never a torn write.
+  const auto log = written(5, 50);
+  const auto name = last_segment(*log.disk);
+  for (std::uint64_t offset = 0; offset < 8192; ++offset) {
+    auto disk = log.disk->clone();
+    disk->flip_bit(name, offset, static_cast<unsigned>(offset % 8));
+    auto opened = Wal::open(*disk, small_config());
+    ASSERT_TRUE(!opened || difference(log.after.back(), opened->keyspaces).empty()) << offset;
+  }
+}
+
+TEST(WalDamage, AMissingSegmentIsNamed) {
+  auto log = written(40, 1500);
+  ASSERT_TRUE(log.disk->remove("wal-0000000002"));
+  const auto opened = Wal::open(*log.disk, small_config());
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, WalError::Kind::corrupt);
+  EXPECT_THAT(opened.error().what, HasSubstr("wal-0000000002, offset 0: the segment is missing"));
+}
+
+TEST(WalDamage, AFileCutShortIsRefused) {
+  auto log = written(10, 700);
+  const auto name = last_segment(*log.disk);
+  const auto bytes = log.disk->contents(name);
+  for (const std::size_t size : {0U, 100U, 512U, 5000U, 16383U}) {
+    log.disk->set_contents(name, bytes.substr(0, size));
+    const auto opened = Wal::open(*log.disk, small_config());
+    ASSERT_FALSE(opened) << size;
+    EXPECT_EQ(opened.error().kind, WalError::Kind::corrupt);
+  }
+}
+
+TEST(WalDamage, ASegmentUnderAnotherNameIsRefused) {
+  auto log = written(40, 1500);
+  const auto second = log.disk->contents("wal-0000000002");
+  log.disk->set_contents("wal-0000000003", second);
+  const auto opened = Wal::open(*log.disk, small_config());
+  ASSERT_FALSE(opened);
+  EXPECT_THAT(opened.error().what, HasSubstr("the file holds segment 2"));
+}
+
+TEST(WalDamage, AnotherFormatVersionIsToldApartFromDamage) {
+  const auto log = written(1, 10);
+  auto bytes = log.disk->contents("wal-0000000001");
+  wal::SegmentHeader header = *wal::decode_segment_header(bytes, "");
+  const auto with_version = [&](char version) {
+    wal::encode(header, bytes.data());
+    bytes[12] = version;
+    return bytes;
+  };
+  auto disk = log.disk->clone();
+  disk->set_contents("wal-0000000001", with_version(2));
+  EXPECT_EQ(Wal::open(*disk, small_config()).error().kind, WalError::Kind::corrupt)
+      << "checksum does not match";
+}
+
+// Bits that are wrong in one reading are not wrong on the disk.
+TEST(WalDamage, ABadReadingIsRepeated) {
+  auto log = written(12, 700);
+  for (std::uint64_t wrong = 1; wrong <= 12; ++wrong) {
+    std::uint64_t reads = 0;
+    log.disk->set_hook([&](const MemoryDisk::Access& access) -> MemoryDisk::Fault {
+      if (access.operation != MemoryDisk::Operation::read || ++reads != wrong) return {};
+      return {MemoryDisk::FaultKind::flipped, 8 * (20 + 100 * wrong)};
+    });
+    EXPECT_EQ(difference(log.after.back(), must_open(*log.disk).keyspaces), "") << wrong;
+  }
+}
+
+// A write that a lying disk lost is seen once a later one is there.
+TEST(WalDamage, ALostWriteInFrontOfLaterOnesIsRefused) {
+  for (const auto kind :
+       {MemoryDisk::FaultKind::lost, MemoryDisk::FaultKind::misdirected, MemoryDisk::FaultKind::flipped}) {
+    MemoryDisk disk;
+    auto wal = must_open(disk).wal;
+    for (std::uint64_t i = 1; i <= 4; ++i) {
+      disk.set_hook([&](const MemoryDisk::Access& access) -> MemoryDisk::Fault {
+        const bool hit = i == 2 && access.operation == MemoryDisk::Operation::write && access.offset >= 1024;
+        return hit ? MemoryDisk::Fault{kind, 4096} : MemoryDisk::Fault{};
+      });
+      wal->append(one, std::vector<Write>{AppendEntries{{entry(i, std::string(5000, 'z'))}}});
+      ASSERT_TRUE(wal->sync());
+      if (i == 3) break;
+    }
+    disk.set_hook({});
+    const auto opened =
+        Wal::open(disk, {.segment_bytes = 16U << 10U, .cluster = ClusterId(7), .node = NodeId(3)});
+    ASSERT_FALSE(opened) << static_cast<int>(kind);
+    EXPECT_EQ(opened.error().kind, WalError::Kind::corrupt);
+  }
+}
+
+TEST(WalDamage, AnUnreadableDiskIsAnErrorNotATornTail) {
+  auto log = written(12, 700);
+  for (std::uint64_t wrong = 1; wrong <= 4; ++wrong) {
+    std::uint64_t reads = 0;
+    log.disk->set_hook([&](const MemoryDisk::Access& access) -> MemoryDisk::Fault {
+      if (access.operation != MemoryDisk::Operation::read || ++reads != wrong) return {};
+      return {MemoryDisk::FaultKind::io_error};
+    });
+    const auto opened = Wal::open(*log.disk, small_config());
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().kind, WalError::Kind::io);
+  }
+}
+
+}  // namespace
+}  // namespace quorate::storage

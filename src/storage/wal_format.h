@@ -1,0 +1,84 @@
+// The fixed parts of a segment file: its header and the header of a batch. docs/design/formats.md has the
+// table of bytes.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/ids.h"
+#include "storage/wal.h"
+
+namespace quorate::storage::wal {
+
+inline constexpr std::uint32_t format_version = 1;
+inline constexpr std::size_t sector = 512;  // a disk writes it whole or not at all; batches begin on one
+inline constexpr std::size_t page =
+    4096;  // what the kernel writes; a partial one would have to be read first
+inline constexpr std::size_t batch_header_bytes = 48;
+
+constexpr std::uint64_t round_up(std::uint64_t n, std::uint64_t unit) { return (n + unit - 1) / unit * unit; }
+
+struct Identity {
+  ClusterId cluster;
+  NodeId node;
+  friend bool operator==(const Identity&, const Identity&) = default;
+};
+
+struct SegmentHeader {  // the first sector
+  Identity identity;
+  std::uint64_t sequence = 0;      // of this segment, from 1, never used twice
+  std::uint64_t oldest = 0;        // the first segment still needed when this one began
+  std::uint64_t first_batch = 0;   // the number of this segment's first batch
+  std::uint64_t previous_end = 0;  // where the batches of the segment before end
+  std::uint64_t capacity = 0;      // the file is at least this long
+};
+
+enum class BatchKind : std::uint8_t {
+  checkpoint = 1,  // the first of a segment: what all keyspaces amount to where it begins
+  writes = 2,      // the groups of one sync()
+};
+
+struct BatchHeader {
+  BatchKind kind = BatchKind::writes;
+  std::uint64_t segment = 0;  // binds it to this life of a recycled file
+  std::uint64_t number = 0;   // counts batches over all segments
+  std::uint64_t offset = 0;   // where it stands in the file: a misdirected write is seen
+  std::uint64_t body_bytes = 0;
+  std::uint32_t body_crc = 0;
+  [[nodiscard]] std::uint64_t extent() const { return round_up(batch_header_bytes + body_bytes, sector); }
+  [[nodiscard]] std::uint64_t end() const { return offset + extent(); }
+};
+
+// `at` has room for a sector, all of which is written.
+void encode(const SegmentHeader& header, char* at);
+// The error's kind is corrupt or version; `name` and what to do are told.
+[[nodiscard]] std::expected<SegmentHeader, WalError> decode_segment_header(std::string_view bytes,
+                                                                           const std::string& name);
+
+// `at` has room for batch_header_bytes.
+void encode(const BatchHeader& header, const Identity& identity, char* at);
+
+// What stands where a batch header is expected. A header lies within one sector, so a crash leaves it whole
+// or leaves what was there before; one that is almost what it should be was damaged later.
+enum class Standing : std::uint8_t { valid, absent, damaged };
+struct FoundHeader {
+  Standing standing = Standing::absent;
+  BatchHeader header;  // of a valid one
+};
+// `segment`, `offset`: where it was found. `number`: the one expected, which a valid header need not have.
+[[nodiscard]] FoundHeader find_batch_header(std::string_view bytes, const Identity& identity,
+                                            std::uint64_t segment, std::uint64_t offset,
+                                            std::uint64_t number);
+
+[[nodiscard]] std::string segment_name(std::uint64_t sequence);  // wal-0000000001
+[[nodiscard]] std::string spare_name(std::uint64_t number);      // spare-0000000001
+[[nodiscard]] std::optional<std::uint64_t> parse_segment_name(std::string_view name);
+[[nodiscard]] std::optional<std::uint64_t> parse_spare_name(std::string_view name);
+
+[[nodiscard]] WalError corrupt(const std::string& name, std::uint64_t offset, const std::string& what);
+[[nodiscard]] WalError io_failure(const IoError& error);
+
+}  // namespace quorate::storage::wal

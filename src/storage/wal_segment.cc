@@ -1,0 +1,104 @@
+#include "storage/wal_segment.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "storage/crc32c.h"
+
+namespace quorate::storage::wal {
+namespace {
+
+constexpr std::uint64_t read_ahead = 1U << 20U;
+constexpr int attempts = 3;
+
+}  // namespace
+
+IoResult<std::string_view> SegmentReader::peek(std::uint64_t offset, std::uint64_t length) {
+  const bool inside = offset >= window_at_ && offset + length <= window_at_ + window_.size();
+  if (!inside) {
+    auto bytes = file_->read(offset, std::max(length, read_ahead));
+    if (!bytes) return std::unexpected(bytes.error());
+    window_ = std::move(*bytes);
+    window_at_ = offset;
+  }
+  const std::string_view window(window_);
+  return window.substr(std::min<std::uint64_t>(offset - window_at_, window.size()), length);
+}
+
+std::expected<SegmentHeader, WalError> SegmentReader::header() {
+  std::expected<SegmentHeader, WalError> result;
+  for (int i = 0; i < attempts; ++i) {
+    window_.clear();
+    const auto bytes = peek(0, sector);
+    if (!bytes) return std::unexpected(io_failure(bytes.error()));
+    result = decode_segment_header(*bytes, name_);
+    if (result) break;
+  }
+  return result;
+}
+
+IoResult<std::variant<Batch, BadBatch>> SegmentReader::batch(std::uint64_t segment, std::uint64_t offset,
+                                                             std::uint64_t number) {
+  auto result = read_batch(segment, offset, number);
+  for (int i = 1; i < attempts && result && std::holds_alternative<BadBatch>(*result); ++i) {
+    window_.clear();
+    result = read_batch(segment, offset, number);
+  }
+  return result;
+}
+
+IoResult<std::variant<Batch, BadBatch>> SegmentReader::read_batch(std::uint64_t segment, std::uint64_t offset,
+                                                                  std::uint64_t number) {
+  const auto head = peek(offset, batch_header_bytes);
+  if (!head) return std::unexpected(head.error());
+  const auto found = find_batch_header(*head, identity_, segment, offset, number);
+  if (found.standing != Standing::valid) return BadBatch{found.standing, {}, "the batch's header is damaged"};
+  const auto& header = found.header;
+  if (header.number != number) {
+    return BadBatch{Standing::damaged,
+                    {},
+                    "batch " + std::to_string(header.number) + " stands where batch " +
+                        std::to_string(number) + " belongs"};
+  }
+  const auto size = file_->size();
+  if (!size) return std::unexpected(size.error());
+  if (header.body_bytes > *size - std::min(*size, offset + batch_header_bytes)) {
+    return BadBatch{Standing::valid, header, "the batch ends behind the file"};
+  }
+  const auto body = peek(offset + batch_header_bytes, header.body_bytes);
+  if (!body) return std::unexpected(body.error());
+  if (body->size() != header.body_bytes || crc32c(*body) != header.body_crc) {
+    return BadBatch{Standing::valid, header, "the batch does not match its checksum"};
+  }
+  return Batch{header, Bytes::copy(*body)};
+}
+
+IoResult<std::optional<std::uint64_t>> SegmentReader::later_batch(std::uint64_t segment, std::uint64_t offset,
+                                                                  std::uint64_t number) {
+  for (;; offset += sector) {
+    const auto head = peek(offset, batch_header_bytes);
+    if (!head) return std::unexpected(head.error());
+    if (head->size() < batch_header_bytes) return std::nullopt;
+    const auto found = find_batch_header(*head, identity_, segment, offset, number);
+    if (found.standing == Standing::valid && found.header.number > number) return offset;
+  }
+}
+
+IoResult<void> SegmentWriter::write(WriteBuffer& buffer) {
+  const std::size_t content = buffer.size();
+  const std::uint64_t end = offset_ + round_up(content, sector);
+  const std::size_t padded = round_up(end, page) - offset_;
+  std::memset(buffer.room(padded - content), 0, padded - content);
+  char* const begin = buffer.data() - tail_.size();
+  std::ranges::copy(tail_, begin);
+  const std::string_view whole(begin, tail_.size() + padded);
+  if (auto written = file_->write(offset_ - tail_.size(), whole); !written) return written;
+  const std::uint64_t start = offset_ - tail_.size();
+  const std::uint64_t tail_start = std::max(start, end / page * page);
+  tail_ = std::string(whole.substr(tail_start - start, end - tail_start));
+  offset_ = end;
+  return {};
+}
+
+}  // namespace quorate::storage::wal

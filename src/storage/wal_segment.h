@@ -1,0 +1,77 @@
+// Reading and writing one segment file.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "core/bytes.h"
+#include "storage/disk.h"
+#include "storage/wal_codec.h"
+#include "storage/wal_format.h"
+
+namespace quorate::storage::wal {
+
+struct Batch {
+  BatchHeader header;
+  Bytes body;
+};
+struct BadBatch {
+  Standing standing = Standing::absent;
+  BatchHeader header;  // where its header is valid
+  std::string why;
+};
+
+class SegmentReader {
+ public:
+  SegmentReader(File& file, std::string name, Identity identity)
+      : file_(&file), name_(std::move(name)), identity_(identity) {}
+
+  [[nodiscard]] std::expected<SegmentHeader, WalError> header();
+  // The batch of this number at this offset. A bad one is read again from the disk before it is believed.
+  [[nodiscard]] IoResult<std::variant<Batch, BadBatch>> batch(std::uint64_t segment, std::uint64_t offset,
+                                                              std::uint64_t number);
+  // Where behind `offset` a valid header of a later batch than `number` stands. There is one only if batch
+  // `number` was durable: a batch is written after the one before it was synced.
+  [[nodiscard]] IoResult<std::optional<std::uint64_t>> later_batch(std::uint64_t segment,
+                                                                   std::uint64_t offset,
+                                                                   std::uint64_t number);
+
+ private:
+  [[nodiscard]] IoResult<std::variant<Batch, BadBatch>> read_batch(std::uint64_t segment,
+                                                                   std::uint64_t offset,
+                                                                   std::uint64_t number);
+  // Up to `length` bytes, through a window that is read ahead.
+  [[nodiscard]] IoResult<std::string_view> peek(std::uint64_t offset, std::uint64_t length);
+
+  File* file_;
+  std::string name_;
+  Identity identity_;
+  std::string window_;
+  std::uint64_t window_at_ = 0;
+};
+
+// Appends batches. Whole pages are written: the bytes of the last, partial page are kept and written again in
+// front of the next batch, since the kernel would have to read a page that is written in part.
+class SegmentWriter {
+ public:
+  SegmentWriter() = default;
+  // `offset`: where the next batch goes, a multiple of the sector.
+  SegmentWriter(std::unique_ptr<File> file, std::uint64_t offset) : file_(std::move(file)), offset_(offset) {}
+
+  // Writes the buffer's content, padded with zeroes to the sector (and on to the page).
+  [[nodiscard]] IoResult<void> write(WriteBuffer& buffer);
+  [[nodiscard]] IoResult<void> sync() { return file_->sync(); }
+  [[nodiscard]] std::uint64_t offset() const { return offset_; }
+
+ private:
+  std::unique_ptr<File> file_;
+  std::uint64_t offset_ = 0;
+  std::string tail_;  // what stands before `offset_` in its page, as far as known
+};
+
+}  // namespace quorate::storage::wal

@@ -1,0 +1,101 @@
+#include "storage/wal_spares.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "storage/wal_format.h"
+
+namespace quorate::storage::wal {
+namespace {
+
+constexpr std::size_t kept_spares = 2;
+constexpr std::uint64_t piece_max = 1U << 20U;
+
+}  // namespace
+
+SparePool::SparePool(Disk& disk, std::uint64_t segment_bytes, const std::vector<std::string>& names)
+    : disk_(&disk), segment_bytes_(segment_bytes), ready_(names.begin(), names.end()) {
+  for (const auto& name : names)
+    next_number_ = std::max(next_number_, parse_spare_name(name).value_or(0) + 1);
+}
+
+IoResult<SparePool::Spare> SparePool::make(std::uint64_t capacity) {
+  std::string name = spare_name(next_number_++);
+  auto file = disk_->create(name);
+  if (!file) return std::unexpected(file.error());
+  if (auto allocated = (*file)->allocate(capacity); !allocated) {
+    static_cast<void>(disk_->remove(name));
+    return std::unexpected(allocated.error());
+  }
+  return Spare{std::move(name), std::move(*file)};
+}
+
+// A segment that outgrew its size is not worth keeping, nor one that a crash left unfinished.
+bool SparePool::usable(const std::string& name) {
+  auto file = disk_->open(name);
+  if (!file) return false;
+  const auto size = (*file)->size();
+  return size && *size == segment_bytes_;
+}
+
+IoResult<SparePool::Spare> SparePool::take(std::uint64_t capacity) {
+  gave_up_ = false;
+  if (names_changed_) {
+    if (auto synced = disk_->sync_directory(); !synced) return std::unexpected(synced.error());
+    names_changed_ = false;
+  }
+  while (!ready_.empty()) {
+    std::string name = std::move(ready_.front());
+    ready_.pop_front();
+    auto file = disk_->open(name);
+    if (!file) return std::unexpected(file.error());
+    auto size = (*file)->size();
+    if (!size) return std::unexpected(size.error());
+    if (*size == segment_bytes_) {
+      if (auto grown = (*file)->allocate(capacity); !grown) return std::unexpected(grown.error());
+      return Spare{std::move(name), std::move(*file)};
+    }
+    if (auto removed = disk_->remove(name); !removed) return std::unexpected(removed.error());
+  }
+  if (growing_.file) {
+    if (auto grown = growing_.file->allocate(capacity); !grown) return std::unexpected(grown.error());
+    return std::exchange(growing_, {});
+  }
+  return make(capacity);
+}
+
+void SparePool::prepare(std::uint64_t budget) {
+  if (gave_up_ || !ready_.empty()) return;
+  if (!growing_.file) {
+    auto made = make(segment_bytes_);
+    if (!made) {
+      gave_up_ = true;
+      return;
+    }
+    growing_ = std::move(*made);
+    zeroed_ = 0;
+  }
+  const std::uint64_t length = std::min({round_up(budget, page), piece_max, segment_bytes_ - zeroed_});
+  static const std::string zeroes(piece_max, '\0');
+  if (!growing_.file->write(zeroed_, std::string_view(zeroes).substr(0, length))) {
+    static_cast<void>(disk_->remove(growing_.name));
+    growing_ = {};
+    gave_up_ = true;
+    return;
+  }
+  zeroed_ += length;
+  if (zeroed_ < segment_bytes_) return;
+  ready_.push_back(std::move(growing_.name));
+  growing_ = {};
+}
+
+IoResult<void> SparePool::recycle(const std::string& name) {
+  if (ready_.size() >= kept_spares || !usable(name)) return disk_->remove(name);
+  std::string spare = spare_name(next_number_++);
+  if (auto renamed = disk_->rename(name, spare); !renamed) return renamed;
+  names_changed_ = true;
+  ready_.push_back(std::move(spare));
+  return {};
+}
+
+}  // namespace quorate::storage::wal

@@ -1,0 +1,46 @@
+// Files for the segments to come: released segments under a new name, and new files written over with zeroes
+// a piece at a time, so that no sync() waits for a whole file to be prepared.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "storage/disk.h"
+
+namespace quorate::storage::wal {
+
+class SparePool {
+ public:
+  // `names`: the spare files that are there; those of another size are removed by the first prepare().
+  SparePool(Disk& disk, std::uint64_t segment_bytes, const std::vector<std::string>& names);
+
+  struct Spare {
+    std::string name;
+    std::unique_ptr<File> file;
+  };
+  // A file of at least `capacity` bytes whose content may be overwritten.
+  [[nodiscard]] IoResult<Spare> take(std::uint64_t capacity);
+  // Brings the next spare forward by about `budget` bytes. A disk too full for it is found out by take().
+  void prepare(std::uint64_t budget);
+  // The file becomes a spare, or is removed where there are enough.
+  [[nodiscard]] IoResult<void> recycle(const std::string& name);
+  [[nodiscard]] std::size_t count() const { return ready_.size() + (growing_.file ? 1 : 0); }
+
+ private:
+  [[nodiscard]] IoResult<Spare> make(std::uint64_t capacity);
+  [[nodiscard]] bool usable(const std::string& name);
+
+  Disk* disk_;
+  std::uint64_t segment_bytes_;
+  std::uint64_t next_number_ = 1;
+  std::deque<std::string> ready_;
+  Spare growing_;
+  std::uint64_t zeroed_ = 0;    // of growing_
+  bool gave_up_ = false;        // preparing failed; take() tries again
+  bool names_changed_ = false;  // a rename is not durable yet: its file must not be overwritten
+};
+
+}  // namespace quorate::storage::wal
