@@ -265,6 +265,7 @@ void Paxos::on(Env&, NodeId from, const Accepted& m, Out& out) {
 // Chosen: accepted by a majority under one and the same ballot. Equal values under different ballots are not
 // enough: a higher ballot may be about to choose another.
 void Paxos::report(NodeId acceptor, const Proposal& proposal, bool tell, Out& out) {
+  highest_seen_ = std::max(highest_seen_, proposal.n);
   auto& last = reported_[acceptor];
   if (last.n > proposal.n) return;
   last = proposal;

@@ -56,6 +56,7 @@ class Cluster {
   Faults faults;
   std::set<std::pair<NodeId, NodeId>> cut;                       // links that lose everything, one way
   std::function<void(NodeId, NodeId, const Bytes&)> on_message;  // told of every delivery
+  std::function<Duration(const Bytes&)> delay;                   // where set, instead of a random one
   std::optional<std::string> broken;                             // the first violated invariant
 
   void start(NodeId id) {
@@ -207,7 +208,8 @@ class Cluster {
     if (cut.contains({from, to}) || rng_.chance(faults.loss)) return;
     const int copies = rng_.chance(faults.duplication) ? 2 : 1;
     for (int i = 0; i < copies; ++i) {
-      at(rng_.between(faults.min_delay, faults.max_delay), [this, from, to, message] {
+      const auto after = delay ? delay(message) : rng_.between(faults.min_delay, faults.max_delay);
+      at(after, [this, from, to, message] {
         if (!nodes_.contains(to) || !alive(to) || cut.contains({from, to})) return;
         if (on_message) on_message(from, to, message);
         step(to, Receive<Bytes>{from, message});
