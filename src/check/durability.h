@@ -1,12 +1,14 @@
 // What was acknowledged stays: a write whose client was told "done" is among the committed commands, at the
-// moment it is told and in every later state. Commands are named by numbers their clients chose. Reading the
-// committed sequence is enough for "every later state", since State Machine Safety fixes it once and for all.
+// moment it is told and in every later state. And what was refused ("nothing happened") never gets in.
+// Commands are named by numbers their clients chose. Reading the committed sequence is enough for "every
+// later state", since State Machine Safety fixes it once and for all.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "core/ids.h"
 
@@ -14,15 +16,25 @@ namespace quorate::check {
 
 class Durability {
  public:
-  // The command is committed at `index` (the first time any node tells so).
-  void committed(std::uint64_t command, Index index) { commands_.try_emplace(command, index); }
+  // The command is committed at `index`. A command may be committed again: the first time counts.
+  [[nodiscard]] std::optional<std::string> committed(std::uint64_t command, Index index) {
+    commands_.try_emplace(command, index);
+    if (refused_.empty() || !refused_.contains(command)) return std::nullopt;
+    return name(command) + " was refused but is committed at index " + to_string(index);
+  }
 
   [[nodiscard]] std::optional<std::string> acknowledged(std::uint64_t command) {
     const auto at = commands_.find(command);
-    if (at == commands_.end())
-      return "command " + std::to_string(command) + " was acknowledged but is not committed";
+    if (at == commands_.end()) return name(command) + " was acknowledged but is not committed";
     if (at->second > last_acknowledged_) last_acknowledged_ = at->second;
     return std::nullopt;
+  }
+
+  // Its client was told that it did not happen and will not.
+  [[nodiscard]] std::optional<std::string> refused(std::uint64_t command) {
+    refused_.insert(command);
+    if (!commands_.contains(command)) return std::nullopt;
+    return name(command) + " was refused but is committed";
   }
 
   // Asked of each node once the cluster has healed: a state applied up to `applied` must hold them all.
@@ -32,8 +44,16 @@ class Durability {
            to_string(last_acknowledged_) + ", which was acknowledged";
   }
 
+  [[nodiscard]] Index index_of(std::uint64_t command) const {
+    const auto at = commands_.find(command);
+    return at == commands_.end() ? Index() : at->second;
+  }
+
  private:
+  static std::string name(std::uint64_t command) { return "command " + std::to_string(command); }
+
   std::unordered_map<std::uint64_t, Index> commands_;
+  std::unordered_set<std::uint64_t> refused_;
   Index last_acknowledged_;
 };
 

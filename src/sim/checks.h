@@ -1,0 +1,65 @@
+// All that is judged while a run goes on, fed by the probes around the protocols. The first thing found
+// broken is kept; everything behind it is consequence.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "check/digest_agreement.h"
+#include "check/durability.h"
+#include "check/election_safety.h"
+#include "check/log_matching.h"
+#include "check/state_machine_safety.h"
+#include "core/entry.h"
+#include "sim/workload_model.h"
+
+namespace quorate::sim {
+
+class Checks {
+ public:
+  explicit Checks(const WorkloadModel& model) : model_(&model) {}
+
+  void fail(std::string property, std::string what) {
+    if (!failure_) failure_ = {std::move(property), std::move(what)};
+  }
+  struct Failure {
+    std::string property;
+    std::string what;
+  };
+  [[nodiscard]] const std::optional<Failure>& failure() const { return failure_; }
+
+  void started(NodeId node, const Recovered& recovered);
+  void wrote(NodeId node, const std::vector<Write>& writes);
+  void committed(NodeId node, const std::vector<Entry>& entries);
+  void restored(NodeId node, Index index) { safety_.position(node, index); }
+  void leads(NodeId node, Epoch epoch);
+  void applied(NodeId node, Index index, const Bytes& digest);
+  void acknowledged(std::uint64_t command);
+  void refused(std::uint64_t command);  // its client was told that nothing happened
+  void final_state(NodeId node, Index applied);
+
+  [[nodiscard]] Index index_of(std::uint64_t command) const { return durability_.index_of(command); }
+  [[nodiscard]] Index last_committed() const { return safety_.last(); }
+  // In force as of the last committed membership entry; unset until there is one.
+  [[nodiscard]] const std::optional<Membership>& membership() const { return membership_; }
+  [[nodiscard]] std::size_t epochs() const { return elections_.epochs(); }
+
+ private:
+  void take(const char* property, std::optional<std::string> broken) {
+    if (broken) fail(property, std::move(*broken));
+  }
+  void first_committed(const Entry& entry);
+
+  const WorkloadModel* model_;
+  check::StateMachineSafety safety_;
+  check::ElectionSafety elections_;
+  check::LogMatching logs_;
+  check::Durability durability_;
+  check::DigestAgreement digests_;
+  std::optional<Membership> membership_;
+  Index membership_index_;
+  std::optional<Failure> failure_;
+};
+
+}  // namespace quorate::sim

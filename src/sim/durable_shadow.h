@@ -1,0 +1,42 @@
+// What a node's log must give back when the node starts again: everything that was reported durable, and of
+// the groups of writes behind that, some prefix. Kept beside the log and compared with what it recovers.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/entry.h"
+
+namespace quorate::sim {
+
+class DurableShadow {
+ public:
+  // A group of writes was handed to the log.
+  void submitted(const std::vector<Write>& writes) { in_flight_.push_back(writes); }
+  // The first `groups` groups in flight were reported durable.
+  void synced(std::size_t groups) {
+    for (; groups != 0; --groups, in_flight_.pop_front()) apply(in_flight_.front());
+  }
+  [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }
+
+  // The log recovered this. What it differs in from everything it may give, or none; afterwards the shadow
+  // is what was recovered.
+  [[nodiscard]] std::optional<std::string> recovered(const Recovered& found);
+  void reset(const Recovered& found);
+
+ private:
+  void apply(const std::vector<Write>& writes);
+  [[nodiscard]] std::optional<std::string> difference(const Recovered& found) const;
+  [[nodiscard]] Index last() const { return first_ + log_.size() - 1; }
+
+  std::map<RecordKey, Bytes> records_;
+  std::optional<SnapshotMeta> snapshot_;
+  Index first_{1};         // of log_
+  std::deque<Entry> log_;  // behind the snapshot
+  std::deque<std::vector<Write>> in_flight_;
+};
+
+}  // namespace quorate::sim

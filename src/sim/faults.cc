@@ -1,0 +1,141 @@
+#include "sim/faults.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace quorate::sim {
+
+namespace {
+
+struct Row {
+  std::string_view name;
+  std::string_view what;
+  Duration shortest;  // of one occurrence
+  Duration longest;
+  unsigned most;  // occurrences in a run that has any
+};
+
+constexpr std::array<Row, fault_kinds> table{{
+    {"loss", "messages are lost", 50ms, 2s, 4},
+    {"duplication", "messages arrive twice", 50ms, 2s, 4},
+    {"reordering", "messages overtake each other", 50ms, 2s, 4},
+    {"delay", "messages take long", 50ms, 2s, 4},
+    {"clog", "a link holds messages back, then delivers them all", 20ms, 600ms, 8},
+    {"corruption", "frames arrive damaged and are dropped", 50ms, 2s, 4},
+    {"partition", "the nodes fall in two groups", 50ms, 1200ms, 5},
+    {"one_way", "a node is not heard, or hears nothing", 50ms, 1200ms, 5},
+    {"partial", "some pairs of nodes can not talk", 50ms, 1200ms, 5},
+    {"flapping", "a partition comes and goes", 200ms, 1500ms, 3},
+    {"drift", "clocks change speed within the bound", 100ms, 3s, 4},
+    {"pause", "a process stands still", 5ms, 900ms, 6},
+    {"kill", "a process dies", 1ms, 800ms, 6},
+    {"power_loss", "a node loses power, and writes that were not synced", 1ms, 800ms, 6},
+    {"power_cut", "a node loses power within a disk access", 1ms, 800ms, 6},
+    {"restart_all", "all nodes lose power", 1ms, 500ms, 2},
+    {"slow_disk", "syncs take long", 50ms, 1500ms, 4},
+    {"full_disk", "no space is left", 20ms, 800ms, 2},
+    {"io_error", "a disk access fails", 1ms, 400ms, 3},
+    {"failed_sync", "a sync fails and the writes then look clean", 1ms, 400ms, 3},
+    {"bit_flip", "a stored bit flips", 1ms, 400ms, 2},
+    {"misdirected_write", "a write lands elsewhere", 1ms, 400ms, 2},
+    {"misdirected_read", "a read at start comes from elsewhere", 1ms, 400ms, 2},
+    {"stale_read", "a read at start misses the last write", 1ms, 400ms, 2},
+    {"lost_write", "a write is reported done and never happens", 1ms, 400ms, 2},
+    {"lost_file", "a file is gone after a restart", 1ms, 400ms, 1},
+    {"membership", "members are added, removed, replaced", 1ms, 2ms, 6},
+    {"transfer", "leadership is handed over", 1ms, 2ms, 5},
+    {"clock_jump", "a clock leaps ahead", 1ms, 2ms, 5},
+    {"fast_clock", "a clock runs faster than the bound", 100ms, 2s, 4},
+    {"undetected_corruption", "damaged frames are delivered", 50ms, 1s, 3},
+}};
+
+const Row& row(FaultKind kind) { return table[static_cast<std::size_t>(kind)]; }
+
+}  // namespace
+
+std::string_view to_string(FaultKind kind) { return row(kind).name; }
+std::string_view describe(FaultKind kind) { return row(kind).what; }
+
+bool destructive(FaultKind kind) { return kind >= FaultKind::bit_flip && kind <= FaultKind::lost_file; }
+bool beyond_promise(FaultKind kind) { return kind >= FaultKind::clock_jump; }
+
+FaultSet FaultSet::usual() {
+  FaultSet set;
+  for (std::size_t i = 0; i < fault_kinds; ++i) {
+    if (!beyond_promise(static_cast<FaultKind>(i))) set.add(static_cast<FaultKind>(i));
+  }
+  return set;
+}
+
+std::expected<FaultSet, std::string> FaultSet::parse(std::string_view list) {
+  FaultSet set;
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    std::string_view name = list.substr(0, comma);
+    list.remove_prefix(std::min(comma + 1, list.size()));
+    const bool out = name.starts_with('-');
+    if (out) name.remove_prefix(1);
+    if (name == "all" && !out) {
+      set = usual();
+    } else if (name != "none" || out) {
+      const auto* at = std::ranges::find(table, name, &Row::name);
+      if (at == table.end()) return std::unexpected(fmt::format("no fault is called '{}'", name));
+      const auto kind = static_cast<FaultKind>(at - table.begin());
+      out ? set.remove(kind) : set.add(kind);
+    }
+  }
+  return set;
+}
+
+std::vector<FaultKind> FaultSet::kinds() const {
+  std::vector<FaultKind> all;
+  for (std::size_t i = 0; i < fault_kinds; ++i) {
+    if (has(static_cast<FaultKind>(i))) all.push_back(static_cast<FaultKind>(i));
+  }
+  return all;
+}
+
+std::string FaultSet::str() const {
+  if (*this == usual()) return "all";
+  std::string out;
+  for (const FaultKind kind : kinds()) {
+    if (!out.empty()) out += ',';
+    out += to_string(kind);
+  }
+  return out.empty() ? "none" : out;
+}
+
+std::vector<Fault> plan_faults(Rng& rng, FaultSet allowed, Moment length) {
+  std::vector<FaultKind> kinds = allowed.kinds();
+  if (kinds.empty()) return {};
+  // Not all at once in every run: a run with few kinds reaches deeper states (Groce et al., Swarm Testing).
+  for (std::size_t i = kinds.size(); i > 1; --i) std::swap(kinds[i - 1], kinds[rng.below(i)]);
+  const std::size_t most = std::min<std::size_t>(kinds.size(), 10);
+  kinds.resize(rng.between(std::min<std::size_t>(3, most), most));
+  std::vector<Fault> faults;
+  for (const FaultKind kind : kinds) {
+    const Row& r = row(kind);
+    const std::uint64_t count = rng.between(1, r.most);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const Moment from = rng.between(Duration(0), length);
+      // Lengths spread evenly over orders of magnitude.
+      const double ratio = static_cast<double>(r.longest.count()) / static_cast<double>(r.shortest.count());
+      const auto lasts =
+          static_cast<std::int64_t>(static_cast<double>(r.shortest.count()) * std::pow(ratio, rng.unit()));
+      faults.push_back({kind, from, std::min(from + Duration(lasts), length), rng.unit(), rng.next()});
+    }
+  }
+  std::ranges::stable_sort(faults, {}, &Fault::from);
+  return faults;
+}
+
+std::string to_string(const Fault& fault) {
+  const auto ms = [](Moment m) { return static_cast<double>(m.count()) / 1e6; };
+  return fmt::format("{} from {:.3f} ms to {:.3f} ms, intensity {:.2f}", to_string(fault.kind),
+                     ms(fault.from), ms(fault.until), fault.intensity);
+}
+
+}  // namespace quorate::sim

@@ -1,0 +1,372 @@
+#include "sim/node.h"
+
+#include <cmath>
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include "core/codec.h"
+#include "sim/probe.h"
+
+namespace quorate::sim {
+
+namespace {
+constexpr KeyspaceId keyspace{1};
+constexpr ClusterId cluster{7};
+}  // namespace
+
+Node::Node(Stage& stage, std::uint32_t slot, NodeId id, Membership initial)
+    : stage_(&stage),
+      slot_(slot),
+      id_(id),
+      initial_(std::move(initial)),
+      rng_(stage.rng.fork()),
+      sync_time_(stage.tuning.sync_time) {
+  const auto drift = static_cast<std::uint64_t>(stage.tuning.drift_ppm);
+  clock_ = Clock(Instant(rng_.between(Duration(1s), Duration(1h))),
+                 static_cast<std::int64_t>(rng_.between(0, 2 * drift)) - stage.tuning.drift_ppm);
+  disk_.set_hook([this](const storage::MemoryDisk::Access& access) { return disk_faults_(access); });
+}
+
+Node::~Node() = default;
+
+// Starting and stopping.
+
+std::optional<storage::Wal::Opened> Node::open_log() {
+  auto opened = storage::Wal::open(
+      disk_, {.segment_bytes = stage_->tuning.segment_bytes, .cluster = cluster, .node = id_});
+  if (!opened) {
+    refusal_ = opened.error().what;
+    return std::nullopt;
+  }
+  return std::move(*opened);
+}
+
+bool Node::start() {
+  auto opened = open_log();
+  if (!opened) return false;
+  Recovered recovered = std::move(opened->keyspaces[keyspace]);
+  if (auto lost = shadow_.recovered(recovered)) {
+    silent_loss_ = true;
+    refusal_ = "recovered " + *lost;
+    if (!disk_faults_.tampered())
+      stage_->checks.fail("recovery", fmt::format("node {} {}", id_.value, refusal_));
+    return false;
+  }
+  auto live = replica::Replica::recover_state(home_, recovered);
+  if (!live) {
+    refusal_ = live.error();
+    return false;
+  }
+  log_ = std::move(opened->wal);
+  disk_faults_.forget();
+  refusals_ = 0;
+  process_ = ++stage_->stamps;
+  submitted_ = {};
+  unsynced_groups_ = syncing_groups_ = 0;
+  syncing_ = flush_due_ = pump_due_ = paused_ = false;
+  timers_.clear();
+  held_.clear();
+  halted_.reset();
+  seen_applied_ = {};
+  leader_ = {};
+  epoch_ = {};
+  if (stage_->trace != nullptr) {
+    Trace::Line(*stage_->trace, stage_->now, "start")
+        .field("node", id_.value)
+        .field("log_first", recovered.log.empty() ? 0 : recovered.log.front().index.value)
+        .field("log_last", recovered.log.empty() ? 0 : recovered.log.back().index.value)
+        .field("snapshot", recovered.snapshot ? recovered.snapshot->index.value : 0);
+  }
+  stage_->checks.started(id_, recovered);
+  auto settings = stage_->tuning.settings;
+  settings.self = id_;
+  settings.initial = initial_;
+  auto config = stage_->tuning.replica;
+  config.self = id_;
+  config.incarnation = ++incarnation_;
+  auto protocol =
+      std::make_unique<Probe>(id_, stage_->options.factory(settings, std::move(recovered)), stage_->checks);
+  replica_ = std::make_unique<replica::Replica>(config, *this, std::move(protocol), home_, std::move(*live),
+                                                stage_->model.create());
+  Env now = env();
+  replica_->start(now);
+  settle();
+  return true;
+}
+
+void Node::stop(storage::MemoryDisk::Survival survival, const char* reason) {
+  if (stage_->trace != nullptr) {
+    Trace::Line(*stage_->trace, stage_->now, "down").field("node", id_.value).field("reason", reason);
+  }
+  process_ = ++stage_->stamps;
+  paused_ = false;
+  for (const Event& event : std::exchange(held_, {})) {
+    if (event.kind == EventKind::operation) stage_->operation(*this, event.number, false);
+  }
+  replica_.reset();
+  log_.reset();
+  disk_.crash(rng_, survival);
+  home_.crash();
+}
+
+// Events.
+
+void Node::handle(Event event) {
+  if (!up()) return;
+  if (event.kind != EventKind::deliver && event.kind != EventKind::timer && event.stamp != process_) return;
+  if (paused_) {
+    held_.push_back(std::move(event));
+    return;
+  }
+  dispatch(std::move(event));
+}
+
+void Node::resume() {
+  if (!paused_) return;
+  paused_ = false;
+  for (auto& event : std::exchange(held_, {})) {
+    if (halted_) {
+      if (event.kind == EventKind::operation) stage_->operation(*this, event.number, false);
+      continue;
+    }
+    if (event.kind != EventKind::deliver && event.kind != EventKind::timer && event.stamp != process_)
+      continue;
+    dispatch(std::move(event));
+  }
+}
+
+void Node::dispatch(Event event) {
+  Env now = env();
+  switch (event.kind) {
+    case EventKind::deliver: replica_->receive(now, NodeId(event.number), event.frame); break;
+    case EventKind::timer: fire(TimerId(event.number), event.stamp); break;
+    case EventKind::sync: write_log(); break;
+    case EventKind::persisted: log_durable(Ticket(event.number)); break;
+    case EventKind::flush: flush_engine(Index(event.number)); break;
+    case EventKind::flushed: replica_->flushed(now, Index(event.number)); break;
+    case EventKind::pump: pump_due_ = false; break;
+    case EventKind::operation: return stage_->operation(*this, event.number, true);
+    default: break;
+  }
+  settle();
+  if (stage_->trace != nullptr) trace_step(event);
+}
+
+void Node::settle() {
+  if (halted_) return;
+  if (!pump_due_) {
+    Env now = env();
+    replica_->pump(now);
+    if (halted_) return;
+  }
+  if (auto broken = replica_->check_invariants()) {
+    stage_->checks.fail("invariant", fmt::format("node {}: {}", id_.value, *broken));
+  }
+  const Index applied = replica_->applied();
+  if (applied != seen_applied_) {
+    seen_applied_ = applied;
+    stage_->checks.applied(id_, applied, replica_->model().digest());
+  }
+}
+
+void Node::operate(std::uint64_t operation) {
+  if (paused_) {
+    held_.push_back({EventKind::operation, slot_, process_, operation, {}});
+  } else {
+    stage_->operation(*this, operation, true);
+  }
+}
+
+void Node::gather() {
+  if (pump_due_ || stage_->tuning.pump_delay == Duration(0)) return;
+  pump_due_ = true;
+  schedule(EventKind::pump, stage_->tuning.pump_delay, 0);
+}
+
+void Node::schedule(EventKind kind, Duration mean, std::uint64_t number) {
+  const double drawn = 0.3 - 0.7 * std::log(1.0 - rng_.unit());
+  const Moment at =
+      stage_->now + Duration(static_cast<std::int64_t>(drawn * static_cast<double>(mean.count())));
+  stage_->queue.push(at, {kind, slot_, process_, number, {}});
+}
+
+// Timers.
+
+void Node::set_timer(TimerId id, Instant at) {
+  for (Timer& timer : timers_) {
+    if (timer.id != id) continue;
+    timer.at = at;
+    return arm(timer);
+  }
+  timers_.push_back({id, 0, at});
+  arm(timers_.back());
+}
+
+void Node::cancel_timer(TimerId id) {
+  for (Timer& timer : timers_) {
+    if (timer.id == id) timer.stamp = 0;
+  }
+}
+
+void Node::arm(Timer& timer) {
+  timer.stamp = ++stage_->stamps;
+  const Moment at = std::max(stage_->now, clock_.when(timer.at));
+  stage_->queue.push(at, {EventKind::timer, slot_, timer.stamp, timer.id.value, {}});
+}
+
+void Node::rearm_timers() {
+  for (Timer& timer : timers_) {
+    if (timer.stamp != 0) arm(timer);
+  }
+}
+
+void Node::fire(TimerId id, std::uint64_t stamp) {
+  for (Timer& timer : timers_) {
+    if (timer.stamp != stamp) continue;
+    timer.stamp = 0;
+    Env now = env();
+    return replica_->timer(now, id);
+  }
+}
+
+void Node::set_speed(std::int64_t ppm) {
+  clock_.set_speed(stage_->now, ppm);
+  rearm_timers();
+}
+
+void Node::jump(Duration by) {
+  clock_.jump(stage_->now, by);
+  rearm_timers();
+}
+
+// The replica's wishes.
+
+void Node::send(NodeId to, Bytes frame) {
+  const std::uint32_t target = slot_of(to);
+  if (to.none() || target >= most_nodes || target == slot_) return;
+  const auto fate = stage_->network.send(stage_->now, slot_, target);
+  if (stage_->trace != nullptr) {
+    Trace::Line line(*stage_->trace, stage_->now, "send");
+    line.field("node", id_.value).field("to", to.value);
+    std::string arrives = "[";
+    for (std::uint32_t i = 0; i < fate.count; ++i) {
+      arrives += (i == 0 ? "" : ",") + std::to_string(fate.arrivals[i].count());
+    }
+    line.json("arrives", arrives + "]");
+    trace_frame(line, frame);
+  }
+  if (fate.corrupt) {
+    // The transport's checksum finds it and drops the frame, unless the run wants to see what happens.
+    if (!stage_->options.faults.has(FaultKind::undetected_corruption) || frame.empty()) return;
+    std::string damaged = frame.str();
+    const std::uint64_t bit = stage_->network.rng().below(damaged.size() * 8);
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
+    frame = Bytes::adopt(std::move(damaged));
+  }
+  for (std::uint32_t i = 0; i < fate.count; ++i) {
+    stage_->queue.push(fate.arrivals[i], {EventKind::deliver, target, 0, id_.value, frame});
+  }
+}
+
+void Node::persist(Ticket ticket, std::vector<Write> writes) {
+  log_->append(keyspace, writes);
+  shadow_.submitted(writes);
+  submitted_ = ticket;
+  ++unsynced_groups_;
+  if (stage_->trace != nullptr) {
+    Trace::Line line(*stage_->trace, stage_->now, "persist");
+    line.field("node", id_.value).field("ticket", ticket.value).json("writes", codec::to_json(writes));
+  }
+  if (syncing_) return;
+  syncing_ = true;
+  schedule(EventKind::sync, sync_time_ / 4, 0);
+}
+
+void Node::write_log() {
+  syncing_groups_ = std::exchange(unsynced_groups_, 0);
+  if (auto synced = log_->sync(); !synced) return halt("writing the log: " + synced.error().what);
+  shadow_.synced(std::exchange(syncing_groups_, 0));
+  schedule(EventKind::persisted, sync_time_, submitted_.value);
+}
+
+void Node::log_durable(Ticket upto) {
+  syncing_ = submitted_ > upto;
+  if (syncing_) schedule(EventKind::sync, Duration(0), 0);
+  Env now = env();
+  replica_->persisted(now, upto);
+}
+
+void Node::flush_state(Index upto) {
+  flush_due_ = true;
+  schedule(EventKind::flush, stage_->tuning.flush_time, upto.value);
+}
+
+void Node::flush_engine(Index upto) {
+  if (!std::exchange(flush_due_, false)) return;
+  if (auto flushed = replica_->engine().flush(); !flushed)
+    return halt("flushing the state: " + flushed.error().what);
+  schedule(EventKind::flushed, stage_->tuning.flush_time, upto.value);
+}
+
+void Node::await_flush() { flush_due_ = false; }
+
+void Node::halt(const std::string& reason) {
+  if (!halted_) halted_ = reason;
+}
+
+void Node::leader_changed(NodeId leader, Epoch epoch) {
+  leader_ = leader;
+  epoch_ = epoch;
+  if (stage_->trace != nullptr) {
+    Trace::Line(*stage_->trace, stage_->now, "leader")
+        .field("node", id_.value)
+        .field("leader", leader.value)
+        .field("epoch", epoch.value);
+  }
+}
+
+void Node::membership_changed(const Membership& membership) {
+  if (stage_->trace != nullptr) {
+    Trace::Line(*stage_->trace, stage_->now, "membership")
+        .field("node", id_.value)
+        .json("members", codec::to_json(membership));
+  }
+}
+
+// Traces.
+
+void Node::trace_frame(Trace::Line& line, const Bytes& frame) {
+  const auto decoded = codec::decode<replica::Frame>(frame);
+  if (!decoded) {
+    line.field("message", "malformed");
+    return;
+  }
+  static constexpr const char* names[] = {"protocol",           "Forward",         "ForwardRefused",
+                                          "ForwardReconfigure", "ForwardTransfer", "ForwardAnswer",
+                                          "SnapshotChunk",      "SnapshotAck"};
+  line.field("frame", names[decoded->index()]);
+  if (const auto* inner = std::get_if<replica::ProtocolFrame>(&*decoded)) {
+    line.json("message", replica_ ? replica_->protocol().explain(inner->message) : "null");
+  } else {
+    line.json("message", codec::to_json(*decoded));
+  }
+}
+
+void Node::trace_step(const Event& event) {
+  static constexpr const char* names[] = {"deliver", "timer",   "sync", "persisted",
+                                          "flush",   "flushed", "pump"};
+  Trace::Line line(*stage_->trace, stage_->now, names[static_cast<std::size_t>(event.kind)]);
+  line.field("node", id_.value);
+  if (event.kind == EventKind::deliver) {
+    line.field("from", event.number);
+    trace_frame(line, event.frame);
+  } else if (event.number != 0) {
+    line.field("number", event.number);
+  }
+  if (replica_)
+    line.field("state", replica_->protocol().describe()).field("applied", replica_->applied().value);
+  if (halted_) line.field("halted", *halted_);
+}
+
+}  // namespace quorate::sim

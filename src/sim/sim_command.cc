@@ -1,0 +1,281 @@
+#include "sim/sim_command.h"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <optional>
+#include <thread>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "core/codec.h"
+#include "registry/registry.h"
+#include "sim/run.h"
+#include "sim/workload_model.h"
+
+namespace quorate::sim {
+
+namespace {
+
+struct Arguments {
+  Options options;
+  std::uint64_t first = 1;
+  std::uint64_t last = 1000;
+  unsigned jobs = std::max(1U, std::thread::hardware_concurrency());
+  std::uint64_t most_failures = 1;
+  bool verbose = false;
+  bool json = false;
+  bool twice = false;
+  bool shrink = false;
+  bool coverage = false;
+  std::optional<std::uint64_t> replay;
+  std::string trace;
+};
+
+std::optional<std::uint64_t> number(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// "17" or "1..1000".
+bool parse_range(std::string_view text, Arguments& arguments) {
+  const std::size_t dots = text.find("..");
+  const auto first = number(text.substr(0, dots));
+  const auto last = dots == std::string_view::npos ? first : number(text.substr(dots + 2));
+  if (!first || !last || *first > *last) return false;
+  arguments.first = *first;
+  arguments.last = *last;
+  return true;
+}
+
+bool parse_list(std::string_view text, std::vector<std::uint32_t>& list) {
+  if (text == "none") return true;
+  while (!text.empty()) {
+    const std::size_t comma = std::min(text.find(','), text.size());
+    const auto value = number(text.substr(0, comma));
+    if (!value) return false;
+    list.push_back(static_cast<std::uint32_t>(*value));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return true;
+}
+
+double ms(Duration d) { return static_cast<double>(d.count()) / 1e6; }
+
+std::string json_of(const Result& r) {
+  return fmt::format(
+      R"({{"seed":{},"ok":{},"hash":"{:016x}","events":{},"simulated_ms":{:.3f},"recovery_ms":{:.3f},)"
+      R"("acknowledged":{},"unknown":{},"epochs":{},"faults":"{}","property":{},"failure":{}}})",
+      r.seed, r.ok, r.hash, r.events, ms(r.simulated), ms(r.recovery), r.acknowledged, r.unknown, r.epochs,
+      r.struck.empty() ? "none" : r.struck.str(), codec::detail::quote(r.property),
+      codec::detail::quote(r.failure));
+}
+
+std::string line_of(const Result& r) {
+  return fmt::format(
+      "seed {} {} hash={:016x} events={} simulated={:.3f}s acknowledged={} unknown={} epochs={} "
+      "recovery={:.0f}ms faults={}",
+      r.seed, r.ok ? "ok" : "FAILED", r.hash, r.events, ms(r.simulated) / 1e3, r.acknowledged, r.unknown,
+      r.epochs, ms(r.recovery), r.struck.empty() ? "none" : r.struck.str());
+}
+
+class Sweep {
+ public:
+  explicit Sweep(const Arguments& arguments)
+      : arguments_(&arguments),
+        progress_(!arguments.verbose && !arguments.json && isatty(STDERR_FILENO) == 1) {}
+
+  int run() {
+    run_seeds(arguments_->options, arguments_->first, arguments_->last, arguments_->jobs,
+              [this](const Result& result) { return took(result); });
+    if (progress_) std::fputs("\r\033[K", stderr);
+    if (arguments_->coverage) print_coverage();
+    const double wall = seconds();
+    fmt::print(
+        "{}: {} seeds, {} passed, {} failed; {} operations acknowledged; {:.1f} M events in {:.1f} s, "
+        "{:.2f} M events/s on {} threads; slowest recovery {:.0f} ms\n",
+        arguments_->options.protocol, passed_ + failed_, passed_, failed_, acknowledged_,
+        static_cast<double>(events_) / 1e6, wall, static_cast<double>(events_) / 1e6 / wall, arguments_->jobs,
+        ms(slowest_));
+    return failed_ == 0 ? 0 : 1;
+  }
+
+ private:
+  bool took(const Result& result) {
+    events_ += result.events;
+    acknowledged_ += result.acknowledged;
+    result.ok ? ++passed_ : ++failed_;
+    if (result.ok) slowest_ = std::max(slowest_, result.recovery);
+    count_pairs(result.struck);
+    if (arguments_->json) fmt::print("{}\n", json_of(result));
+    if (arguments_->verbose && !arguments_->json) fmt::print("{}\n", line_of(result));
+    if (!result.ok) report(result);
+    if (result.ok && arguments_->twice) repeat(result);
+    if (progress_ && (passed_ + failed_) % 16 == 0) {
+      fmt::print(stderr, "\r{} of {} seeds, {} failed, {:.2f} M events/s ", passed_ + failed_,
+                 arguments_->last - arguments_->first + 1, failed_,
+                 static_cast<double>(events_) / 1e6 / seconds());
+    }
+    std::fflush(stdout);
+    return failed_ < arguments_->most_failures;
+  }
+
+  void repeat(const Result& result) {
+    const Result again = run_seed(arguments_->options, result.seed);
+    if (again.hash == result.hash && again.events == result.events) return;
+    --passed_;
+    ++failed_;
+    fmt::print("FAILED determinism: two runs of seed {} differ: {}\n", result.seed,
+               reproduce(arguments_->options, result.seed) + " --twice");
+  }
+
+  void report(const Result& result) {
+    if (progress_) std::fputs("\r\033[K", stderr);
+    Options options = arguments_->options;
+    if (arguments_->shrink) options = sim::shrink(options, result.seed);
+    const Result shown = arguments_->shrink ? run_seed(options, result.seed) : result;
+    std::string what = shown.failure;
+    std::ranges::replace(what, '\n', ';');
+    fmt::print("FAILED {} at {:.3f} ms: {} | {}\n", shown.property, ms(shown.simulated), what,
+               reproduce(options, result.seed));
+    if (!arguments_->shrink || !options.keep) return;
+    for (const std::uint32_t i : *options.keep) {
+      if (i < shown.plan.size()) fmt::print("  fault {}: {}\n", i, to_string(shown.plan[i]));
+    }
+  }
+
+  void count_pairs(FaultSet struck) {
+    const auto kinds = struck.kinds();
+    for (std::size_t i = 0; i < kinds.size(); ++i) {
+      for (std::size_t j = i; j < kinds.size(); ++j) ++pairs_[{kinds[i], kinds[j]}];
+    }
+  }
+
+  // How many seeds met each kind, and each two of them together.
+  void print_coverage() const {
+    const auto kinds = arguments_->options.faults.kinds();
+    const auto count = [&](FaultKind a, FaultKind b) {
+      const auto at = pairs_.find({a, b});
+      return at == pairs_.end() ? std::uint64_t{0} : at->second;
+    };
+    std::uint64_t fewest = UINT64_MAX;
+    for (std::size_t i = 0; i < kinds.size(); ++i) {
+      fmt::print("{:<22}{:>10} seeds, with:", to_string(kinds[i]), count(kinds[i], kinds[i]));
+      for (std::size_t j = 0; j < kinds.size(); ++j) {
+        if (i == j) continue;
+        const auto together = count(std::min(kinds[i], kinds[j]), std::max(kinds[i], kinds[j]));
+        fewest = std::min(fewest, together);
+        fmt::print(" {}={}", to_string(kinds[j]), together);
+      }
+      fmt::print("\n");
+    }
+    if (kinds.size() > 1) fmt::print("every pair of faults met in at least {} seeds\n", fewest);
+  }
+
+  [[nodiscard]] double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
+  }
+
+  const Arguments* arguments_;
+  bool progress_;
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  std::uint64_t passed_ = 0;
+  std::uint64_t failed_ = 0;
+  std::uint64_t events_ = 0;
+  std::uint64_t acknowledged_ = 0;
+  Duration slowest_{};
+  std::map<std::pair<FaultKind, FaultKind>, std::uint64_t> pairs_;
+};
+
+int replay(const Arguments& arguments) {
+  std::string trace;
+  const Result result =
+      run_seed(arguments.options, *arguments.replay, arguments.trace.empty() ? nullptr : &trace);
+  if (!arguments.trace.empty()) {
+    std::ofstream file(arguments.trace, std::ios::binary);
+    file << trace;
+    file.close();
+    if (!file) {
+      fmt::print(stderr, "cannot write {}\n", arguments.trace);
+      return 2;
+    }
+  }
+  fmt::print("{}\n", arguments.json ? json_of(result) : line_of(result));
+  if (!arguments.json) {
+    for (std::size_t i = 0; i < result.plan.size(); ++i)
+      fmt::print("  fault {}: {}\n", i, to_string(result.plan[i]));
+    if (!result.ok) fmt::print("FAILED {}: {}\n", result.property, result.failure);
+  }
+  return result.ok ? 0 : 1;
+}
+
+std::string fault_list() {
+  std::string text = "faults:\n";
+  for (std::size_t i = 0; i < fault_kinds; ++i) {
+    const auto kind = static_cast<FaultKind>(i);
+    text += fmt::format("  {:<22} {}{}\n", to_string(kind), describe(kind),
+                        beyond_promise(kind) ? " (beyond what is promised; never unless asked for)" : "");
+  }
+  return text;
+}
+
+}  // namespace
+
+int sim_main(std::vector<std::string> arguments) {
+  Arguments a;
+  std::string seeds = "1..1000";
+  std::string faults = "all";
+  std::string keep;
+  CLI::App app{"Runs a protocol in a simulated cluster with everything going wrong, seed after seed.",
+               "quorate sim"};
+  app.add_option("--protocol", a.options.protocol, "raft or paxos")->capture_default_str();
+  app.add_option("--model", a.options.model, "the state machine: register or etcd")->capture_default_str();
+  app.add_option("--seeds", seeds, "one, or a range A..B")->capture_default_str();
+  app.add_option("--nodes", a.options.nodes, "at the beginning; 0: the seed decides")
+      ->check(CLI::Range(0, 9));
+  app.add_option("--keys", a.options.keys, "how many; 0: the seed decides")->check(CLI::Range(0, 20));
+  app.add_option("--ops", a.options.operations, "client operations a seed")->capture_default_str();
+  app.add_option("--faults", faults, "kinds, separated by commas; all, none; -KIND leaves one out")
+      ->capture_default_str();
+  app.add_option("--keep", keep, "only these of the planned faults, by number; none");
+  app.add_option("--jobs", a.jobs, "threads")->check(CLI::Range(1, 256));
+  app.add_option("--failures", a.most_failures, "stop after so many")->capture_default_str();
+  app.add_flag("--verbose", a.verbose, "a line for each seed");
+  app.add_flag("--json", a.json, "a JSON object for each seed");
+  app.add_flag("--twice", a.twice, "run each seed twice and compare");
+  app.add_flag("--shrink", a.shrink, "make a failing run as small as it gets");
+  app.add_flag("--coverage", a.coverage, "count how often faults met");
+  app.add_option("--replay", a.replay, "run one seed and tell its faults");
+  app.add_option("--trace", a.trace, "with --replay: write everything that happened to this file, as JSON");
+  app.footer(fault_list());
+  std::ranges::reverse(arguments);  // as CLI11 wants them
+  try {
+    app.parse(std::move(arguments));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  const auto usage = [](const std::string& problem) {
+    fmt::print(stderr, "quorate sim: {}\n", problem);
+    return 2;
+  };
+  const auto protocol = registry::find(a.options.protocol);
+  if (!protocol) return usage(protocol.error());
+  a.options.factory = (*protocol)->make;
+  if (!make_workload_model(a.options.model)) return usage("no model is called " + a.options.model);
+  const auto parsed = FaultSet::parse(faults);
+  if (!parsed) return usage(parsed.error());
+  a.options.faults = *parsed;
+  if (!parse_range(seeds, a)) return usage("--seeds wants a number or A..B");
+  if (!keep.empty() && !parse_list(keep, a.options.keep.emplace())) return usage("--keep wants numbers");
+  return a.replay ? replay(a) : Sweep(a).run();
+}
+
+}  // namespace quorate::sim

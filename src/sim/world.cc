@@ -1,0 +1,323 @@
+#include "sim/world.h"
+
+#include <algorithm>
+#include <bit>
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include "check/linearizability.h"
+#include "check/session.h"
+
+namespace quorate::sim {
+
+namespace {
+
+constexpr std::uint64_t most_events = 20'000'000;
+constexpr Duration progress_interval = 10ms;  // between looks at how far recovery is
+constexpr Duration quiet_bound = 10s;         // for all members to reach the same index once clients rest
+using Survival = storage::MemoryDisk::Survival;
+
+}  // namespace
+
+World::World(const Options& options, const WorkloadModel& model, std::uint64_t seed, Trace* trace)
+    : options_(options), stage_(options_, Rng(seed), model), seed_(seed), rng_(stage_.rng.fork()) {
+  stage_.trace = trace;
+  tune();
+  plan();
+  found_cluster();
+}
+
+// The nodes go first: their replicas give every open operation an end, which the clients write down.
+World::~World() { nodes_.clear(); }
+
+// Setting up.
+
+void World::tune() {
+  Rng rng = stage_.rng.fork();
+  Tuning& tuning = stage_.tuning;
+  auto& settings = tuning.settings;
+  settings.round_trip = 4ms;
+  settings.max_batch_bytes = rng.chance(0.5) ? rng.between(64, 1024) : 1U << 20U;
+  settings.max_inflight = rng.chance(0.5) ? rng.between(1, 4) : 64;
+  settings.keep_entries = rng.chance(0.7) ? rng.between(0, 20) : 4096;
+  auto& replica = tuning.replica;
+  replica.request_timeout = 1s;
+  replica.retry_interval = 30ms;
+  replica.max_batch_bytes = rng.chance(0.5) ? rng.between(1, 400) : 256U << 10U;
+  replica.flush_after_entries = rng.chance(0.8) ? rng.between(3, 80) : 100'000;
+  replica.snapshot_chunk_bytes = rng.chance(0.7) ? rng.between(1, 300) : 256U << 10U;
+  replica.snapshot_timeout = 800ms;
+  if (rng.chance(0.2)) replica.max_pending = rng.between(1, 4);
+  tuning.segment_bytes = rng.between(4, 64) << 10U;
+  tuning.sync_time = rng.chance(0.8) ? rng.between(Duration(20us), Duration(1ms))
+                                     : rng.between(Duration(1ms), Duration(10ms));
+  tuning.flush_time = rng.between(Duration(100us), Duration(20ms));
+  tuning.pump_delay = rng.chance(0.5) ? Duration(0) : rng.between(Duration(0), Duration(2ms));
+  tuning.drift_ppm = static_cast<std::int64_t>(settings.max_clock_drift_ppm) / 2 - 1;
+  tuning.lease_reads = rng.chance(0.5) ? 0 : rng.unit();
+  auto& network = stage_.network.conditions();
+  network.latency = rng.between(Duration(50us), Duration(1ms));
+  network.jitter = rng.between(Duration(50us), Duration(2ms));
+  stage_.network.adopt_as_usual();
+  length_ = rng.between(Duration(3s), Duration(7s));
+}
+
+void World::plan() {
+  Rng rng = stage_.rng.fork();
+  plan_ = plan_faults(rng, options_.faults, length_);
+  active_.resize(plan_.size());
+  for (std::uint32_t i = 0; i < plan_.size(); ++i) {
+    if (options_.keep && std::ranges::find(*options_.keep, i) == options_.keep->end()) continue;
+    stage_.queue.push(plan_[i].from, {EventKind::fault, 0, 0, i, {}});
+    stage_.queue.push(plan_[i].until, {EventKind::heal, 0, 0, i, {}});
+  }
+}
+
+void World::found_cluster() {
+  Rng rng = stage_.rng.fork();
+  static constexpr std::uint32_t sizes[] = {3, 3, 3, 5, 5, 4, 2, 1};
+  const std::uint32_t drawn = sizes[rng.below(std::size(sizes))];
+  const std::uint32_t count = options_.nodes != 0 ? options_.nodes : drawn;
+  for (std::uint32_t i = 1; i <= count; ++i) initial_.members.push_back({NodeId(i), Role::voter, {}});
+  // The same few nodes suffer all the damage of a run: a quorum keeps intact copies.
+  for (std::uint32_t left = (count - 1) / 2; left != 0; --left) {
+    victims_ |= 1U << rng.below(count);
+  }
+  for (std::uint32_t i = 0; i < count; ++i) {
+    nodes_.push_back(std::make_unique<Node>(stage_, i, NodeId(i + 1), initial_));
+  }
+  const std::uint32_t keys =
+      options_.keys != 0 ? options_.keys : static_cast<std::uint32_t>(rng.between(1, 4));
+  const auto clients = static_cast<std::uint32_t>(rng.between(2, 8));
+  const Duration think = length_ * clients / std::max(options_.operations, 1U) * 2 / 3;
+  clients_ = std::make_unique<Clients>(stage_, rng.fork(), clients, keys, think, options_.operations,
+                                       [this](Rng& r) { return any_node(r, true); });
+  for (auto& node : nodes_) start_node(*node);
+  clients_->begin();
+  stage_.queue.push(length_, {EventKind::phase, 0, 0, 0, {}});
+}
+
+// The main loop.
+
+Result World::run() {
+  while (phase_ != Phase::over && !stage_.checks.failure() && !stage_.queue.empty()) {
+    if (++events_ > most_events) {
+      stage_.checks.fail("termination", "the run does not end");
+      break;
+    }
+    step();
+  }
+  if (!stage_.checks.failure()) final_checks();
+  Result result;
+  result.seed = seed_;
+  result.plan = plan_;
+  result.struck = stage_.struck;
+  result.hash = stage_.hash;
+  result.events = events_;
+  result.simulated = stage_.now;
+  result.recovery = recovered_at_ - healed_at_;
+  result.acknowledged = clients_->acknowledged();
+  result.unknown = clients_->unknown();
+  result.epochs = stage_.checks.epochs();
+  result.ok = !stage_.checks.failure();
+  if (!result.ok) {
+    result.property = stage_.checks.failure()->property;
+    result.failure = stage_.checks.failure()->what;
+    if (stage_.trace != nullptr) {
+      Trace::Line(*stage_.trace, stage_.now, "failure")
+          .field("property", result.property)
+          .field("what", result.failure);
+    }
+  }
+  return result;
+}
+
+void World::step() {
+  stage_.now = stage_.queue.next_at();
+  dispatch(stage_.queue.pop());
+}
+
+void World::dispatch(Event event) {
+  stage_.note(static_cast<std::uint64_t>(stage_.now.count()) * 16 + static_cast<std::uint64_t>(event.kind));
+  stage_.note(event.number * most_nodes + event.node);
+  switch (event.kind) {
+    case EventKind::client: clients_->wake(static_cast<std::uint32_t>(event.number)); break;
+    case EventKind::fault: begin_fault(static_cast<std::uint32_t>(event.number)); break;
+    case EventKind::heal: end_fault(static_cast<std::uint32_t>(event.number)); break;
+    case EventKind::restart:
+      if (!nodes_[event.node]->up()) start_node(*nodes_[event.node]);
+      break;
+    case EventKind::phase:
+      if (phase_ == Phase::faults && event.number == 0) {
+        begin_recovery();
+      } else if (phase_ == Phase::faults) {
+        flap(static_cast<std::uint32_t>(event.number - 1));
+      } else {
+        check_progress();
+      }
+      break;
+    case EventKind::deliver:
+      stage_.note(XXH3_64bits(event.frame.data(), event.frame.size()));
+      if (!stage_.network.carries(static_cast<std::uint32_t>(event.number - 1), event.node)) return;
+      [[fallthrough]];
+    default: {
+      if (event.node >= nodes_.size()) return;
+      nodes_[event.node]->handle(std::move(event));
+      break;
+    }
+  }
+  for (auto& node : nodes_) {
+    if (node->halted() && node->up()) look_after(*node);
+  }
+}
+
+// A process that stopped itself must have had a reason in its disk.
+void World::look_after(Node& node) {
+  const std::string reason = *node.halted();
+  if (!node.disk_faults().struck()) {
+    stage_.checks.fail("no needless stop", fmt::format("node {} stops: {}", node.id().value, reason));
+  }
+  // After a failed write the process may be restarted at once, or the machine.
+  stop_node(node, rng_.chance(0.5) ? Survival::any : Survival::all, reason.c_str(),
+            rng_.between(Duration(1ms), Duration(200ms)));
+}
+
+void World::start_node(Node& node) {
+  if (node.start()) return;
+  if (stage_.trace != nullptr) {
+    Trace::Line(*stage_.trace, stage_.now, "refused")
+        .field("node", node.id().value)
+        .field("reason", node.refusal());
+  }
+  node.stop(Survival::all, "refuses to start");
+  constexpr int patience = 4;
+  const bool beyond_hope =
+      node.silent_loss() ||
+      (node.disk_faults().tampered() && !node.disk_faults().armed() && node.refused_again() == patience);
+  if (beyond_hope) {
+    written_off_ |= 1U << node.slot();
+    return;
+  }
+  if (!node.disk_faults().struck()) {
+    stage_.checks.fail("starts again",
+                       fmt::format("node {} refuses to start: {}", node.id().value, node.refusal()));
+    return;
+  }
+  // Its disk is still bad; the operator tries again.
+  stage_.queue.push(stage_.now + 50ms, {EventKind::restart, node.slot(), 0, 0, {}});
+}
+
+void World::stop_node(Node& node, Survival survival, const char* reason, Duration down) {
+  if (!node.up()) return;
+  node.stop(survival, reason);
+  stage_.queue.push(stage_.now + down, {EventKind::restart, node.slot(), 0, 0, {}});
+}
+
+// Recovery.
+
+void World::enter(Phase phase, const char* name) {
+  phase_ = phase;
+  if (stage_.trace != nullptr) Trace::Line(*stage_.trace, stage_.now, "phase").field("what", name);
+}
+
+void World::begin_recovery() {
+  enter(Phase::recovery, "recovery");
+  healed_at_ = recovered_at_ = stage_.now;
+  for (std::uint32_t i = 0; i < plan_.size(); ++i) end_fault(i);
+  stage_.network.heal();
+  for (auto& node : nodes_) {
+    node->disk_faults().disarm();
+    node->set_sync_time(stage_.tuning.sync_time);
+    if (node->up()) {
+      node->resume();
+      if (node->halted() && node->up()) look_after(*node);
+    }
+    const bool gone = (written_off_ >> node->slot() & 1U) != 0;
+    if (!node->up() && !gone)
+      stage_.queue.push(stage_.now + 1ms, {EventKind::restart, node->slot(), 0, 0, {}});
+  }
+  stage_.queue.push(stage_.now + progress_interval, {EventKind::phase, 0, 0, 1, {}});
+}
+
+void World::check_progress() {
+  if (phase_ == Phase::recovery) {
+    const Duration since = stage_.now - healed_at_;
+    const auto all = members();
+    for (Node* node : all) clients_->demand(*node);
+    if (std::ranges::all_of(all, [&](const Node* node) { return clients_->met(*node); })) {
+      recovered_at_ = stage_.now;
+      clients_->stop();
+      enter(Phase::quiet, "quiet");
+    } else if (since > options_.recovery_bound) {
+      stage_.checks.fail("liveness", fmt::format("{} ms after healing: {}", since.count() / 1'000'000,
+                                                 clients_->unmet(all)));
+    }
+  } else if (phase_ == Phase::quiet) {
+    bool equal = clients_->idle();
+    const auto all = members();
+    for (Node* node : all)
+      equal = equal && node->up() && node->replica().applied() == stage_.checks.last_committed();
+    if (equal) return enter(Phase::over, "over");
+    if (stage_.now - recovered_at_ > quiet_bound) {
+      std::string text;
+      for (Node* node : all) {
+        text +=
+            fmt::format(" node {} at {}", node->id().value, node->up() ? node->replica().applied().value : 0);
+      }
+      stage_.checks.fail("convergence",
+                         fmt::format("index {} is committed, but{}{}", stage_.checks.last_committed().value,
+                                     text, clients_->idle() ? "" : "; an operation never ended"));
+    }
+  }
+  stage_.queue.push(stage_.now + progress_interval, {EventKind::phase, 0, 0, 1, {}});
+}
+
+void World::final_checks() {
+  for (Node* node : members()) stage_.checks.final_state(node->id(), node->replica().applied());
+  const auto history = clients_->judged();
+  if (auto finding = check::check_linearizable(history); !finding.ok()) {
+    stage_.checks.fail("linearizability", finding.explanation);
+  }
+  if (auto finding = check::check_monotonic_reads(history); !finding.ok()) {
+    stage_.checks.fail("monotonic reads", finding.explanation);
+  }
+  if (auto finding = check::check_read_your_writes(history); !finding.ok()) {
+    stage_.checks.fail("read your writes", finding.explanation);
+  }
+}
+
+const Membership& World::membership() const {
+  return stage_.checks.membership() ? *stage_.checks.membership() : initial_;
+}
+
+// Those that must serve: of the membership in force, what has a process.
+std::vector<Node*> World::members() {
+  std::vector<Node*> out;
+  for (const Member& member : membership().members) {
+    Node* node = nodes_.at(member.id.value - 1).get();
+    if ((written_off_ >> node->slot() & 1U) == 0) out.push_back(node);
+  }
+  return out;
+}
+
+Node* World::any_node(Rng& rng, bool only_up) {
+  Node* chosen = nullptr;
+  std::uint32_t seen = 0;
+  for (auto& node : nodes_) {
+    if (only_up && (!node->up() || node->halted())) continue;
+    if (rng.below(++seen) == 0) chosen = node.get();
+  }
+  return chosen;
+}
+
+Node* World::any_victim(Rng& rng) {
+  Node* chosen = nullptr;
+  std::uint32_t seen = 0;
+  for (auto& node : nodes_) {
+    if (is_victim(*node) && rng.below(++seen) == 0) chosen = node.get();
+  }
+  return chosen;
+}
+
+}  // namespace quorate::sim

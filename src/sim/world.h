@@ -1,0 +1,98 @@
+// One run: nodes, network, clients and faults on one queue of events. A safety phase with faults, then all is
+// healed, every member must serve again, and the books are checked.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/clients.h"
+#include "sim/node.h"
+#include "sim/options.h"
+#include "sim/stage.h"
+
+namespace quorate::sim {
+
+class World {
+ public:
+  World(const Options& options, const WorkloadModel& model, std::uint64_t seed, Trace* trace);
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  Result run();
+
+ private:
+  enum class Phase : std::uint8_t { faults, recovery, quiet, over };
+
+  // Setting up.
+  void tune();
+  void found_cluster();
+  void plan();
+
+  // The main loop.
+  void step();
+  void dispatch(Event event);
+  void look_after(Node& node);
+  void begin_recovery();
+  void enter(Phase phase, const char* name);
+  void check_progress();
+  void final_checks();
+
+  // Faults.
+  void begin_fault(std::uint32_t number);
+  void end_fault(std::uint32_t number);
+  void network_conditions(const Fault& fault, bool on);
+  void cut_network(std::uint32_t number, Rng& rng);
+  void cut_links(std::uint32_t number, bool cut);
+  void flap(std::uint32_t number);
+  void node_fault(std::uint32_t number, Rng& rng);
+  void disk_fault(std::uint32_t number, Node& node, Rng& rng);
+  void damage_at_rest(const Fault& fault, Node& node, Rng& rng);
+  void stop_node(Node& node, storage::MemoryDisk::Survival survival, const char* reason, Duration down);
+  void start_node(Node& node);
+  void struck(FaultKind kind) { stage_.struck.add(kind); }
+
+  // Operators.
+  void change_membership(Rng& rng);
+  void transfer_leadership(Rng& rng);
+  std::optional<std::vector<Member>> draw_members(Rng& rng);
+  [[nodiscard]] bool bearable(const std::vector<Member>& members) const;
+  Node* add_node();
+
+  Node* any_node(Rng& rng, bool only_up);
+  Node* any_victim(Rng& rng);
+  [[nodiscard]] bool is_victim(const Node& node) const {
+    return node.slot() < 32 && (victims_ >> node.slot() & 1U) != 0;
+  }
+  [[nodiscard]] std::vector<Node*> members();
+  [[nodiscard]] const Membership& membership() const;
+
+  Options options_;
+  Stage stage_;
+  std::uint64_t seed_;
+  Rng rng_;
+  Membership initial_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::unique_ptr<Clients> clients_;
+  std::vector<Fault> plan_;
+  struct Active {  // what a begun fault must undo
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> links;
+    bool cut = false;
+    bool begun = false;
+    Node* node = nullptr;
+  };
+  std::vector<Active> active_;
+  std::uint32_t victims_ = 0;      // bit set of the slots whose disks may be damaged
+  std::uint32_t written_off_ = 0;  // of nodes that will not come back
+  Moment length_{};
+  Phase phase_ = Phase::faults;
+  Moment healed_at_{};
+  Moment recovered_at_{};
+  std::uint64_t events_ = 0;
+};
+
+}  // namespace quorate::sim
