@@ -58,9 +58,9 @@ void Raft::broadcast_entries(Context& c) {
 // Sends what the flow control allows.
 void Raft::replicate(Context& c, Progress& p) {
   while (p.flow != Progress::Flow::snapshot) {
+    if (p.flow == Progress::Flow::probe && p.paused) return;
     if (p.next <= log_.base()) return request_snapshot(c, p);
     if (p.flow == Progress::Flow::probe) {
-      if (p.paused) return;
       p.paused = true;
       return send_entries(c, p, false);
     }

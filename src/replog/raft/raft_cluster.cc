@@ -173,9 +173,15 @@ void Cluster::only(std::vector<std::pair<std::uint64_t, std::uint64_t>> links) {
 }
 
 void Cluster::settle() {
+  std::size_t steps = 0;
   for (bool busy = true; busy;) {
     busy = false;
-    while (!later_.empty()) {
+    if (++steps > 100'000) {  // messages beget messages without end
+      violations.push_back("the network does not come to rest: " + (wire.empty() ? "" : codec::to_json(wire[0])));
+      wire.clear();
+      return;
+    }
+    if (!later_.empty()) {
       auto work = std::move(later_.front());
       later_.pop_front();
       work();
@@ -286,6 +292,9 @@ void Cluster::happened(Node& n, rl::Event event) {
     later_.push_back([this, from = n.id, to = wanted->to, epoch = wanted->epoch] {
       bring_snapshot(*nodes_.at(from), to, epoch);
     });
+  }
+  if (const auto* halt = std::get_if<rl::Halt>(&event)) {
+    violations.push_back("node " + to_string(n.id) + " halted: " + halt->reason);
   }
   n.events.push_back(std::move(event));
 }

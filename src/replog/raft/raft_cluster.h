@@ -21,6 +21,7 @@ struct Packet {
   NodeId to;
   Message message;
 };
+BOOST_DESCRIBE_STRUCT(Packet, (), (from, to, message))
 
 // What durable writes amount to (entry.h), as the write-ahead log would recover it.
 void apply_write(Recovered& disk, const Write& write);
