@@ -177,7 +177,12 @@ class Log final : public Wal {
   // the new header is what says they are not needed, and (5) none of those is overwritten before its own
   // renaming is durable (SparePool::take).
   IoResult<void> begin_segment(std::uint64_t sequence) {
-    const std::uint64_t oldest = oldest_needed(sequence).first;
+    const auto [oldest, keyspace] = oldest_needed(sequence);
+    if (!segments_.empty() && oldest < segments_.begin()->first) {
+      return std::unexpected(IoError{IoErrorKind::failed, "keyspace " + to_string(keyspace) +
+                                                              " needs segment " + std::to_string(oldest) +
+                                                              ", which was released"});
+    }
     WriteBuffer buffer;
     buffer.advance_to(buffer.room(sector + batch_header_bytes) + sector + batch_header_bytes);
     encode_checkpoint(buffer, states_);

@@ -111,14 +111,14 @@ void crash_everywhere(std::uint64_t seed, std::size_t batches, std::size_t max_p
 }
 
 TEST(WalCrash, AtEveryAccessWithAnySurvivors) {
-  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
     crash_everywhere(seed, 40, 1500, MemoryDisk::Survival::any);
     if (HasFatalFailure()) return;
   }
 }
 
 TEST(WalCrash, AtEveryAccessWithLargeBatches) {
-  for (std::uint64_t seed = 100; seed <= 104; ++seed) {
+  for (std::uint64_t seed = 100; seed <= 102; ++seed) {
     crash_everywhere(seed, 25, 12'000, MemoryDisk::Survival::any);
     if (HasFatalFailure()) return;
   }

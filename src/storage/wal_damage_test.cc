@@ -1,6 +1,8 @@
 // Damage at rest: records that were known to be durable are never cut, and never changed unseen.
 #include <gmock/gmock.h>
 
+#include "storage/crc32c.h"
+#include "storage/wal_codec.h"
 #include "storage/wal_format.h"
 #include "storage/wal_testing.h"
 
@@ -112,18 +114,30 @@ TEST(WalDamage, ASegmentUnderAnotherNameIsRefused) {
 }
 
 TEST(WalDamage, AnotherFormatVersionIsToldApartFromDamage) {
-  const auto log = written(1, 10);
+  auto log = written(1, 10);
   auto bytes = log.disk->contents("wal-0000000001");
-  wal::SegmentHeader header = *wal::decode_segment_header(bytes, "");
-  const auto with_version = [&](char version) {
-    wal::encode(header, bytes.data());
-    bytes[12] = version;
-    return bytes;
-  };
-  auto disk = log.disk->clone();
-  disk->set_contents("wal-0000000001", with_version(2));
-  EXPECT_EQ(Wal::open(*disk, small_config()).error().kind, WalError::Kind::corrupt)
-      << "checksum does not match";
+  bytes[12] = 2;
+  log.disk->set_contents("wal-0000000001", bytes);
+  EXPECT_EQ(Wal::open(*log.disk, small_config()).error().kind, WalError::Kind::corrupt) << "a flipped bit";
+  const auto crc = crc32c(std::string_view(bytes).substr(12, wal::sector - 12));
+  for (unsigned i = 0; i < 4; ++i) bytes[8 + i] = static_cast<char>(crc >> (8 * i));
+  log.disk->set_contents("wal-0000000001", bytes);
+  const auto opened = Wal::open(*log.disk, small_config());
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, WalError::Kind::version);
+  EXPECT_THAT(opened.error().what, HasSubstr("log format 2, this program reads format 1"));
+}
+
+// A sealed batch that makes no sense comes from a faulty program; it is refused like damage.
+TEST(WalDamage, AMalformedBodyIsRefused) {
+  const Bytes nonsense[] = {Bytes::copy("\x01\x01\x09"), Bytes::copy("\x01\x7f"),
+                            Bytes::copy("\x01\x01\x02\x01\x7f"),
+                            Bytes::copy("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")};
+  for (const auto& body : nonsense) {
+    EXPECT_FALSE(wal::decode_groups(body, [](KeyspaceId, Write) { return true; }));
+    wal::States states;
+    EXPECT_FALSE(wal::decode_checkpoint(body, states));
+  }
 }
 
 // Bits that are wrong in one reading are not wrong on the disk.

@@ -26,18 +26,24 @@ void KeyspaceState::truncate(Index from) {
   if (from > last_) return;
   last_ = std::max(Index(from.value == 0 ? 0 : from.value - 1), snapshot_index());
   while (!extents_.empty() && extents_.back().first > last_) extents_.pop_back();
+  forget_behind_snapshot();
 }
 
 void KeyspaceState::take_snapshot(const SnapshotMeta& meta) {
   if (snapshot_ && meta.index < snapshot_->index) return;
   snapshot_ = meta;
   last_ = std::max(last_, meta.index);
-  if (last_ == meta.index) return extents_.clear();
-  while (extents_.size() > 1 && extents_[1].first <= meta.index.next()) extents_.pop_front();
+  forget_behind_snapshot();
+}
+
+// What is not needed once must not be needed again: its segment may be gone.
+void KeyspaceState::forget_behind_snapshot() {
+  if (last_ == snapshot_index()) return extents_.clear();
+  while (extents_.size() > 1 && extents_[1].first <= snapshot_index().next()) extents_.pop_front();
 }
 
 std::optional<std::uint64_t> KeyspaceState::oldest_segment() const {
-  if (last_ == snapshot_index() || extents_.empty()) return std::nullopt;
+  if (extents_.empty()) return std::nullopt;
   return extents_.front().segment;
 }
 

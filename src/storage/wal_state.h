@@ -39,6 +39,8 @@ class KeyspaceState {
   [[nodiscard]] bool same_as(const KeyspaceState& other) const;
 
  private:
+  void forget_behind_snapshot();
+
   struct Extent {  // entries from `first` on, up to the next extent, were appended in this segment
     std::uint64_t segment;
     Index first;
