@@ -91,7 +91,7 @@ using WatchId = std::uint64_t;
 
 struct WatchSpec {
   std::string key;
-  std::string range_end;            // empty: the one key; "\0": everything from key on
+  std::string range_end = {};       // empty: the one key; "\0": everything from key on
   std::int64_t start_revision = 0;  // 0: from the next revision on
   bool prev_kv = false;
   bool no_put = false;

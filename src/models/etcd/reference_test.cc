@@ -1,13 +1,13 @@
-// Random commands against a naive model that keeps the whole state of every revision in maps: every answer, every
-// read of every revision, and every watcher's events must be the same. Beside it: two replicas that batch
-// differently and restart at different times have the same answers, digests and rows.
-#include <gtest/gtest.h>
-
+// Random commands against a naive model that keeps the whole state of every revision in maps: every answer,
+// every read of every revision, and every watcher's events must be the same. Beside it: two replicas that
+// batch differently and restart at different times have the same answers, digests and rows.
 #include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "core/rng.h"
 #include "models/etcd/test_support.h"
@@ -57,7 +57,8 @@ class Reference {
       if (!within(key, request.key(), request.range_end())) continue;
       response.set_count(response.count() + 1);
       if (request.min_mod_revision() != 0 && kv.mod_revision() < request.min_mod_revision()) continue;
-      if (request.max_create_revision() != 0 && kv.create_revision() > request.max_create_revision()) continue;
+      if (request.max_create_revision() != 0 && kv.create_revision() > request.max_create_revision())
+        continue;
       found.push_back(kv);
     }
     if (request.count_only()) return response;
@@ -71,7 +72,8 @@ class Reference {
       }
     };
     const bool descending = request.sort_order() == pb::RangeRequest::DESCEND;
-    std::ranges::stable_sort(found, [&](const auto& a, const auto& b) { return descending ? less(b, a) : less(a, b); });
+    std::ranges::stable_sort(
+        found, [&](const auto& a, const auto& b) { return descending ? less(b, a) : less(a, b); });
     for (const auto& kv : found) {
       if (request.limit() > 0 && response.kvs_size() == request.limit()) {
         response.set_more(true);
@@ -177,7 +179,8 @@ class Generator {
 
   std::string key() {
     static const std::vector<std::string> keys = {
-        "a", "b", "ba", std::string("b\0", 2), std::string("b\0\1", 3), "c", "d", "e", "\xff", std::string(1, '\0')};
+        "a", "b", "ba",   std::string("b\0", 2), std::string("b\0\1", 3), "c",
+        "d", "e", "\xff", std::string(1, '\0')};
     return keys[rng.below(keys.size())];
   }
   std::string end() {
@@ -213,7 +216,8 @@ class Generator {
     range.set_key(key());
     range.set_range_end(end());
     range.set_limit(static_cast<std::int64_t>(rng.below(5)));
-    if (rng.below(2) == 0) range.set_revision(static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(newest) + 2)));
+    if (rng.below(2) == 0)
+      range.set_revision(static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(newest) + 2)));
     range.set_sort_order(static_cast<pb::RangeRequest::SortOrder>(rng.below(3)));
     range.set_sort_target(static_cast<pb::RangeRequest::SortTarget>(rng.below(5)));
     range.set_keys_only(rng.below(4) == 0);
@@ -343,7 +347,6 @@ class Against {
     pb::TxnRequest request;
     generator_.fill(request, reference_.revision, 2);
     step.command = encoded(Op::txn, request);
-    Reference saved = reference_;
     std::vector<bool> path;
     decide(request, path);
     std::size_t at = 0;
@@ -356,22 +359,24 @@ class Against {
   }
 
   void decide(const pb::TxnRequest& request, std::vector<bool>& path) {
-    const bool taken = std::ranges::all_of(request.compare(), [&](const auto& c) { return reference_.holds(c); });
+    const bool taken =
+        std::ranges::all_of(request.compare(), [&](const auto& c) { return reference_.holds(c); });
     path.push_back(taken);
     for (const auto& op : taken ? request.success() : request.failure()) {
       if (op.has_request_txn()) decide(op.request_txn(), path);
     }
   }
 
-  // By brute force: any put against any delete or put that can happen in the same execution, except that, as in
-  // etcd, deletes of a nested transaction do not count against puts of one nested before it.
+  // By brute force: any put against any delete or put that can happen in the same execution, except that, as
+  // in etcd, deletes of a nested transaction do not count against puts of one nested before it.
   static bool duplicates(const pb::TxnRequest& request) {
     std::vector<std::string> puts;
     std::vector<std::pair<std::string, std::string>> deletes;
     return clashes(request.success(), puts, deletes) ||
            (puts.clear(), deletes.clear(), clashes(request.failure(), puts, deletes));
   }
-  static bool clashes(const google::protobuf::RepeatedPtrField<pb::RequestOp>& ops, std::vector<std::string>& puts,
+  static bool clashes(const google::protobuf::RepeatedPtrField<pb::RequestOp>& ops,
+                      std::vector<std::string>& puts,
                       std::vector<std::pair<std::string, std::string>>& deletes) {
     const auto add = [&](const std::string& key) {
       for (const auto& [begin, end] : deletes) {
@@ -411,7 +416,8 @@ class Against {
   Error check(const pb::TxnRequest& request, const std::vector<bool>& path, std::size_t& at) {
     for (const auto& op : path[at++] ? request.success() : request.failure()) {
       Error error = Error::none;
-      if (op.has_request_range()) error = reference_.check(op.request_range().revision(), reference_.revision);
+      if (op.has_request_range())
+        error = reference_.check(op.request_range().revision(), reference_.revision);
       if (op.has_request_put()) {
         const auto& put = op.request_put();
         if ((put.ignore_value() || put.ignore_lease()) && !reference_.live.contains(put.key())) {
@@ -426,7 +432,8 @@ class Against {
     return Error::none;
   }
 
-  void run(const pb::TxnRequest& request, const std::vector<bool>& path, std::size_t& at, pb::TxnResponse& response) {
+  void run(const pb::TxnRequest& request, const std::vector<bool>& path, std::size_t& at,
+           pb::TxnResponse& response) {
     const bool taken = path[at++];
     response.set_succeeded(taken);
     for (const auto& op : taken ? request.success() : request.failure()) {
@@ -473,10 +480,12 @@ std::vector<std::string> expected_events(const Reference& reference, const Watch
     if (revision < spec.start_revision) continue;
     for (auto event : changes) {
       const bool deleted = event.type() == mvccpb::Event::DELETE;
-      if (!within(event.kv().key(), spec.key, spec.range_end) || (deleted ? spec.no_delete : spec.no_put)) continue;
+      if (!within(event.kv().key(), spec.key, spec.range_end) || (deleted ? spec.no_delete : spec.no_put))
+        continue;
       if (spec.prev_kv && (deleted || event.kv().create_revision() != revision)) {
         const auto& before = reference.states.at(revision - 1);
-        if (const auto it = before.find(event.kv().key()); it != before.end()) *event.mutable_prev_kv() = it->second;
+        if (const auto it = before.find(event.kv().key()); it != before.end())
+          *event.mutable_prev_kv() = it->second;
       }
       events.push_back(event.SerializeAsString());
     }
@@ -489,7 +498,8 @@ std::vector<std::string> rows(const storage::Reader& reader) {
   for (int table = 1; table < 7; ++table) {
     const auto cursor = reader.cursor(static_cast<storage::Table>(table));
     for (cursor->seek({}); cursor->valid(); cursor->next()) {
-      all_rows.push_back(std::to_string(table) + std::string(cursor->key()) + "|" + std::string(cursor->value()));
+      all_rows.push_back(std::to_string(table) + std::string(cursor->key()) + "|" +
+                         std::string(cursor->value()));
     }
   }
   return all_rows;
@@ -514,8 +524,8 @@ TEST_P(Random, CommandsAnswerAsTheReferenceDoes) {
   auto& rng = generator.rng;
   Reference reference;
   Against against(reference, generator);
-  Replica store;   // batches, restarts
-  Replica other;   // one by one
+  Replica store;  // batches, restarts
+  Replica other;  // one by one
   std::vector<Watcher> watchers;
   for (int round = 0; round < 400; ++round) {
     std::vector<Against::Step> steps;
@@ -550,7 +560,7 @@ TEST_P(Random, CommandsAnswerAsTheReferenceDoes) {
       spec.no_put = rng.below(6) == 0;
       spec.no_delete = rng.below(6) == 0;
       if (spec.start_revision > 0) {
-        watchers.push_back({.spec = spec});
+        watchers.emplace_back().spec = spec;
         watchers.back().id = store.model().watches().add(spec, [] {});
       }
     }

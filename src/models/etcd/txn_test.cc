@@ -250,8 +250,8 @@ TEST_F(Transactions, WithoutWritesAreReadsAndChangeNoRevision) {
 }
 
 TEST_F(Transactions, ManyPutsAndDeletesAreCheckedInAcceptableTime) {
-  // 127 levels would multiply; a quadratic check of 60 x 60 nested ranges would still be small: the point is that
-  // disjoint ranges stay apart and touching ones merge.
+  // 127 levels would multiply; a quadratic check of 60 x 60 nested ranges would still be small: the point is
+  // that disjoint ranges stay apart and touching ones merge.
   for (int i = 0; i < 60; ++i) {
     add_delete(*txn.mutable_success(), "d" + std::to_string(100 + 2 * i), "d" + std::to_string(101 + 2 * i));
     add_put(*txn.mutable_success(), "d" + std::to_string(101 + 2 * i));

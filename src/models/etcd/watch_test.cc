@@ -1,8 +1,8 @@
 // What etcd's clients depend on of watches, and that slow and late watchers miss nothing.
+#include <map>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <map>
 
 #include "core/rng.h"
 #include "models/etcd/interval_index.h"
@@ -15,8 +15,9 @@ namespace {
 std::string show(const Bytes& event) {
   mvccpb::Event parsed;
   EXPECT_TRUE(parsed.ParseFromArray(event.data(), static_cast<int>(event.size())));
-  std::string text = std::to_string(parsed.kv().mod_revision()) + (parsed.type() == mvccpb::Event::PUT ? "+" : "-") +
-                     parsed.kv().key() + parsed.kv().value();
+  std::string text = std::to_string(parsed.kv().mod_revision()) +
+                     (parsed.type() == mvccpb::Event::PUT ? "+" : "-") + parsed.kv().key() +
+                     parsed.kv().value();
   if (parsed.has_prev_kv()) text += "(" + parsed.prev_kv().value() + ")";
   return text;
 }
@@ -247,7 +248,8 @@ TEST_F(Watches, ManyAreServedOnlyWhatTheyMatch) {
   std::vector<WatchId> ids;
   for (int i = 0; i < 20'000; ++i) {
     const std::string key = "k" + std::to_string(i);
-    ids.push_back(hub.add({.key = key, .range_end = i % 2 == 0 ? std::string() : key + "~"}, [&] { ++calls; }));
+    ids.push_back(
+        hub.add({.key = key, .range_end = i % 2 == 0 ? std::string() : key + "~"}, [&] { ++calls; }));
   }
   for (int i = 0; i < 1000; ++i) store.put("other", "");
   EXPECT_EQ(calls, 0);
