@@ -14,7 +14,9 @@ int grant(Command& command, std::int64_t ttl, const std::string& id) {
   pb::LeaseGrantRequest request;
   request.set_ttl(ttl);
   request.set_id(id.empty() ? 0 : parse_lease(id));
-  const auto response = expect(command.connect()->call(client::rpc::lease_grant, request));
+  auto granted = command.connect()->call(client::rpc::lease_grant, request);
+  if (!granted) throw Failure{kError, "failed to grant lease (" + granted.error().message + ")"};
+  const auto& response = *granted;
   switch (command.format()) {
     case Format::json:
       print(fmt::format("{{{},\"ID\":{},\"TTL\":{},\"Error\":{}}}\n", header_json_members(response.header()),

@@ -2,6 +2,7 @@
 // whose key was created first has it; everyone else waits for the key just before their own to go.
 #include <csignal>
 #include <cstdlib>
+#include <map>
 
 #include <fmt/format.h>
 #include <sys/wait.h>
@@ -230,33 +231,70 @@ int hold(Command& command, const std::string& name, const std::string& value, st
   return kOk;
 }
 
+// Everyone standing in an election, by the revision at which they stood up: the first leads.
+class Standing {
+ public:
+  explicit Standing(std::int64_t told = 0) : told_(told) {}
+  [[nodiscard]] std::int64_t told() const { return told_; }
+  void put(const mvccpb::KeyValue& kv) { candidates_[kv.create_revision()] = kv; }
+  void remove(const std::string& key) {
+    std::erase_if(candidates_, [&](const auto& entry) { return entry.second.key() == key; });
+  }
+  // The leader, if there is one that was not told before.
+  std::optional<mvccpb::KeyValue> news() {
+    if (candidates_.empty()) return std::nullopt;
+    const auto& leader = candidates_.begin()->second;
+    if (std::exchange(told_, leader.mod_revision()) == leader.mod_revision()) return std::nullopt;
+    return leader;
+  }
+
+ private:
+  std::map<std::int64_t, mvccpb::KeyValue> candidates_;
+  std::int64_t told_;  // the modification told last
+};
+
+// Follows every change, so that a leadership that was over at once is shown as well.
 int listen(Command& command, const std::string& name) {
   const auto client = command.connect();
   const std::string prefix = name + "/";
-  std::string shown;
+  Standing standing;
+  const auto tell = [&](const pb::ResponseHeader& header) {
+    const auto leader = standing.news();
+    if (!leader) return;
+    pb::RangeResponse response;
+    *response.mutable_header() = header;
+    *response.add_kvs() = *leader;
+    response.set_count(1);
+    print(show(response, {command.format(), command.hex()}));
+    flush();
+  };
   for (;;) {
     pb::RangeRequest request;
     request.set_key(prefix);
     request.set_range_end(prefix_end(prefix));
-    request.set_sort_target(pb::RangeRequest::CREATE);
-    request.set_sort_order(pb::RangeRequest::ASCEND);
-    request.set_limit(1);
-    const auto leader = expect(client->call(client::rpc::range, request));
-    const std::string text = leader.kvs().empty() ? "" : show(leader, {command.format(), command.hex()});
-    if (!text.empty() && text != shown) print(text);
-    shown = text;
-    flush();
+    const auto now = expect(client->call(client::rpc::range, request));
+    standing = Standing(standing.told());
+    for (const auto& kv : now.kvs()) standing.put(kv);
+    tell(now.header());
     auto stream = expect(client->open(client::rpc::watch));
     pb::WatchRequest watch;
     watch.mutable_create_request()->set_key(prefix);
     watch.mutable_create_request()->set_range_end(prefix_end(prefix));
-    watch.mutable_create_request()->set_start_revision(leader.header().revision() + 1);
+    watch.mutable_create_request()->set_start_revision(now.header().revision() + 1);
     stream.send(watch);
-    for (bool changed = false; !changed;) {
+    for (;;) {
       const auto response = stream.read();
-      changed = !response || response->canceled() || response->events_size() > 0;
-      if (!response) client->next_endpoint();
+      if (!response || response->canceled()) break;
+      for (const auto& event : response->events()) {
+        if (event.type() == mvccpb::Event::DELETE) {
+          standing.remove(event.kv().key());
+        } else {
+          standing.put(event.kv());
+        }
+        tell(response->header());
+      }
     }
+    client->next_endpoint();
   }
 }
 
