@@ -56,6 +56,7 @@ class Cluster {
   Faults faults;
   std::set<std::pair<NodeId, NodeId>> cut;                       // links that lose everything, one way
   std::function<void(NodeId, NodeId, const Bytes&)> on_message;  // told of every delivery
+  std::function<bool(NodeId, NodeId, const Bytes&)> drop;        // what it says is lost
   std::function<Duration(const Bytes&)> delay;                   // where set, instead of a random one
   std::optional<std::string> broken;                             // the first violated invariant
 
@@ -85,6 +86,9 @@ class Cluster {
   }
   void ask(NodeId id, Request request) {
     if (alive(id)) step(id, Ask<Request>{std::move(request)});
+  }
+  void inject(NodeId from, NodeId to, const Bytes& message) {
+    if (alive(to)) step(to, Receive<Bytes>{from, message});
   }
   [[nodiscard]] bool alive(NodeId id) { return nodes_[id].protocol != nullptr; }
   [[nodiscard]] Protocol& protocol(NodeId id) { return *nodes_[id].protocol; }
@@ -205,7 +209,7 @@ class Cluster {
   }
 
   void transmit(NodeId from, NodeId to, const Bytes& message) {
-    if (cut.contains({from, to}) || rng_.chance(faults.loss)) return;
+    if (cut.contains({from, to}) || rng_.chance(faults.loss) || (drop && drop(from, to, message))) return;
     const int copies = rng_.chance(faults.duplication) ? 2 : 1;
     for (int i = 0; i < copies; ++i) {
       const auto after = delay ? delay(message) : rng_.between(faults.min_delay, faults.max_delay);
