@@ -1,4 +1,5 @@
-// What the etcd API needs of the node behind it. All calls on the reactor's thread; completions too.
+// What the etcd API needs of the node behind it. All calls on the reactor's thread; completions too, each
+// once, possibly before the call returns.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +31,21 @@ class Backend {
   [[nodiscard]] virtual ClusterId cluster() const = 0;
   // Bytes of the write-ahead log and state on disk.
   [[nodiscard]] virtual std::uint64_t bytes_on_disk() const = 0;
+
+  // What every response's header needs. Worth overriding where status() copies a membership.
+  struct Head {
+    NodeId self;
+    NodeId leader;
+    Epoch epoch;
+    bool learner = false;
+  };
+  [[nodiscard]] virtual Head head() const {
+    const auto now = status();
+    const Member* me = now.membership.find(now.self);
+    return {now.self, now.leader, now.epoch, me != nullptr && me->role == Role::learner};
+  }
+  // Further metrics of the node in Prometheus' text form, for /metrics.
+  virtual void write_metrics(std::string&) const {}
 };
 
 }  // namespace quorate::api::etcd

@@ -6,7 +6,7 @@
 //   Exchange::respond, write, finish   the response, at any time from then on
 //   Receiver::closed            the last call of every exchange: from here on the Exchange is gone
 //
-// Back-pressure: write() always takes the piece; a sender of streams stops once !writable() and goes on at
+// Back-pressure: write() always takes the piece; a sender of streams stops once !has_room() and goes on at
 // Receiver::writable().
 #pragma once
 
@@ -66,7 +66,7 @@ class Receiver {
 
   virtual void body(std::string_view chunk) = 0;
   virtual void body_end() = 0;
-  virtual void writable() {}  // little is queued again, after writable() was false
+  virtual void writable() {}  // little is queued again, after has_room() was false
   virtual void deadline() {}  // the time given to Exchange::set_deadline has passed
   virtual void closed() = 0;  // answered in full, or reset by the client, or the connection is lost
 
@@ -107,7 +107,7 @@ class Exchange {
   virtual void finish(std::span<const Field> trailers = {}) = 0;  // HTTP/1.1 drops the trailers
   virtual void abort() = 0;                                       // ends the exchange without a proper end
 
-  [[nodiscard]] bool writable() const { return queued_ < high_water_; }
+  [[nodiscard]] bool has_room() const { return queued_ < high_water_; }
   [[nodiscard]] std::size_t queued() const { return queued_; }  // bytes not yet taken by the connection
   [[nodiscard]] bool responded() const { return responded_; }
   [[nodiscard]] bool finished() const { return finished_; }

@@ -241,7 +241,7 @@ void Http1Exchange::write(Piece piece) {
   put(piece.front());
   put(piece.body().view());
   if (chunked_) put("\r\n");
-  if (!writable()) was_full_ = true;
+  if (!has_room()) was_full_ = true;
   session_->connection_.flush_soon();
 }
 

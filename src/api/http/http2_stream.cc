@@ -102,7 +102,7 @@ void Http2Stream::write(Piece piece) {
   if (finished_ || session_ == nullptr || piece.size() == 0) return;
   queued_ += piece.size();
   session_->queued_output_ += piece.size();
-  if (!writable()) was_full_ = true;
+  if (!has_room()) was_full_ = true;
   queue_.push_back(std::move(piece));
   if (std::exchange(deferred_, false)) nghttp2_session_resume_data(session_->session_, id_);
   session_->changed();

@@ -66,7 +66,7 @@ class Http2Stream final : public Exchange {
   bool deferred_ = false;  // the data provider waits for resume
   bool request_ended_ = false;
   bool refused_ = false;   // the head was too long: answered already
-  bool was_full_ = false;  // writable() has been false
+  bool was_full_ = false;  // has_room() has been false
   bool telling_ = false;   // in the session's list of streams to be told
 };
 

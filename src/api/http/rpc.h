@@ -90,9 +90,9 @@ struct Method {
   bool client_streams = false;
   bool server_streams = false;
   // One request: answers now or later, or attaches a stream and goes on sending.
-  std::function<void(CallPtr, Message)> call;
+  std::function<void(CallPtr, Message)> call = {};
   // client_streams: opened by the head, before any message.
-  std::function<std::unique_ptr<CallStream>(CallPtr)> open;
+  std::function<std::unique_ptr<CallStream>(CallPtr)> open = {};
   std::size_t number = 0;  // in the order of registration
 };
 
@@ -124,7 +124,7 @@ class Call : public Receiver {
   [[nodiscard]] bool open() const {
     return exchange_ != nullptr && !done_;
   }  // false: nothing sent arrives any more
-  [[nodiscard]] bool writable() const { return open() && exchange_->writable(); }
+  [[nodiscard]] bool has_room() const { return open() && exchange_->has_room(); }
 
   // One message: `front` (at most 60 bytes) and `body` together. Ignored when not open.
   virtual void send(std::string_view front, Bytes body) = 0;
@@ -134,6 +134,7 @@ class Call : public Receiver {
     finish({});
   }
   void attach(std::unique_ptr<CallStream> stream);
+  [[nodiscard]] CallStream* stream() const { return stream_.get(); }
 
   void writable() override;
   void deadline() override;

@@ -1,0 +1,65 @@
+#include "api/etcd/core.h"
+
+#include "core/codec.h"
+
+namespace quorate::api::etcd {
+
+Core::Core(boost::asio::io_context& io, Backend& backend, Settings settings)
+    : io_(&io), backend_(&backend), settings_(settings), random_(std::random_device{}()) {}
+
+Front Core::front(std::int64_t revision) const {
+  const auto status = backend_->head();
+  Front front;
+  front.header(backend_->cluster().value, status.self.value, revision, status.epoch.value);
+  return front;
+}
+
+void Core::fill(etcdserverpb::ResponseHeader& header, std::int64_t revision) const {
+  const auto status = backend_->head();
+  header.set_cluster_id(backend_->cluster().value);
+  header.set_member_id(status.self.value);
+  header.set_revision(revision);
+  header.set_raft_term(status.epoch.value);
+}
+
+void Core::propose(CallPtr call, models::etcd::Op op, Message request) {
+  if (request.size() > settings_.max_request_bytes) return call->finish(fault::request_too_large);
+  backend_->propose(
+      std::move(request).tagged(static_cast<std::uint8_t>(op)),
+      [this, call = std::move(call)](replica::Outcome<Bytes> outcome) { answer(*call, outcome); });
+}
+
+void Core::propose(models::etcd::Op op, const google::protobuf::MessageLite& request, replica::Done done) {
+  backend_->propose(models::etcd::command(op, request.SerializeAsString()), std::move(done));
+}
+
+std::expected<models::etcd::Result, Status> decode(const replica::Outcome<Bytes>& outcome) {
+  if (!outcome) return std::unexpected(status_of(outcome.error()));
+  auto result = codec::decode<models::etcd::Result>(*outcome);
+  if (!result) return std::unexpected(Status{Code::internal, "malformed result of a command"});
+  return std::move(*result);
+}
+
+void Core::answer(http::Call& call, const replica::Outcome<Bytes>& outcome) {
+  auto result = decode(outcome);
+  if (!result) {
+    ++counters.proposals_failed;
+    return call.finish(std::move(result.error()));
+  }
+  answer(call, std::move(*result));
+}
+
+void Core::answer(http::Call& call, models::etcd::Result result) {
+  if (result.error != models::etcd::Error::none) return call.finish(status_of(result.error));
+  call.reply(front(result.revision).view(), std::move(result.body));
+}
+
+void Core::reply(http::Call& call, const google::protobuf::MessageLite& response) {
+  call.reply({}, Bytes::adopt(response.SerializeAsString()));
+}
+
+void Core::send(http::Call& call, const google::protobuf::MessageLite& response) {
+  call.send({}, Bytes::adopt(response.SerializeAsString()));
+}
+
+}  // namespace quorate::api::etcd

@@ -1,0 +1,143 @@
+#include "api/etcd/kv.h"
+
+#include <algorithm>
+
+namespace quorate::api::etcd {
+
+namespace pb = etcdserverpb;
+using models::etcd::Op;
+
+void KvService::add_to(Router& router) {
+  router.unary<pb::RangeRequest, pb::RangeResponse>(
+      "/etcdserverpb.KV/Range", [this](CallPtr call, Message m) { range(std::move(call), m); });
+  router.server_stream<pb::RangeRequest, pb::RangeStreamResponse>(
+      "/etcdserverpb.KV/RangeStream", [this](CallPtr call, Message m) { range_stream(std::move(call), m); });
+  router.unary<pb::PutRequest, pb::PutResponse>(
+      "/etcdserverpb.KV/Put", [this](CallPtr call, Message m) { put(std::move(call), std::move(m)); });
+  router.unary<pb::DeleteRangeRequest, pb::DeleteRangeResponse>(
+      "/etcdserverpb.KV/DeleteRange",
+      [this](CallPtr call, Message m) { delete_range(std::move(call), std::move(m)); });
+  router.unary<pb::TxnRequest, pb::TxnResponse>(
+      "/etcdserverpb.KV/Txn", [this](CallPtr call, Message m) { txn(std::move(call), std::move(m)); });
+  router.unary<pb::CompactionRequest, pb::CompactionResponse>(
+      "/etcdserverpb.KV/Compact", [this](CallPtr call, Message m) {
+        pb::CompactionRequest request;
+        if (parse(*call, m, request)) core_.propose(std::move(call), Op::compact, std::move(m));
+      });
+}
+
+void KvService::range(CallPtr call, const Message& message) {
+  auto request = std::make_unique<pb::RangeRequest>();
+  if (!parse(*call, message, *request)) return;
+  if (Status bad = validate(*request); !bad.ok()) return call->finish(std::move(bad));
+  if (request->serializable()) return core_.answer(*call, core_.model().range(*request));
+  core_.linearizable(std::move(call), [this, request = std::move(request)](const CallPtr& ready) {
+    core_.answer(*ready, core_.model().range(*request));
+  });
+}
+
+// One consistent read, handed out in parts; only the last holds header, more and count.
+void KvService::range_stream(CallPtr call, const Message& message) {
+  auto request = std::make_unique<pb::RangeRequest>();
+  if (!parse(*call, message, *request)) return;
+  if (Status bad = validate(*request); !bad.ok()) return call->finish(std::move(bad));
+  const bool by_key =
+      request->sort_target() == pb::RangeRequest::KEY && request->sort_order() != pb::RangeRequest::DESCEND;
+  if (!by_key || request->min_mod_revision() != 0 || request->max_mod_revision() != 0 ||
+      request->min_create_revision() != 0 || request->max_create_revision() != 0) {
+    return call->finish(
+        {Code::unimplemented, "etcdserver: RangeStream takes no sort order and no revision filters"});
+  }
+  auto stream = [this, request = std::move(request)](const CallPtr& ready) {
+    auto result = core_.model().range(*request);
+    if (result.error != models::etcd::Error::none) return ready->finish(status_of(result.error));
+    pb::RangeResponse whole;
+    const auto body = result.body.view();
+    if (!whole.ParseFromArray(body.data(), static_cast<int>(body.size()))) {
+      return ready->finish({Code::internal, "malformed result of a range"});
+    }
+    pb::RangeStreamResponse part;
+    std::size_t bytes = 0;
+    for (auto& kv : *whole.mutable_kvs()) {
+      bytes += kv.ByteSizeLong();
+      part.mutable_range_response()->add_kvs()->Swap(&kv);
+      if (bytes < (1U << 20U)) continue;
+      Core::send(*ready, part);
+      part.Clear();
+      bytes = 0;
+    }
+    auto& last = *part.mutable_range_response();
+    core_.fill(*last.mutable_header(), result.revision);
+    last.set_more(whole.more());
+    last.set_count(whole.count());
+    Core::reply(*ready, part);
+  };
+  if (core_.backend().head().learner) return call->finish(fault::not_for_learners);
+  core_.linearizable(std::move(call), std::move(stream));
+}
+
+void KvService::put(CallPtr call, Message message) {
+  if (!parse(*call, message, put_)) return;
+  if (Status bad = validate(put_); !bad.ok()) return call->finish(std::move(bad));
+  core_.propose(std::move(call), Op::put, std::move(message));
+}
+
+void KvService::delete_range(CallPtr call, Message message) {
+  pb::DeleteRangeRequest request;
+  if (!parse(*call, message, request)) return;
+  if (Status bad = validate(request); !bad.ok()) return call->finish(std::move(bad));
+  core_.propose(std::move(call), Op::delete_range, std::move(message));
+}
+
+void KvService::txn(CallPtr call, Message message) {
+  pb::TxnRequest request;
+  if (!parse(*call, message, request)) return;
+  if (Status bad = validate(request, core_.settings().max_txn_ops); !bad.ok())
+    return call->finish(std::move(bad));
+  core_.propose(std::move(call), Op::txn, std::move(message));
+}
+
+Status validate(const pb::RangeRequest& request) {
+  if (request.key().empty()) return fault::empty_key;
+  if (!pb::RangeRequest::SortOrder_IsValid(request.sort_order())) return fault::invalid_sort_option;
+  if (!pb::RangeRequest::SortTarget_IsValid(request.sort_target())) return fault::invalid_sort_option;
+  return {};
+}
+
+Status validate(const pb::PutRequest& request) {
+  if (request.key().empty()) return fault::empty_key;
+  if (request.ignore_value() && !request.value().empty()) return fault::value_provided;
+  if (request.ignore_lease() && request.lease() != 0) return fault::lease_provided;
+  return {};
+}
+
+Status validate(const pb::DeleteRangeRequest& request) {
+  if (request.key().empty()) return fault::empty_key;
+  return {};
+}
+
+// The budget of operations shrinks with every level of nesting. That no key is written twice in a branch is
+// checked by the model, which knows the ranges.
+Status validate(const pb::TxnRequest& request, int max_ops) {
+  const int ops = std::max({request.compare_size(), request.success_size(), request.failure_size()});
+  if (ops > max_ops) return fault::too_many_ops;
+  for (const auto& compare : request.compare()) {
+    if (compare.key().empty()) return fault::empty_key;
+  }
+  for (const auto* branch : {&request.success(), &request.failure()}) {
+    for (const auto& op : *branch) {
+      Status bad;
+      switch (op.request_case()) {
+        case pb::RequestOp::kRequestRange: bad = validate(op.request_range()); break;
+        case pb::RequestOp::kRequestPut: bad = validate(op.request_put()); break;
+        case pb::RequestOp::kRequestDeleteRange: bad = validate(op.request_delete_range()); break;
+        case pb::RequestOp::kRequestTxn: bad = validate(op.request_txn(), max_ops - ops); break;
+        case pb::RequestOp::REQUEST_NOT_SET: bad = fault::key_not_found; break;
+      }
+      if (!bad.ok()) return bad;
+    }
+  }
+  return {};
+}
+
+}  // namespace quorate::api::etcd

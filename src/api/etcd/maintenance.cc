@@ -1,0 +1,95 @@
+#include "api/etcd/maintenance.h"
+
+#include "api/etcd/snapshot.h"
+
+namespace quorate::api::etcd {
+
+namespace pb = etcdserverpb;
+
+void MaintenanceService::add_to(Router& router) {
+  router.unary<pb::StatusRequest, pb::StatusResponse>(
+      "/etcdserverpb.Maintenance/Status", [this](CallPtr call, const Message&) { status(std::move(call)); });
+  router.unary<pb::MoveLeaderRequest, pb::MoveLeaderResponse>(
+      "/etcdserverpb.Maintenance/MoveLeader",
+      [this](CallPtr call, const Message& m) { move_leader(std::move(call), m); });
+  router.unary<pb::HashKVRequest, pb::HashKVResponse>("/etcdserverpb.Maintenance/HashKV",
+                                                      [this](const CallPtr& call, const Message& m) {
+                                                        pb::HashKVRequest request;
+                                                        if (parse(*call, m, request))
+                                                          core_.answer(*call, core_.model().hash_kv(request));
+                                                      });
+  router.unary<pb::HashRequest, pb::HashResponse>("/etcdserverpb.Maintenance/Hash",
+                                                  [this](const CallPtr& call, const Message&) {
+                                                    // The first four bytes of the state's digest: equal at
+                                                    // all members that applied the same commands.
+                                                    std::uint32_t hash = 0;
+                                                    const Bytes digest = core_.model().digest();
+                                                    for (const char c : digest.view().substr(0, 4))
+                                                      hash = hash << 8U | static_cast<unsigned char>(c);
+                                                    pb::HashResponse response;
+                                                    core_.fill(*response.mutable_header());
+                                                    response.set_hash(hash);
+                                                    Core::reply(*call, response);
+                                                  });
+  router.unary<pb::AlarmRequest, pb::AlarmResponse>(
+      "/etcdserverpb.Maintenance/Alarm", [this](const CallPtr& call, const Message&) {
+        pb::AlarmResponse response;  // there is no quota, so there is no alarm to raise or to disarm
+        core_.fill(*response.mutable_header());
+        Core::reply(*call, response);
+      });
+  router.unary<pb::DefragmentRequest, pb::DefragmentResponse>(
+      "/etcdserverpb.Maintenance/Defragment", [this](const CallPtr& call, const Message&) {
+        pb::DefragmentResponse response;  // the engine gives space back by itself
+        core_.fill(*response.mutable_header());
+        Core::reply(*call, response);
+      });
+  router.unary<pb::DowngradeRequest, pb::DowngradeResponse>(
+      "/etcdserverpb.Maintenance/Downgrade",
+      [this](CallPtr call, const Message& m) { downgrade(std::move(call), m); });
+  router.server_stream<pb::SnapshotRequest, pb::SnapshotResponse>(
+      "/etcdserverpb.Maintenance/Snapshot",
+      [this](const CallPtr& call, const Message&) { send_snapshot(core_, call); });
+}
+
+void MaintenanceService::status(CallPtr call) {
+  auto& backend = core_.backend();
+  const auto now = backend.status();
+  pb::StatusResponse response;
+  core_.fill(*response.mutable_header());
+  response.set_version(server_version);
+  response.set_storageversion(cluster_version);
+  response.set_dbsize(static_cast<std::int64_t>(backend.bytes_on_disk()));
+  response.set_dbsizeinuse(static_cast<std::int64_t>(backend.engine().bytes_in_use()));
+  response.set_leader(now.leader.value);
+  response.set_raftindex(now.committed.value);
+  response.set_raftappliedindex(now.applied.value);
+  response.set_raftterm(now.epoch.value);
+  response.set_islearner(backend.head().learner);
+  if (now.leader.none()) response.add_errors(fault::no_leader.text);
+  Core::reply(*call, response);
+}
+
+void MaintenanceService::move_leader(CallPtr call, const Message& message) {
+  pb::MoveLeaderRequest request;
+  if (!parse(*call, message, request)) return;
+  const auto now = core_.backend().status();
+  const NodeId target(request.targetid());
+  const quorate::Member* member = now.membership.find(target);
+  if (member == nullptr || member->role != Role::voter) return call->finish(fault::bad_leader_transferee);
+  core_.backend().transfer(target, [this, call = std::move(call)](const replica::Outcome<Bytes>& outcome) {
+    if (!outcome) return call->finish(status_of(outcome.error()));
+    pb::MoveLeaderResponse response;
+    core_.fill(*response.mutable_header());
+    Core::reply(*call, response);
+  });
+}
+
+// There is one storage version and nothing to go back to.
+void MaintenanceService::downgrade(CallPtr call, const Message& message) {
+  pb::DowngradeRequest request;
+  if (!parse(*call, message, request)) return;
+  if (request.action() == pb::DowngradeRequest::CANCEL) return call->finish(fault::no_inflight_downgrade);
+  call->finish(fault::invalid_downgrade_target);
+}
+
+}  // namespace quorate::api::etcd
