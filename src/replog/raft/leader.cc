@@ -196,7 +196,7 @@ void Raft::tick(Context& c) {
   for (auto& p : peers_) {
     p.nudge = !p.advanced && p.match < log_.last();
     p.advanced = false;
-    p.paused = false;
+    p.paused = p.snapshot_tried = false;
   }
   broadcast_heartbeat(c);
   c.out.set_timer(heartbeat_timer, c.env.now + settings_.heartbeat);

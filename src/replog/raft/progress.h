@@ -48,7 +48,8 @@ struct Progress {
   Index match;  // its log is known to hold, durably, what ours does up to here
   Index next;   // the next entry to send
   Flow flow = Flow::probe;
-  bool paused = false;  // probe: a message is out; until an answer or the next heartbeat
+  bool paused = false;          // probe: a message is out; until an answer or the next heartbeat
+  bool snapshot_tried = false;  // since the last heartbeat tick
   Inflight inflight;
   Index commit_sent;               // the greatest commit index a message told it
   bool advanced = false;           // acknowledged something new since the last heartbeat tick

@@ -177,7 +177,8 @@ void Cluster::settle() {
   for (bool busy = true; busy;) {
     busy = false;
     if (++steps > 100'000) {  // messages beget messages without end
-      violations.push_back("the network does not come to rest: " + (wire.empty() ? "" : codec::to_json(wire[0])));
+      violations.push_back("the network does not come to rest: " +
+                           (wire.empty() ? "" : codec::to_json(wire[0])));
       wire.clear();
       return;
     }

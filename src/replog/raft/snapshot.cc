@@ -11,6 +11,9 @@ namespace quorate::raft {
 void Raft::ask(Context& /*c*/, replicated_log::SnapshotAvailable& request) {
   const Index index = request.meta.index;
   if (restoring_ || index <= snapshot_index_ || index > applied_ || index < log_.base()) return;
+  // A node that joined with no membership of its own, and has not come to the first one in the log, does not
+  // know who took part at this index: its snapshot would be of no use to anyone.
+  if (!valid(membership_at(index))) return;
   // What only the log knows is taken from the log: the term and the configuration at that index (§5.1).
   stage_log(SnapshotTaken{SnapshotMeta{index, log_.term(index), membership_at(index), request.meta.digest}});
   snapshot_index_ = index;
@@ -19,9 +22,11 @@ void Raft::ask(Context& /*c*/, replicated_log::SnapshotAvailable& request) {
   while (configs_.size() > 1 && configs_[1].index <= index) configs_.erase(configs_.begin());
 }
 
-// Only for a node that answers: one that is down would cost a transfer each time it does not end well.
+// Only for a node that answers: one that is down would cost a transfer each time it does not end well. And
+// once in a heartbeat at most, should it not take what it is brought.
 void Raft::request_snapshot(Context& c, Progress& p) {
-  if (p.heard + settings_.election_timeout < c.env.now) return;
+  if (p.snapshot_tried || p.heard + settings_.election_timeout < c.env.now) return;
+  p.snapshot_tried = true;
   p.flow = Progress::Flow::snapshot;
   c.out.emit(replicated_log::SendSnapshot{p.id, term_});
 }

@@ -1,0 +1,216 @@
+// Whole clusters under loss, duplication, reordering, one-way cuts, slow disks, crashes that drop what is not
+// durable, snapshots, membership changes and transfers. Safety is checked after every step by the cluster;
+// afterwards everything heals and progress must come. Read barriers are checked for freshness on the way.
+#include <gmock/gmock.h>
+
+#include "core/codec.h"
+#include "replog/raft/raft_cluster.h"
+
+namespace quorate::raft::test {
+namespace {
+
+class Chaos {
+ public:
+  Chaos(std::uint64_t seed, std::size_t nodes)
+      : cluster_(nodes, seed,
+                 [](rl::Settings& s) {
+                   s.keep_entries = 4;
+                   s.max_inflight = 4;
+                   s.max_batch_bytes = 200;
+                 }),
+        rng_(seed * 7919 + 1) {
+    for (std::uint64_t id = nodes + 1; id <= nodes + 2; ++id) cluster_.add(id, {}).settings.keep_entries = 4;
+    cluster_.start_all();
+  }
+
+  void run(int steps) {
+    for (int i = 0; i < steps; ++i) {
+      act();
+      collect_reads();
+      if (i % 50 == 0) cluster_.check_logs();
+      if (!cluster_.violations.empty()) return;
+    }
+  }
+
+  // Liveness: once a quorum is connected again, a leader comes and what it is asked for is done.
+  void heal() {
+    cluster_.heal();
+    for (const auto id : cluster_.ids()) {
+      cluster_.node(id).disk_works = true;
+      if (!cluster_.up(id)) cluster_.start(id);
+    }
+    bool done = false;
+    for (int i = 0; i < 60 && !done; ++i) {
+      cluster_.advance(1s);
+      if (const auto leader = cluster_.leader()) {
+        cluster_.propose(*leader, "final");
+        cluster_.settle();
+        const auto list = cluster_.payloads(*leader);
+        done = !list.empty() && list.back() == "final" && !cluster_.raft(*leader).membership().joint();
+      }
+    }
+    cluster_.advance(3s);
+    EXPECT_TRUE(done) << "no progress after healing";
+    if (!done) return;
+    const auto leader = *cluster_.leader();
+    for (const auto& member : cluster_.raft(leader).membership().members) {
+      EXPECT_EQ(cluster_.payloads(member.id.value), cluster_.payloads(leader))
+          << "node " << to_string(member.id);
+    }
+    cluster_.check_logs();
+  }
+
+  Cluster& cluster() { return cluster_; }
+  [[nodiscard]] int reads_served() const { return reads_served_; }
+
+ private:
+  std::uint64_t any() { return 1 + rng_.below(cluster_.ids().size()); }
+
+  void act() {
+    const auto dice = rng_.below(1000);
+    if (dice < 550) {
+      network();
+    } else if (dice < 700) {
+      cluster_.sync_one(any());
+    } else if (dice < 780) {
+      pass_time();
+    } else if (dice < 880) {
+      client();
+    } else if (dice < 900) {
+      const auto id = any();
+      cluster_.up(id) ? cluster_.crash(id) : cluster_.start(id);
+    } else if (dice < 920) {
+      for (const auto id : cluster_.ids()) {
+        if (!cluster_.up(id) && rng_.chance(0.5)) cluster_.start(id);
+      }
+    } else if (dice < 925) {
+      cluster_.cut_one_way(any(), any());
+    } else if (dice < 935) {
+      cluster_.heal();
+    } else if (dice < 955) {
+      read();
+    } else if (dice < 970) {
+      cluster_.settle();
+    } else {
+      administrate();
+    }
+  }
+
+  void network() {
+    if (cluster_.wire.empty()) return;
+    const auto at = rng_.chance(0.8) ? 0 : rng_.below(cluster_.wire.size());
+    if (rng_.chance(0.05)) {  // lost
+      cluster_.wire.erase(cluster_.wire.begin() + static_cast<std::ptrdiff_t>(at));
+    } else {
+      if (rng_.chance(0.05)) cluster_.wire.push_back(cluster_.wire[at]);  // repeated, later
+      cluster_.deliver(at);
+    }
+  }
+
+  void pass_time() {
+    cluster_.now += rng_.between(1ms, 60ms);
+    for (const auto id : cluster_.ids()) {
+      const auto timers = cluster_.node(id).timers;
+      for (const auto& [timer, at] : timers) {
+        if (at <= cluster_.now) cluster_.fire(id, timer);
+      }
+    }
+  }
+
+  void client() {
+    const auto leader = cluster_.leader();
+    const auto id = leader && rng_.chance(0.9) ? *leader : any();
+    ++proposed_;
+    cluster_.propose(id, "p" + std::to_string(proposed_), proposed_);
+  }
+
+  // A read must see everything that any node had been told is committed when it was asked.
+  void read() {
+    const auto id = any();
+    if (!cluster_.up(id)) return;
+    Index newest;
+    for (const auto other : cluster_.ids()) {
+      if (cluster_.up(other)) newest = std::max(newest, cluster_.raft(other).applied());
+    }
+    reads_[++read_] = newest;
+    cluster_.ask(id, rl::ReadBarrier{read_, rng_.chance(0.5) ? rl::ReadMode::lease : rl::ReadMode::quorum});
+  }
+
+  void collect_reads() {
+    for (const auto id : cluster_.ids()) {
+      for (const auto& ready : cluster_.events<rl::ReadReady>(id)) {
+        for (const auto read : ready.ids) {
+          ++reads_served_;
+          if (ready.index < reads_[read]) {
+            cluster_.violations.push_back("stale read at node " + std::to_string(id));
+          }
+        }
+      }
+      cluster_.node(id).events.clear();
+    }
+  }
+
+  void administrate() {
+    const auto leader = cluster_.leader();
+    if (!leader) return;
+    switch (rng_.below(4)) {
+      case 0: {  // the host has flushed its state
+        const auto id = any();
+        if (!cluster_.up(id)) return;
+        Node& n = cluster_.node(id);
+        const Index index = cluster_.raft(id).applied();
+        if (index.none()) return;
+        n.received[index] = n.state;
+        cluster_.ask(id, rl::SnapshotAvailable{SnapshotMeta{index, {}, {}, {}}});
+        break;
+      }
+      case 1: cluster_.ask(*leader, rl::TransferLeadership{1, NodeId(any())}); break;
+      default: {
+        std::vector<std::uint64_t> voters;
+        std::vector<std::uint64_t> learners;
+        for (const auto id : cluster_.ids()) {
+          const auto dice = rng_.below(10);
+          if (dice < 7) voters.push_back(id);
+          if (dice == 7) learners.push_back(id);
+        }
+        cluster_.ask(*leader, rl::Reconfigure{1, members(voters, learners)});
+      }
+    }
+  }
+
+  Cluster cluster_;
+  Rng rng_;
+  std::uint64_t proposed_ = 0;
+  std::uint64_t read_ = 0;
+  int reads_served_ = 0;
+  std::map<std::uint64_t, Index> reads_;
+};
+
+TEST(RaftRandom, SafeUnderFaultsAndLiveAfterThem) {
+  const std::uint64_t seeds =
+      std::getenv("RAFT_SEEDS") ? std::strtoull(std::getenv("RAFT_SEEDS"), nullptr, 10) : 300;
+  std::size_t committed = 0;
+  int reads = 0;
+  const std::uint64_t first =
+      std::getenv("RAFT_FIRST") ? std::strtoull(std::getenv("RAFT_FIRST"), nullptr, 10) : 1;
+  for (std::uint64_t seed = first; seed <= seeds; ++seed) {
+    Chaos chaos(seed, 3 + seed % 3);
+    chaos.run(3000);
+    ASSERT_THAT(chaos.cluster().violations, testing::IsEmpty()) << "seed " << seed;
+    chaos.heal();
+    ASSERT_THAT(chaos.cluster().violations, testing::IsEmpty()) << "seed " << seed;
+    ASSERT_FALSE(HasFailure()) << "seed " << seed;
+    reads += chaos.reads_served();
+    if (chaos.cluster().leader()) committed += chaos.cluster().payloads(*chaos.cluster().leader()).size();
+  }
+  // The runs are not vacuous: clients got something done in the midst of it.
+  EXPECT_GT(committed, (seeds - first + 1) * 10);
+  EXPECT_GT(reads, static_cast<int>(seeds - first));
+  if (std::getenv("RAFT_SEEDS"))
+    std::printf("%llu seeds: %zu committed, %d reads\n", (unsigned long long)seeds, committed, reads);
+  RecordProperty("committed", static_cast<int>(committed));
+  RecordProperty("reads", reads);
+}
+
+}  // namespace
+}  // namespace quorate::raft::test
