@@ -41,6 +41,7 @@ void Checks::first_committed(const Entry& entry) {
 }
 
 void Checks::leads(NodeId node, Epoch epoch) {
+  if (epoch.none()) return;  // leadership as a hint only: it excludes no other and promises nothing
   take("election safety", elections_.leads(node, epoch));
   take("leader completeness", logs_.leads(node, epoch));
 }
