@@ -209,6 +209,8 @@ void Replica::on(Env& env, rl::LeaderChanged&& event) {
 }
 
 void Replica::on(Env&, rl::MembershipChanged&& event) {
+  // A snapshot of a cluster that was never changed must name its members too, or no receiver can use it.
+  if (event.committed && event.index <= state_.applied().index) state_.assume(event.membership);
   membership_ = std::move(event.membership);
   host_->membership_changed(membership_);
   finish_changes_in_force();

@@ -408,6 +408,18 @@ TEST(Replica, ASnapshotArrivesWholeThoughChunksAreLost) {
   EXPECT_TRUE(delivered[0].ok);
 }
 
+TEST(Replica, ASnapshotOfAClusterNeverChangedNamesItsMembers) {
+  const Membership initial{{{NodeId(1), Role::voter, {}}, {NodeId(2), Role::voter, {}}}, {}, {}};
+  Node sender(1);
+  sender.emit(rl::MembershipChanged{initial, Index(), true});
+  sender.lead();
+  sender.commit(batch({command(9, 1, "x")}));
+  sender.emit(rl::SendSnapshot{NodeId(2), Epoch(1)});
+  const auto chunks = sender.host.take<SnapshotChunk>();
+  ASSERT_FALSE(chunks.empty());
+  EXPECT_EQ(chunks[0].second.meta.membership, initial);
+}
+
 TEST(Replica, ASnapshotThatNobodyAnswersIsGivenUp) {
   Node sender(1);
   sender.lead();

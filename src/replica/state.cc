@@ -48,6 +48,10 @@ void State::load() {
   model_->open(*live_);
 }
 
+void State::assume(const Membership& membership) {
+  if (applied_.membership.members.empty()) applied_.membership = membership;
+}
+
 SnapshotMeta State::meta() const {
   return {applied_.index, applied_.epoch, applied_.membership, model_->digest()};
 }

@@ -44,6 +44,9 @@ class State {
   // The staged state replaces the live one.
   [[nodiscard]] std::expected<void, std::string> restore();
 
+  // The membership in force at the applied index, told from outside: the initial one stands in no entry.
+  void assume(const Membership& membership);
+
   [[nodiscard]] const AppliedPoint& applied() const { return applied_; }
   [[nodiscard]] SnapshotMeta meta() const;
   [[nodiscard]] const Sessions& sessions() const { return sessions_; }
