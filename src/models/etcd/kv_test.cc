@@ -305,6 +305,20 @@ TEST(Compaction, IsFinishedByLaterCommandsAndSurvivesANextOne) {
   EXPECT_EQ(store.show("a", "b", 30), "a0=28 a1=25 a2=26 a3=27");
 }
 
+TEST(Compaction, InterruptedWithinARevisionByTheNextOneLeavesNothingBehind) {
+  Replica store;
+  pb::TxnRequest txn;
+  for (int i = 0; i < 20; ++i)
+    txn.add_success()->mutable_request_put()->set_key("k" + std::to_string(10 + i));
+  store.apply(Op::txn, txn);  // 2
+  store.apply(Op::txn, txn);  // 3
+  store.compact(2);           // looks at some of the events of revision 2
+  store.compact(3);
+  store.tick(1s);
+  EXPECT_EQ(rows(store.engine(), 2), 20U);
+  EXPECT_EQ(rows(store.engine(), 3), 20U);
+}
+
 TEST(Malformed, CommandsAreRefusedAndLeaveNoTrace) {
   Replica store;
   const Bytes before = store.model().digest();

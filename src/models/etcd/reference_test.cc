@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "core/rng.h"
+#include "models/etcd/store.h"
 #include "models/etcd/test_support.h"
 
 namespace quorate::models::etcd::test {
@@ -505,6 +506,23 @@ std::vector<std::string> rows(const storage::Reader& reader) {
   return all_rows;
 }
 
+// What State::live must be, computed anew from the rows.
+SetHash hash_of_rows(const storage::Reader& reader) {
+  SetHash hash;
+  std::string element;
+  const auto records = reader.cursor(table::current);
+  for (records->seek({}); records->valid(); records->next()) {
+    element.clear();
+    append_payload(element, false, records->key(), records->value());
+    hash.add(element);
+  }
+  const auto leases = reader.cursor(table::leases);
+  for (leases->seek({}); leases->valid(); leases->next()) {
+    hash.add("\2" + std::string(leases->key()) + std::string(leases->value()));
+  }
+  return hash;
+}
+
 void expect_same_reads(Replica& store, const Reference& reference, Generator& generator) {
   pb::RangeRequest request;
   generator.fill(request, reference.revision);
@@ -571,6 +589,7 @@ TEST_P(Random, CommandsAnswerAsTheReferenceDoes) {
     for (auto& watcher : watchers) drain(store.model().watches(), watcher, 1 << 20, false);
   }
   EXPECT_EQ(rows(store.engine()), rows(other.engine()));
+  EXPECT_EQ(load_state(store.engine()).live, hash_of_rows(store.engine()));
   EXPECT_GT(watchers.size(), 10U);
   for (auto& watcher : watchers) {
     if (watcher.gone) continue;

@@ -142,6 +142,17 @@ TEST_F(Watches, SeeDeletionsAtTheCompactedRevision) {
   EXPECT_EQ(drain(watch({.key = "a", .start_revision = 3})), "3-a");
 }
 
+TEST_F(Watches, SeeEveryChangeOfTheCompactedRevision) {
+  pb::TxnRequest
+      txn;  // etcd refuses a put behind a delete of the key, not the reverse in nested transactions
+  txn.add_success()->mutable_request_txn()->add_success()->mutable_request_put()->set_key("a");
+  txn.add_success()->mutable_request_txn()->add_success()->mutable_request_delete_range()->set_key("a");
+  EXPECT_EQ(store.apply(Op::txn, txn).error, Error::none);
+  store.compact(2);
+  store.tick(1s);
+  EXPECT_EQ(drain(watch({.key = "a", .start_revision = 2, .prev_kv = true})), "2+a 2-a");
+}
+
 TEST_F(Watches, GetWholeRevisionsWhateverTheLimit) {
   const WatchId live = watch({.key = "a", .range_end = all});
   pb::TxnRequest txn;
