@@ -77,14 +77,12 @@ bool SlotLog::ready() const {
 void SlotLog::evaluate(Env& env, Out& out) {
   omega_.evaluate(env.now, voters(), ready());
   const NodeId leader = omega_.leader();
-  if (leader == leader_told_ && omega_.leader_priority() == leader_priority_told_) return;
+  if (leader == leader_told_) return;
   const bool led = leader_told_ == self_;
-  const bool same = leader == leader_told_;
   if (leader.none()) leaderless_since_ = env.now;
   leader_told_ = leader;
-  leader_priority_told_ = omega_.leader_priority();
-  out.emit(replicated_log::LeaderChanged{leader, leader.none() ? Epoch() : Epoch(leader_priority_told_)});
-  if (same) return;
+  // Without an epoch: this leadership excludes no other, and says nothing of what its holder knows.
+  out.emit(replicated_log::LeaderChanged{leader, Epoch()});
   transfer_.reset();
   if (led) refuse_queue(out);
   if (leads()) {
@@ -106,7 +104,7 @@ void SlotLog::ask(Env& env, const replicated_log::TransferLeadership& r, Out& ou
     return out.emit(Refused{r.id, reason, omega_.leader()});
   }
   if (transfer_) return out.emit(Refused{r.id, Refusal::change_pending, self_});
-  if (r.to == self_) return out.emit(replicated_log::LeaderChanged{self_, Epoch(omega_.priority())});
+  if (r.to == self_) return out.emit(replicated_log::LeaderChanged{self_, Epoch()});
   const auto* peer = omega_.peer(r.to);
   const auto electorate = voters();
   const bool can = peer && peer->eligible && std::ranges::find(electorate, r.to) != electorate.end();

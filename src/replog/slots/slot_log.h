@@ -161,7 +161,6 @@ class SlotLog {
   std::uint64_t read_number_ = 0;
 
   NodeId leader_told_;
-  std::uint64_t leader_priority_told_ = 0;
   Instant leaderless_since_;
 };
 
