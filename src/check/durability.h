@@ -18,7 +18,7 @@ class Durability {
  public:
   // The command is committed at `index`. A command may be committed again: the first time counts.
   [[nodiscard]] std::optional<std::string> committed(std::uint64_t command, Index index) {
-    commands_.try_emplace(command, index);
+    commands_.try_emplace(command, Place{index, commands_.size() + 1});
     if (refused_.empty() || !refused_.contains(command)) return std::nullopt;
     return name(command) + " was refused but is committed at index " + to_string(index);
   }
@@ -26,7 +26,7 @@ class Durability {
   [[nodiscard]] std::optional<std::string> acknowledged(std::uint64_t command) {
     const auto at = commands_.find(command);
     if (at == commands_.end()) return name(command) + " was acknowledged but is not committed";
-    if (at->second > last_acknowledged_) last_acknowledged_ = at->second;
+    if (at->second.index > last_acknowledged_) last_acknowledged_ = at->second.index;
     return std::nullopt;
   }
 
@@ -44,15 +44,19 @@ class Durability {
            to_string(last_acknowledged_) + ", which was acknowledged";
   }
 
-  [[nodiscard]] Index index_of(std::uint64_t command) const {
+  struct Place {
+    Index index;             // none: it was never committed
+    std::uint64_t rank = 0;  // among all commands, in the order they were first committed
+  };
+  [[nodiscard]] Place place_of(std::uint64_t command) const {
     const auto at = commands_.find(command);
-    return at == commands_.end() ? Index() : at->second;
+    return at == commands_.end() ? Place() : at->second;
   }
 
  private:
   static std::string name(std::uint64_t command) { return "command " + std::to_string(command); }
 
-  std::unordered_map<std::uint64_t, Index> commands_;
+  std::unordered_map<std::uint64_t, Place> commands_;
   std::unordered_set<std::uint64_t> refused_;
   Index last_acknowledged_;
 };

@@ -28,12 +28,14 @@ TEST(Durability, FindsARefusedCommandThatHappenedBeforeOrAfter) {
   EXPECT_TRUE(durability.refused(8));
 }
 
-TEST(Durability, KnowsTheFirstIndexOfACommand) {
+TEST(Durability, KnowsTheFirstPlaceOfACommand) {
   Durability durability;
   EXPECT_FALSE(durability.committed(7, Index(3)));
   EXPECT_FALSE(durability.committed(7, Index(9)));
-  EXPECT_EQ(durability.index_of(7), Index(3));
-  EXPECT_TRUE(durability.index_of(8).none());
+  EXPECT_FALSE(durability.committed(5, Index(9)));
+  EXPECT_EQ(durability.place_of(7).index, Index(3));
+  EXPECT_LT(durability.place_of(7).rank, durability.place_of(5).rank);
+  EXPECT_TRUE(durability.place_of(8).index.none());
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ struct Operation {
   std::optional<std::string> observed{};    // get: the value; none: absent
   bool succeeded = true;                    // cas: swapped; erase: the key was there
   std::uint64_t index = 0;                  // the log position of the state that answered; 0: not known
+  std::uint64_t rank = 0;                   // of a write among all writes in the order of the log
   bool stale_allowed = false;               // a read that asked for no freshness: no part of linearizability
 };
 

@@ -7,10 +7,11 @@ namespace quorate::sim {
 
 void Checks::started(NodeId node, const Recovered& recovered) {
   safety_.position(node, recovered.snapshot ? recovered.snapshot->index : Index());
-  take("log matching", logs_.recovered(node, recovered));
+  if (leaders_) take("log matching", logs_.recovered(node, recovered));
 }
 
 void Checks::wrote(NodeId node, const std::vector<Write>& writes) {
+  if (!leaders_) return;
   for (const Write& write : writes) take("log matching", logs_.written(node, write));
 }
 
@@ -20,7 +21,7 @@ void Checks::committed(NodeId node, const std::vector<Entry>& entries) {
     take("state machine safety", safety_.committed(node, entry.index, check::fingerprint(entry)));
     if (first) first_committed(entry);
   }
-  if (!entries.empty()) logs_.committed(node, entries.back().index);
+  if (leaders_ && !entries.empty()) logs_.committed(node, entries.back().index);
 }
 
 void Checks::first_committed(const Entry& entry) {
@@ -42,6 +43,7 @@ void Checks::first_committed(const Entry& entry) {
 
 void Checks::leads(NodeId node, Epoch epoch) {
   if (epoch.none()) return;  // leadership as a hint only: it excludes no other and promises nothing
+  if (!leaders_) return;
   take("election safety", elections_.leads(node, epoch));
   take("leader completeness", logs_.leads(node, epoch));
 }

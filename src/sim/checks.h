@@ -18,7 +18,9 @@ namespace quorate::sim {
 
 class Checks {
  public:
-  explicit Checks(const WorkloadModel& model) : model_(&model) {}
+  // `leaders`: the protocol has leaders of epochs and a log of its own, as Raft does, and not only a log that
+  // agreement fills slot by slot.
+  Checks(const WorkloadModel& model, bool leaders) : model_(&model), leaders_(leaders) {}
 
   void fail(std::string property, std::string what) {
     if (!failure_) failure_ = {std::move(property), std::move(what)};
@@ -39,7 +41,7 @@ class Checks {
   void refused(std::uint64_t command);  // its client was told that nothing happened
   void final_state(NodeId node, Index applied);
 
-  [[nodiscard]] Index index_of(std::uint64_t command) const { return durability_.index_of(command); }
+  [[nodiscard]] auto place_of(std::uint64_t command) const { return durability_.place_of(command); }
   [[nodiscard]] Index last_committed() const { return safety_.last(); }
   // In force as of the last committed membership entry; unset until there is one.
   [[nodiscard]] const std::optional<Membership>& membership() const { return membership_; }
@@ -52,6 +54,7 @@ class Checks {
   void first_committed(const Entry& entry);
 
   const WorkloadModel* model_;
+  bool leaders_;
   check::StateMachineSafety safety_;
   check::ElectionSafety elections_;
   check::LogMatching logs_;

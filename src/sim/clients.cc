@@ -131,7 +131,6 @@ void Clients::write(std::uint32_t client, Node& node, std::size_t at) {
     if (!outcome) return end(client, at, of(outcome.error()));
     stage_->model.result(*outcome, history_[at]);
     stage_->checks.acknowledged(id_of(at));
-    history_[at].index = stage_->checks.index_of(id_of(at)).value;
     end(client, at, End::answered);
   };
   node.replica().propose(env, stage_->model.command(history_[at], id_of(at)), std::move(done));
@@ -190,7 +189,12 @@ void Clients::end(std::uint32_t client, std::size_t at, End how) {
 check::History Clients::judged() const {
   check::History out;
   for (std::size_t i = 0; i < history_.size(); ++i) {
-    if (!void_[i]) out.push_back(history_[i]);
+    if (void_[i]) continue;
+    out.push_back(history_[i]);
+    if (out.back().kind == check::OpKind::get) continue;
+    const auto place = stage_->checks.place_of(id_of(i));
+    out.back().index = place.index.value;
+    out.back().rank = place.rank;
   }
   return out;
 }

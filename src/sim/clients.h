@@ -72,7 +72,7 @@ class Clients {
   std::uint64_t unknown_ = 0;
 
  public:
-  // The history without what never happened.
+  // The history without what never happened, each write with its place in the log.
   [[nodiscard]] check::History judged() const;
 };
 

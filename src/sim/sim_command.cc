@@ -269,6 +269,7 @@ int sim_main(std::vector<std::string> arguments) {
   const auto protocol = registry::find(a.options.protocol);
   if (!protocol) return usage(protocol.error());
   a.options.factory = (*protocol)->make;
+  a.options.leaders = (*protocol)->family == registry::Family::replicated_log;
   if (!make_workload_model(a.options.model)) return usage("no model is called " + a.options.model);
   const auto parsed = FaultSet::parse(faults);
   if (!parsed) return usage(parsed.error());

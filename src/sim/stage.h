@@ -31,7 +31,7 @@ struct Tuning {
 
 struct Stage {
   Stage(const Options& opts, Rng root, const WorkloadModel& workload)
-      : options(opts), rng(root), network(root.fork(), {}), model(workload), checks(workload) {}
+      : options(opts), rng(root), network(root.fork(), {}), model(workload), checks(workload, opts.leaders) {}
 
   const Options& options;
   Rng rng;
