@@ -22,7 +22,7 @@ std::span<const ClientVerb> client_verbs() {
       ClientVerb{"compaction", "forget the history before a revision", &compaction},
       ClientVerb{"defrag", "give freed space back", &defrag},
       ClientVerb{"alarm", "list or disarm alarms", &alarm},
-      //      ClientVerb{"bench", "load a cluster and measure it", &bench},
+      ClientVerb{"bench", "load a cluster and measure it", &bench},
       ClientVerb{"completion", "shell completion for bash, zsh, fish", &completion},
   };
   return kVerbs;

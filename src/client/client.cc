@@ -26,8 +26,9 @@ RawStream::~RawStream() {
   if (!end_ && call_ != CallId::none) connection_->cancel(call_);
 }
 
-void RawStream::start(std::string_view path, std::string frames, bool half_close, const Metadata& metadata) {
-  call_ = connection_->start(path, std::move(frames), half_close, *this, metadata);
+void RawStream::start(std::string_view path, std::string_view frames, bool half_close,
+                      const Metadata& metadata) {
+  call_ = connection_->start(path, frames, half_close, *this, metadata);
 }
 void RawStream::send(std::string_view message) { connection_->send(call_, frame(message), false); }
 void RawStream::half_close() { connection_->send(call_, {}, true); }

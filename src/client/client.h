@@ -41,7 +41,7 @@ class RawStream : private CallHandler {
       : loop_(loop), connection_(std::move(connection)) {}
   ~RawStream() override;
 
-  void start(std::string_view path, std::string frames, bool half_close, const Metadata& metadata);
+  void start(std::string_view path, std::string_view frames, bool half_close, const Metadata& metadata);
   void send(std::string_view message);
   void half_close();
   // Waits for the next message. Error: how the stream ended (`ok` for a regular end), or deadline_exceeded

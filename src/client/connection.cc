@@ -90,6 +90,7 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
   std::size_t out_sent = 0;
   bool writing = false;  // waiting for the socket to take more
   bool flush_posted = false;
+  bool receiving = false;  // in nghttp2's callbacks: what they send leaves when they are through
   bool is_open = false;
   std::string lost_because;
   bool heard = true;                         // since the last keep-alive
@@ -164,8 +165,10 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
       if (error)
         return self->fail(error == asio::error::eof ? "the server closed the connection" : error.message());
       self->heard = true;
+      self->receiving = true;
       const auto used = nghttp2_session_mem_recv(
           self->session, reinterpret_cast<std::uint8_t*>(self->read_buffer.data()), n);
+      self->receiving = false;
       if (used < 0) return self->fail(nghttp2_strerror(static_cast<int>(used)));
       if (!self->is_open) return;
       self->flush();
@@ -221,7 +224,7 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
   }
 
   void flush_soon() {
-    if (flush_posted || !is_open) return;
+    if (flush_posted || receiving || !is_open) return;
     flush_posted = true;
     asio::post(io, [self = shared_from_this()] {
       self->flush_posted = false;
@@ -276,11 +279,11 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
     if (handler) handler->on_end(status);
   }
 
-  CallId start(std::string_view path, std::string frames, bool half_close, CallHandler& handler,
+  CallId start(std::string_view path, std::string_view frames, bool half_close, CallHandler& handler,
                const Metadata& metadata) {
     Call* call = take();
     call->handler = &handler;
-    call->out = std::move(frames);
+    call->out.assign(frames);
     call->half_close = half_close;
     call->place = live.size();
     live.push_back(call);
@@ -466,9 +469,9 @@ void Connection::connect(const Endpoint& endpoint, std::chrono::nanoseconds time
   impl_->connect(endpoint, timeout, std::move(done));
 }
 bool Connection::open() const { return impl_->is_open; }
-CallId Connection::start(std::string_view path, std::string frames, bool half_close, CallHandler& handler,
-                         const Metadata& metadata) {
-  return impl_->start(path, std::move(frames), half_close, handler, metadata);
+CallId Connection::start(std::string_view path, std::string_view frames, bool half_close,
+                         CallHandler& handler, const Metadata& metadata) {
+  return impl_->start(path, frames, half_close, handler, metadata);
 }
 void Connection::send(CallId call, std::string_view frames, bool half_close) {
   impl_->send(call, frames, half_close);

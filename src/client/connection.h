@@ -51,7 +51,7 @@ class Connection {
   // Starts a call. `path` ("/package.Service/Method") must outlive the connection; `frames` are framed
   // messages (client/frame.h) sent first; `half_close`: nothing follows them. A failure, too, arrives by
   // on_end, never from within start(). `handler` must live until on_end or cancel().
-  CallId start(std::string_view path, std::string frames, bool half_close, CallHandler& handler,
+  CallId start(std::string_view path, std::string_view frames, bool half_close, CallHandler& handler,
                const Metadata& metadata = {});
   void send(CallId call, std::string_view frames, bool half_close);
   // The handler hears nothing more.
