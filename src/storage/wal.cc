@@ -174,8 +174,8 @@ class Log final : public Wal {
 
   // A schedule that must not go wrong: (1) header and checkpoint are durable under the spare's name, (2) the
   // file takes its name as a segment, (3) that is durable, (4) only now are older segments given up, since
-  // the new header is what says they are not needed, and (5) none of those is overwritten before its own
-  // renaming is durable (SparePool::take).
+  // the new header is what says they are not needed. Should a crash undo the renaming of one of those after
+  // it was overwritten, nobody looks into it: it is older than the oldest needed.
   IoResult<void> begin_segment(std::uint64_t sequence) {
     const auto [oldest, keyspace] = oldest_needed(sequence);
     if (!segments_.empty() && oldest < segments_.begin()->first) {

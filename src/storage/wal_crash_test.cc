@@ -130,6 +130,36 @@ TEST(WalCrash, AtEveryAccessLosingEverythingUnsynced) {
 
 TEST(WalCrash, AtEveryAccessKeepingEverything) { crash_everywhere(201, 40, 1500, MemoryDisk::Survival::all); }
 
+// The process dies and the machine lives on: the next process sees what was never synced, builds on it, and
+// then the power goes.
+TEST(WalCrash, AProcessDeathAtEveryAccessThenAPowerCut) {
+  const auto steps = script(300, 40, 1500);
+  MemoryDisk calm;
+  run(calm, steps);
+  for (std::uint64_t cut = 1; cut <= calm.accesses(); ++cut) {
+    MemoryDisk disk;
+    Rng rng(cut);
+    disk.set_hook([cut](const MemoryDisk::Access& access) {
+      return MemoryDisk::Fault{access.number == cut ? MemoryDisk::FaultKind::io_error
+                                                    : MemoryDisk::FaultKind::none};
+    });
+    const auto result = run(disk, steps);
+    disk.set_hook({});
+    auto opened = must_open(disk);
+    Model model = difference(result.durable, opened.keyspaces).empty() ? result.durable : result.attempted;
+    ASSERT_EQ(difference(model, opened.keyspaces), "") << "cut " << cut;
+    for (int i = 0; i < 3; ++i) {
+      const auto group = random_group(rng, model, 1500);
+      if (group.writes.empty()) continue;
+      opened.wal->append(group.keyspace, group.writes);
+      add_to(model, group);
+      ASSERT_TRUE(opened.wal->sync());
+    }
+    disk.crash(rng, MemoryDisk::Survival::none);
+    ASSERT_EQ(difference(model, must_open(disk).keyspaces), "") << "cut " << cut;
+  }
+}
+
 TEST(WalCrash, ATornBatchIsCutAndCounted) {
   // The batch spans many sectors; some arrive and some do not. Over many fates both outcomes must be seen.
   int torn = 0;

@@ -40,10 +40,6 @@ bool SparePool::usable(const std::string& name) {
 
 IoResult<SparePool::Spare> SparePool::take(std::uint64_t capacity) {
   gave_up_ = false;
-  if (names_changed_) {
-    if (auto synced = disk_->sync_directory(); !synced) return std::unexpected(synced.error());
-    names_changed_ = false;
-  }
   while (!ready_.empty()) {
     std::string name = std::move(ready_.front());
     ready_.pop_front();
@@ -93,7 +89,6 @@ IoResult<void> SparePool::recycle(const std::string& name) {
   if (ready_.size() >= kept_spares || !usable(name)) return disk_->remove(name);
   std::string spare = spare_name(next_number_++);
   if (auto renamed = disk_->rename(name, spare); !renamed) return renamed;
-  names_changed_ = true;
   ready_.push_back(std::move(spare));
   return {};
 }

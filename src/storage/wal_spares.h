@@ -38,9 +38,8 @@ class SparePool {
   std::uint64_t next_number_ = 1;
   std::deque<std::string> ready_;
   Spare growing_;
-  std::uint64_t zeroed_ = 0;    // of growing_
-  bool gave_up_ = false;        // preparing failed; take() tries again
-  bool names_changed_ = false;  // a rename is not durable yet: its file must not be overwritten
+  std::uint64_t zeroed_ = 0;  // of growing_
+  bool gave_up_ = false;      // preparing failed; take() tries again
 };
 
 }  // namespace quorate::storage::wal

@@ -101,6 +101,40 @@ TEST(Wal, SnapshotWithinTheLogKeepsWhatIsBehindIt) {
   EXPECT_EQ(must_open(disk).keyspaces[one].log.back(), entry(3, "c"));
 }
 
+TEST(Wal, TruncationIntoTheSnapshotDropsTheWholeLog) {
+  MemoryDisk disk;
+  {
+    auto wal = must_open(disk).wal;
+    append(*wal, one,
+           {AppendEntries{{entry(1, "a"), entry(2, "b"), entry(3, "c")}}, SnapshotTaken{snapshot_meta(2)},
+            TruncateFrom{Index(2)}});
+    ASSERT_TRUE(wal->sync());
+  }
+  auto opened = must_open(disk);
+  EXPECT_TRUE(opened.keyspaces[one].log.empty());
+  append(*opened.wal, one, {AppendEntries{{entry(3, "d")}}});
+  EXPECT_TRUE(opened.wal->sync()) << "it goes on behind the snapshot";
+}
+
+TEST(Wal, PreparesTheNextSegmentWhileTheFirstIsFilled) {
+  MemoryDisk disk;
+  auto wal = must_open(disk).wal;
+  const auto bytes = small_config().segment_bytes;
+  std::uint64_t zeroed = 0;
+  disk.set_hook([&](const MemoryDisk::Access& access) {
+    if (access.operation == MemoryDisk::Operation::write && access.file == "spare-0000000002")
+      zeroed += access.length;
+    return MemoryDisk::Fault{};
+  });
+  for (std::uint64_t i = 1; zeroed < bytes && i < 20; ++i) {
+    append(*wal, one, {AppendEntries{{entry(i, text(200))}}});
+    ASSERT_TRUE(wal->sync());
+  }
+  EXPECT_EQ(zeroed, bytes);
+  EXPECT_FALSE(disk.exists("wal-0000000002")) << "before it is wanted";
+  EXPECT_EQ(wal->stats().segments, 2U);
+}
+
 TEST(Wal, RefusesEntriesThatDoNotFollow) {
   for (const auto& writes : std::vector<std::vector<Write>>{
            {AppendEntries{{entry(2, "gap")}}},
