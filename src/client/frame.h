@@ -34,6 +34,11 @@ class Deframer {
   [[nodiscard]] bool feed(std::string_view bytes, Sink&& sink, std::uint32_t limit = 0x7fffffff) {
     if (!pending_.empty()) {
       pending_.append(bytes);
+      // A long message comes in many pieces: look at it again only when it may be whole.
+      if (pending_.size() < kFrameHeader || (pending_[0] == 0 && length(pending_) <= limit &&
+                                             pending_.size() - kFrameHeader < length(pending_))) {
+        return true;
+      }
       std::string whole;
       whole.swap(pending_);
       return cut(whole, sink, limit);
