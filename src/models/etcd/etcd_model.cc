@@ -100,6 +100,16 @@ class Implementation final : public EtcdModel {
     return answer(error, std::move(body));
   }
 
+  Result range_part(const etcdserverpb::RangeRequest& request, RangeCursor& cursor,
+                    std::size_t max_bytes) override {
+    if (const Error error = validate(request); error != Error::none) return answer(error, {});
+    std::string body;
+    const Error error = read_range_part(request, view(), cursor, max_bytes, body);
+    Result result = answer(error, std::move(body));
+    result.revision = cursor.revision;
+    return result;
+  }
+
   Result read_txn(const etcdserverpb::TxnRequest& request) override {
     if (const Error error = validate(request); error != Error::none) return answer(error, {});
     if (has_writes(request)) return answer(Error::malformed, {});

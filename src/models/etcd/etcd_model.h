@@ -132,12 +132,27 @@ struct Statistics {
   std::uint64_t watchers = 0;
 };
 
+// Where a range that is read in parts stands; begins empty.
+struct RangeCursor {
+  std::string next = {};  // the key the next part begins with; empty: the request's
+  std::int64_t revision =
+      0;  // of the store at the first part: of every part's Result, and what is read by default
+  std::int64_t taken = 0;  // records given
+  std::int64_t seen = 0;   // keys of the range passed
+  bool done = false;       // that was the last part
+};
+
 class EtcdModel : public Model {
  public:
   static std::unique_ptr<EtcdModel> create();
 
   // Reads of the applied state. query() takes an Op-less RangeRequest and gives an encoded Result.
   virtual Result range(const etcdserverpb::RangeRequest& request) = 0;
+  // The next part of a range, of about `max_bytes`. All parts are of one state; compacted if that is gone
+  // meanwhile. The last part carries `more` and `count`. Sorting and filters need the whole:
+  // invalid_sort_option.
+  virtual Result range_part(const etcdserverpb::RangeRequest& request, RangeCursor& cursor,
+                            std::size_t max_bytes) = 0;
   // A transaction without puts and deletes, executed as a read; malformed if it has any.
   virtual Result read_txn(const etcdserverpb::TxnRequest& request) = 0;
   virtual Result lease_time_to_live(const etcdserverpb::LeaseTimeToLiveRequest& request) = 0;

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/rng.h"
 #include "models/etcd/test_support.h"
 
 namespace quorate::models::etcd::test {
@@ -219,6 +220,44 @@ TEST_F(Ranges, ReadThePast) {
   EXPECT_EQ(store.range_error(8), Error::future_revision);
 }
 
+TEST_F(Ranges, InPartsAreOneState) {
+  const auto read = [&](std::size_t max_bytes, auto&& between) {
+    pb::RangeResponse whole;
+    RangeCursor cursor;
+    int parts = 0;
+    while (!cursor.done) {
+      const Result part = store.model().range_part(request, cursor, max_bytes);
+      EXPECT_EQ(part.error, Error::none);
+      EXPECT_EQ(part.revision, cursor.revision);
+      EXPECT_TRUE(whole.MergeFromString(part.body.str()));
+      ++parts;
+      between();
+    }
+    return std::pair(whole.SerializeAsString(), parts);
+  };
+  for (const int limit : {0, 1, 3, 4}) {
+    request.set_limit(limit);
+    const std::string expected = store.range(request).SerializeAsString();
+    const int all_of_them = limit == 0 ? 4 : limit;
+    EXPECT_EQ(read(1, [&] { store.put("aa", "later"); }), std::pair(expected, all_of_them)) << limit;
+    store.del("aa");
+    EXPECT_EQ(read(1000, [] {}), std::pair(expected, 1)) << limit;
+  }
+  request.set_count_only(true);
+  EXPECT_EQ(read(1, [] {}), std::pair(store.range(request).SerializeAsString(), 1));
+  request.set_sort_target(pb::RangeRequest::MOD);
+  RangeCursor cursor;
+  EXPECT_EQ(store.model().range_part(request, cursor, 1).error, Error::invalid_sort_option);
+}
+
+TEST_F(Ranges, InPartsEndWhenTheirStateIsCompacted) {
+  RangeCursor cursor;
+  EXPECT_EQ(store.model().range_part(request, cursor, 1).error, Error::none);
+  store.put("z", "");
+  store.compact(store.model().revision());
+  EXPECT_EQ(store.model().range_part(request, cursor, 1).error, Error::compacted);
+}
+
 TEST_F(Ranges, RejectEmptyKeysAndUnknownSorting) {
   request.set_sort_order(static_cast<pb::RangeRequest::SortOrder>(9));
   EXPECT_EQ(store.model().range(request).error, Error::invalid_sort_option);
@@ -329,6 +368,26 @@ TEST(Malformed, CommandsAreRefusedAndLeaveNoTrace) {
   EXPECT_EQ(store.tick(-1s).error, Error::malformed);
   EXPECT_EQ(store.grant(0, 10).error, Error::malformed);
   EXPECT_EQ(store.model().digest(), before);
+}
+
+TEST(Malformed, CommandsOfRandomDamageNeverCrashAndAreAnsweredAlikeEverywhere) {
+  Rng rng(3);
+  Replica one;
+  Replica other;
+  pb::TxnRequest txn;
+  txn.add_compare()->set_key("a");
+  txn.add_success()->mutable_request_put()->set_key("a");
+  txn.add_success()->mutable_request_txn()->add_success()->mutable_request_range()->set_key("a");
+  txn.add_failure()->mutable_request_delete_range()->set_key("b");
+  const std::string body = txn.SerializeAsString();
+  for (int i = 0; i < 20'000; ++i) {
+    std::string text(1, static_cast<char>(rng.below(11)));
+    text += body.substr(rng.below(2) == 0 ? 0 : rng.below(body.size()));
+    for (auto n = rng.below(4); n > 0; --n) text[rng.below(text.size())] = static_cast<char>(rng.next());
+    const Bytes damaged = Bytes::adopt(std::move(text));
+    ASSERT_EQ(one.apply(damaged), other.apply(damaged));
+  }
+  EXPECT_EQ(one.model().digest(), other.model().digest());
 }
 
 TEST(Hash, OfTheSameHistoryIsTheSameWhateverWasCompacted) {

@@ -149,4 +149,31 @@ Error read_range(const RangeRequest& request, const View& view, std::string& bod
   return Error::none;
 }
 
+Error read_range_part(const RangeRequest& request, const View& view, RangeCursor& cursor,
+                      std::size_t max_bytes, std::string& body) {
+  if (!Order(request).natural() || filtered(request)) return Error::invalid_sort_option;
+  if (cursor.revision == 0) cursor.revision = view.revision;
+  const std::int64_t revision = request.revision() > 0 ? request.revision() : cursor.revision;
+  if (const Error error = check_revision(revision, view); error != Error::none) return error;
+  KeyRange range = KeyRange::of(request.key(), request.range_end());
+  if (!cursor.next.empty()) range.begin = cursor.next;
+  const auto begins_at = body.size();
+  for (Scan scan(view.reader, range, revision == view.revision ? 0 : revision); scan.valid(); scan.next()) {
+    const bool full = request.limit() > 0 && cursor.taken == request.limit();
+    if (!full && !request.count_only()) {
+      if (body.size() - begins_at >= max_bytes && body.size() != begins_at) {
+        cursor.next = scan.key();
+        return Error::none;
+      }
+      append_result(request, scan.key(), scan.tail(), body);
+      ++cursor.taken;
+    }
+    ++cursor.seen;
+  }
+  cursor.done = true;
+  if (!request.count_only() && cursor.taken < cursor.seen) wire::append_int(body, more, 1);
+  wire::append_int(body, count, cursor.seen);
+  return Error::none;
+}
+
 }  // namespace quorate::models::etcd

@@ -23,5 +23,8 @@ Error validate(const etcdserverpb::RangeRequest& request);
 Error check_revision(std::int64_t revision, const View& view);
 // Appends the RangeResponse without its header. The request is valid.
 Error read_range(const etcdserverpb::RangeRequest& request, const View& view, std::string& body);
+// The same in parts.
+Error read_range_part(const etcdserverpb::RangeRequest& request, const View& view, RangeCursor& cursor,
+                      std::size_t max_bytes, std::string& body);
 
 }  // namespace quorate::models::etcd
