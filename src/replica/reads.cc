@@ -35,7 +35,9 @@ void Replica::on(Env&, rl::ReadReady&& event) {
   for (const std::uint64_t id : event.ids) {
     auto barrier = barriers_.extract(id);
     if (!barrier) continue;
-    for (auto& done : barrier.mapped().waiters) ready_reads_.emplace(event.index, std::move(done));
+    for (auto& done : barrier.mapped().waiters) {
+      ready_reads_.emplace(event.index, ReadyRead{std::move(done), barrier.mapped().deadline});
+    }
   }
   serve_ready_reads();
 }
@@ -43,7 +45,7 @@ void Replica::on(Env&, rl::ReadReady&& event) {
 void Replica::serve_ready_reads() {
   const Index applied = state_.applied().index;
   while (!ready_reads_.empty() && ready_reads_.begin()->first <= applied) {
-    auto done = std::move(ready_reads_.begin()->second);
+    auto done = std::move(ready_reads_.begin()->second.done);
     ready_reads_.erase(ready_reads_.begin());
     done(applied);
   }
@@ -66,6 +68,17 @@ void Replica::expire_reads(Env& env) {
     }
   }
   for (auto& group : again) issue_barrier(env, std::move(group));
+  // A node that was removed may never come to apply what a read waits for.
+  std::vector<ReadDone> late;
+  for (auto it = ready_reads_.begin(); it != ready_reads_.end();) {
+    if (env.now < it->second.deadline) {
+      ++it;
+      continue;
+    }
+    late.push_back(std::move(it->second.done));
+    it = ready_reads_.erase(it);
+  }
+  for (auto& done : late) done(std::unexpected(Failure::no_leader));
 }
 
 }  // namespace quorate::replica

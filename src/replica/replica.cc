@@ -105,6 +105,7 @@ void Replica::persisted(Env& env, Ticket upto) {
 
 void Replica::pump(Env& env) {
   if (halted_) return;
+  for (auto& delivered : std::exchange(abandoned_, {})) step(env, Ask<rl::Request>{delivered});
   pump_changes(env);
   pump_commands(env);
   pump_reads(env);
@@ -128,6 +129,7 @@ void Replica::settle_effects(Env& env) {
         deliver(*message);
       }
     } else if (auto* persist = std::get_if<Persist>(&effect)) {
+      pin_staged_state(persist->writes);
       host_->persist(persist->ticket, std::move(persist->writes));
     } else if (auto* set = std::get_if<SetTimer>(&effect)) {
       host_->set_timer(set->id, set->at);
@@ -334,7 +336,7 @@ void Replica::close() {
   for (auto& [id, group] : std::exchange(barriers_, {})) {
     for (auto& done : group.waiters) done(std::unexpected(Failure::stopping));
   }
-  for (auto& [index, done] : std::exchange(ready_reads_, {})) done(std::unexpected(Failure::stopping));
+  for (auto& [index, read] : std::exchange(ready_reads_, {})) read.done(std::unexpected(Failure::stopping));
   for (auto& [id, change] : std::exchange(changes_, {})) change.done(std::unexpected(Failure::stopping));
 }
 

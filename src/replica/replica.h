@@ -197,6 +197,7 @@ class Replica {
   void expire_changes(Env& env);
   void ask_model(Env& env);
   void tend_snapshots(Env& env);
+  void pin_staged_state(const std::vector<Write>& writes);
   void maybe_flush();
   void offer_snapshot(Env& env);
   void halt(const std::string& reason);
@@ -226,11 +227,16 @@ class Replica {
 
   std::vector<ReadDone> unread_[2];  // by ReadMode: wait for the next pump
   std::map<std::uint64_t, ReadGroup> barriers_;
-  std::multimap<Index, ReadDone> ready_reads_;  // confirmed, wait for their index to be applied
+  struct ReadyRead {
+    ReadDone done;
+    Instant deadline;
+  };
+  std::multimap<Index, ReadyRead> ready_reads_;  // confirmed, wait for their index to be applied
   std::map<std::uint64_t, Change> changes_;
 
   std::map<NodeId, SnapshotSender> senders_;
   SnapshotReceiver receiver_;
+  std::vector<replicated_log::SnapshotDelivered> abandoned_;  // to be told at the next pump
   std::uint64_t next_transfer_ = 1;
 
   std::optional<SnapshotMeta> flushing_;

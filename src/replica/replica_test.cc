@@ -35,6 +35,7 @@ class ScriptedProtocol final : public rl::Protocol {
   void emit(rl::Event event, Ticket after = {}) {
     this->effects_.push_back(Emit<rl::Event>{std::move(event), after});
   }
+  void persist(Write write) { this->effects_.push_back(Persist{Ticket(1), {std::move(write)}}); }
   void say(NodeId to, std::string_view text, Ticket after) {
     this->effects_.push_back(Send<Bytes>{to, Bytes::copy(text), after});
   }
@@ -323,6 +324,17 @@ TEST(Replica, AReadWaitsUntilItsIndexIsApplied) {
   EXPECT_THAT(node.outcomes, ElementsAre("read at 1", "read at 1"));
 }
 
+TEST(Replica, AReadOfAnIndexThatIsNeverAppliedIsGivenUp) {
+  Node node(1);
+  node.read();
+  node.pump();
+  node.emit(rl::ReadReady{{node.protocol->asked<rl::ReadBarrier>().at(0).id}, Index(3)});
+  node.pass(4s);
+  EXPECT_THAT(node.outcomes, IsEmpty());
+  node.pass(2s);
+  EXPECT_THAT(node.outcomes, ElementsAre("no leader"));
+}
+
 TEST(Replica, AnUnansweredBarrierIsAskedAgainAndTheOldAnswerIgnored) {
   Node node(1);
   node.lead();
@@ -427,6 +439,48 @@ TEST(Replica, ASnapshotThatNobodyAnswersIsGivenUp) {
   sender.pass(30s);
   const auto delivered = sender.protocol->asked<rl::SnapshotDelivered>();
   ASSERT_THAT(delivered, SizeIs(1));
+  EXPECT_FALSE(delivered[0].ok);
+}
+
+TEST(Replica, AStagedStateIsKeptOnceTheLogIsCutInFrontOfIt) {
+  // 1. a snapshot at 1 is staged; 2. the protocol cuts its log there; 3. another sender brings one at 2,
+  // before
+  // 4. the cut is durable and the state restored. Without the first state a crash would end this node.
+  Node first(1);
+  Node receiver(2);
+  Node second(3);
+  first.commit(batch({command(9, 1, "x")}));
+  first.emit(rl::SendSnapshot{NodeId(2), Epoch(1)});
+  exchange(first, receiver, [] { return false; });
+  const auto meta = receiver.protocol->asked<rl::SnapshotReceived>().at(0).meta;
+  receiver.protocol->persist(SnapshotTaken{meta});
+  receiver.replica->timer(receiver.env, TimerId(7));
+  second.commit(batch({command(9, 1, "x")}));
+  second.commit(batch({command(9, 2, "y")}));
+  second.emit(rl::SendSnapshot{NodeId(2), Epoch(1)});
+  exchange(second, receiver, [] { return false; });
+  EXPECT_FALSE(second.protocol->asked<rl::SnapshotDelivered>().at(0).ok);
+  receiver.emit(rl::Restore{meta});
+  EXPECT_EQ(receiver.host.halted, "");
+  EXPECT_EQ(receiver.model->text(), "x");
+}
+
+TEST(Replica, ARestoreEndsTheSendingOfTheStateItReplaces) {
+  Node sender(1);
+  Node receiver(2);
+  receiver.commit(batch({command(9, 1, "x")}));
+  receiver.emit(rl::SendSnapshot{NodeId(3), Epoch(1)});
+  receiver.host.sent.clear();
+  sender.commit(batch({command(9, 1, "x")}));
+  sender.commit(batch({command(9, 2, "y")}));
+  sender.emit(rl::SendSnapshot{NodeId(2), Epoch(1)});
+  exchange(sender, receiver, [] { return false; });
+  receiver.emit(rl::Restore{receiver.protocol->asked<rl::SnapshotReceived>().at(0).meta});
+  EXPECT_EQ(receiver.host.halted, "");
+  receiver.pump();
+  const auto delivered = receiver.protocol->asked<rl::SnapshotDelivered>();
+  ASSERT_THAT(delivered, SizeIs(1));
+  EXPECT_EQ(delivered[0].to, NodeId(3));
   EXPECT_FALSE(delivered[0].ok);
 }
 

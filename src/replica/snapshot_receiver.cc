@@ -41,6 +41,7 @@ std::expected<SnapshotReceiver::Step, std::string> SnapshotReceiver::chunk(NodeI
 }
 
 bool SnapshotReceiver::outranks_current(const SnapshotChunk& chunk, Instant now) const {
+  if (pinned_) return false;
   if (!staging_ || staged_) return true;
   return chunk.meta.index > index_ || now - progressed_at_ > timeout_;
 }
@@ -73,6 +74,7 @@ std::expected<void, std::string> SnapshotReceiver::finish(const SnapshotChunk& c
 void SnapshotReceiver::close() {
   staging_.reset();
   staged_.reset();
+  pinned_ = false;
   from_ = {};
   transfer_ = 0;
   next_ = 0;

@@ -27,6 +27,9 @@ class SnapshotReceiver {
 
   // The state that is whole and durable beside the live one, if any.
   [[nodiscard]] const std::optional<SnapshotMeta>& staged() const { return staged_; }
+  // The protocol cut its log in front of the staged state: nothing may replace it until it is promoted, or a
+  // crash would find neither log nor state.
+  void pin() { pinned_ = staged_.has_value(); }
   // Closes the staging engine; it was promoted or is not wanted.
   void close();
 
@@ -44,6 +47,7 @@ class SnapshotReceiver {
   Index index_;
   Instant progressed_at_;
   std::optional<SnapshotMeta> staged_;
+  bool pinned_ = false;
 };
 
 }  // namespace quorate::replica

@@ -58,12 +58,23 @@ void Replica::on_frame(Env& env, NodeId from, SnapshotChunk&& frame) {
     step(env, Ask<rl::Request>{rl::SnapshotReceived{from, frame.epoch, std::move(frame.meta)}});
 }
 
+// The protocol takes a received state over by cutting its log in front of it.
+void Replica::pin_staged_state(const std::vector<Write>& writes) {
+  for (const Write& write : writes) {
+    const auto* cut = std::get_if<SnapshotTaken>(&write);
+    if (cut && cut->meta.index > state_.applied().index) receiver_.pin();
+  }
+}
+
 void Replica::on(Env&, rl::Restore&& event) {
   if (event.meta.index <= state_.applied().index) return;  // applied from the log meanwhile
   if (!receiver_.staged() || receiver_.staged()->index != event.meta.index) {
     return halt("asked to restore a snapshot that is not there");
   }
   receiver_.close();
+  // What is being sent is read from the state that goes away.
+  for (auto& [to, sender] : senders_) abandoned_.push_back({to, sender.meta().index, false});
+  senders_.clear();
   host_->await_flush();
   flushing_.reset();
   available_.reset();
