@@ -127,6 +127,7 @@ void Keyspace::halt(const std::string& reason) { node_.halt("keyspace '" + confi
 void Keyspace::leader_changed(NodeId leader, Epoch epoch) {
   leader_ = leader;
   epoch_ = epoch;
+  if (leader_observer_) leader_observer_();
   if (leader.none()) {
     spdlog::info("keyspace {}: no leader, epoch {}", config_.name, epoch.value);
     return;

@@ -55,6 +55,9 @@ class Keyspace final : private replica::Host {
   [[nodiscard]] Epoch epoch() const { return epoch_; }
   [[nodiscard]] bool learner() const { return learner_; }
 
+  // Called on each change of leader, from within the replica: it must not wait for anything.
+  void on_leader_changed(std::function<void()> call) { leader_observer_ = std::move(call); }
+
   // For the node.
   void start();
   void receive(NodeId from, const Bytes& frame);
@@ -86,6 +89,7 @@ class Keyspace final : private replica::Host {
   bool inside_ = false;
   bool dirty_ = false;  // something happened since the last turn
   std::deque<std::move_only_function<void(Env&)>> deferred_;
+  std::function<void()> leader_observer_;
   NodeId leader_;
   Epoch epoch_;
   bool learner_ = false;

@@ -77,6 +77,7 @@ class Node final : private net::PeersHandler {
 
   [[nodiscard]] NodeId id() const { return config_.identity.node; }
   [[nodiscard]] ClusterId cluster() const { return config_.identity.cluster; }
+  [[nodiscard]] std::uint64_t incarnation() const { return config_.identity.incarnation; }
   [[nodiscard]] Keyspace* keyspace(const std::string& name);  // null if there is none
   [[nodiscard]] std::vector<net::Peers::PeerStatus> peers() const { return peers_.status(); }
   [[nodiscard]] FlushTimes flush_times() const { return writer_->flush_times(); }

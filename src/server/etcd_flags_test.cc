@@ -1,0 +1,95 @@
+#include "server/etcd_flags.h"
+
+#include <gmock/gmock.h>
+
+namespace quorate::server {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+EtcdFlags member(const std::string& name, int port) {
+  EtcdFlags flags;
+  flags.name = name;
+  flags.data_dir = "d";
+  flags.listen_client_urls = flags.advertise_client_urls = "http://127.0.0.1:" + std::to_string(port);
+  flags.listen_peer_urls = flags.initial_advertise_peer_urls = "http://127.0.0.1:" + std::to_string(port + 1);
+  flags.initial_cluster = "n0=http://127.0.0.1:2380,n1=http://127.0.0.1:2480,n2=http://127.0.0.1:2580";
+  flags.initial_cluster_token = "bench";
+  return flags;
+}
+
+TEST(EtcdFlags, MembersOfOneClusterAgreeOnWhoIsWho) {
+  auto a = from_etcd_flags(member("n0", 2379));
+  auto b = from_etcd_flags(member("n1", 2479));
+  ASSERT_TRUE(a) << a.error();
+  ASSERT_TRUE(b) << b.error();
+  EXPECT_EQ(a->members, b->members);
+  EXPECT_NE(a->id, b->id);
+  EXPECT_EQ(a->members.at(b->id).name, "n1");
+  EXPECT_EQ(cluster_id(a->cluster, a->members), cluster_id(b->cluster, b->members));
+}
+
+TEST(EtcdFlags, AnotherTokenIsAnotherCluster) {
+  auto flags = member("n0", 2379);
+  const auto a = from_etcd_flags(flags).value();
+  flags.initial_cluster_token = "other";
+  const auto b = from_etcd_flags(flags).value();
+  EXPECT_NE(a.id, b.id);
+  EXPECT_NE(cluster_id(a.cluster, a.members), cluster_id(b.cluster, b.members));
+}
+
+TEST(EtcdFlags, DefaultsAreEtcds) {
+  auto config = from_etcd_flags({});
+  ASSERT_TRUE(config) << config.error();
+  EXPECT_EQ(config->data, "default.etcd");
+  EXPECT_EQ(config->members.size(), 1U);
+  EXPECT_EQ(config->keyspaces[0].listen[0].port, 2379);
+}
+
+TEST(EtcdFlags, AJoiningNodeDoesNotKnowItsId) {
+  auto flags = member("n2", 2579);
+  flags.initial_cluster_state = "existing";
+  auto config = from_etcd_flags(flags);
+  ASSERT_TRUE(config) << config.error();
+  EXPECT_TRUE(config->join);
+  EXPECT_TRUE(config->id.none());
+  EXPECT_EQ(config->members.size(), 3U);
+}
+
+TEST(EtcdFlags, CompactionHasEtcdsUnits) {
+  EtcdFlags flags;
+  flags.auto_compaction_retention = "2";
+  EXPECT_EQ(from_etcd_flags(flags)->keyspaces[0].compaction_period, 2h);
+  flags.auto_compaction_retention = "30m";
+  EXPECT_EQ(from_etcd_flags(flags)->keyspaces[0].compaction_period, 30min);
+  flags.auto_compaction_mode = "revision";
+  EXPECT_FALSE(from_etcd_flags(flags));
+  flags.auto_compaction_retention = "1000";
+  EXPECT_EQ(from_etcd_flags(flags)->keyspaces[0].compaction_revisions, 1000);
+}
+
+TEST(EtcdFlags, MistakesNameTheFlag) {
+  const auto error_with = [](auto&& change) {
+    auto flags = member("n0", 2379);
+    change(flags);
+    auto config = from_etcd_flags(flags);
+    return config ? std::string("accepted") : config.error();
+  };
+  EXPECT_THAT(error_with([](auto& f) { f.name = "n9"; }), StartsWith("--initial-cluster: does not hold"));
+  EXPECT_THAT(error_with([](auto& f) { f.initial_cluster = "n0"; }), HasSubstr("must be NAME=URL"));
+  EXPECT_THAT(error_with([](auto& f) { f.initial_advertise_peer_urls = "http://127.0.0.1:1"; }),
+              StartsWith("--initial-cluster: has 'n0' at"));
+  EXPECT_THAT(error_with([](auto& f) { f.listen_client_urls = "127.0.0.1"; }),
+              StartsWith("--listen-client-urls"));
+  EXPECT_THAT(error_with([](auto& f) { f.listen_client_urls = "https://127.0.0.1:1"; }),
+              HasSubstr("--cert-file"));
+  EXPECT_THAT(error_with([](auto& f) { f.initial_cluster_state = "old"; }),
+              StartsWith("--initial-cluster-state"));
+  EXPECT_THAT(error_with([](auto& f) { f.election_timeout = 20; }), StartsWith("--election-timeout"));
+  EXPECT_THAT(error_with([](auto& f) { f.auto_compaction_mode = "x"; }),
+              StartsWith("--auto-compaction-mode"));
+}
+
+}  // namespace
+}  // namespace quorate::server

@@ -1,0 +1,136 @@
+#include "server/etcd_keyspace.h"
+
+#include <algorithm>
+
+#include <spdlog/spdlog.h>
+
+#include "api/http/transport.h"
+#include "api/proto/rpc.pb.h"
+#include "core/codec.h"
+#include "runtime/clock.h"
+#include "server/metrics.h"
+
+namespace quorate::server {
+namespace {
+
+namespace etcd = models::etcd;
+namespace ssl = boost::asio::ssl;
+
+std::expected<ssl::context, std::string> tls_context(const TlsFiles& files) {
+  ssl::context context(ssl::context::tls_server);
+  boost::system::error_code error;
+  const auto failed = [&](const std::string& file) { return std::unexpected(file + ": " + error.message()); };
+  context.set_options(ssl::context::default_workarounds | ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1,
+                      error);
+  context.use_certificate_chain_file(files.certificate, error);
+  if (error) return failed(files.certificate);
+  context.use_private_key_file(files.key, ssl::context::pem, error);
+  if (error) return failed(files.key);
+  if (!files.client_ca.empty()) {
+    context.load_verify_file(files.client_ca, error);
+    if (error) return failed(files.client_ca);
+    context.set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert, error);
+  }
+  http::offer_http_protocols(context);
+  return context;
+}
+
+}  // namespace
+
+EtcdKeyspace::EtcdKeyspace(runtime::Node& node, runtime::Keyspace& keyspace, const Config& node_config,
+                           const Keyspace& config)
+    : node_(node),
+      keyspace_(keyspace),
+      node_config_(node_config),
+      config_(config),
+      plan_(config.compaction_period, config.compaction_revisions),
+      publish_timer_(node.context()),
+      compact_timer_(node.context()),
+      api_(std::make_unique<api::etcd::EtcdApi>(node.context(), static_cast<api::etcd::Backend&>(*this))) {}
+
+EtcdKeyspace::~EtcdKeyspace() {
+  *alive_ = false;
+  keyspace_.on_leader_changed(nullptr);
+  for (auto& listener : listeners_) listener->close();
+}
+
+std::expected<void, std::string> EtcdKeyspace::listen() {
+  if (config_.tls.wanted()) {
+    auto context = tls_context(config_.tls);
+    if (!context) return std::unexpected("keyspace '" + config_.name + "': TLS: " + context.error());
+    tls_.emplace(std::move(*context));
+  }
+  http::Limits limits;
+  limits.shutdown_grace = std::chrono::milliseconds(300);
+  for (const auto& address : config_.listen) {
+    auto listener =
+        std::make_unique<http::Listener>(node_.context(), api_->handler(), limits, tls_ ? &*tls_ : nullptr);
+    const std::string host = address.host == "localhost" ? "127.0.0.1" : address.host;
+    if (auto listening = listener->listen(host, address.port); !listening) {
+      return std::unexpected("keyspace '" + config_.name + "': " + listening.error());
+    }
+    spdlog::info("keyspace {}: serving clients on {}", config_.name, net::to_string(address));
+    listeners_.push_back(std::move(listener));
+  }
+  return {};
+}
+
+void EtcdKeyspace::start() {
+  keyspace_.on_leader_changed([this] { api_->leader_changed(); });
+  publish();
+  if (plan_.wanted()) compact();
+}
+
+// A member that has started tells its name and client URLs through the log, so that every member can list
+// them.
+void EtcdKeyspace::publish() {
+  NodeInfo info{
+      .name = node_config_.name, .peer_urls = node_config_.peer_urls, .client_urls = config_.client_urls};
+  const auto published = model().published();
+  if (const auto known = published.find(node_.id()); known != published.end() && known->second == info)
+    return;
+  std::string command(1, static_cast<char>(etcd::Op::publish));
+  codec::encode_to(command, etcd::Publish{node_.id(), std::move(info)});
+  keyspace_.propose(Bytes::adopt(std::move(command)),
+                    [this, alive = alive_](const replica::Outcome<Bytes>& outcome) {
+                      if (!*alive || outcome || outcome.error() == replica::Failure::stopping) return;
+                      publish_timer_.expires_after(std::chrono::milliseconds(500));
+                      publish_timer_.async_wait([this, alive](boost::system::error_code error) {
+                        if (!error && *alive) publish();
+                      });
+                    });
+}
+
+void EtcdKeyspace::compact() {
+  compact_timer_.expires_after(plan_.interval());
+  compact_timer_.async_wait([this, alive = alive_](boost::system::error_code error) {
+    if (error || !*alive) return;
+    if (auto upto = plan_.observe(runtime::now(), model().revision());
+        upto && keyspace_.leader() == node_.id()) {
+      etcdserverpb::CompactionRequest request;
+      request.set_revision(*upto);
+      spdlog::info("keyspace {}: compacting history up to revision {}", config_.name, *upto);
+      keyspace_.propose(etcd::command(etcd::Op::compact, request.SerializeAsString()),
+                        [](const replica::Outcome<Bytes>&) {});
+    }
+    compact();
+  });
+}
+
+void EtcdKeyspace::shutdown(std::function<void()> done) {
+  publish_timer_.cancel();
+  compact_timer_.cancel();
+  api_->stop();
+  auto left = std::make_shared<std::size_t>(listeners_.size());
+  auto shared_done = std::make_shared<std::function<void()>>(std::move(done));
+  if (*left == 0) return (*shared_done)();
+  for (auto& listener : listeners_) {
+    listener->shutdown([left, shared_done] {
+      if (--*left == 0) (*shared_done)();
+    });
+  }
+}
+
+void EtcdKeyspace::write_metrics(std::string& out) const { write_node_metrics(out, node_, keyspace_); }
+
+}  // namespace quorate::server

@@ -1,0 +1,55 @@
+#include "server/logging.h"
+
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+namespace quorate::server {
+namespace {
+
+// %J: the message as a JSON string.
+class JsonMessage final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+    static constexpr char hex[] = "0123456789abcdef";
+    const auto put = [&](std::string_view text) { out.append(text.data(), text.data() + text.size()); };
+    put("\"");
+    for (const char c : std::string_view(message.payload.data(), message.payload.size())) {
+      const auto byte = static_cast<unsigned char>(c);
+      if (c == '"' || c == '\\') {
+        out.push_back('\\');
+        out.push_back(c);
+      } else if (byte < 0x20) {
+        put("\\u00");
+        out.push_back(hex[byte >> 4U]);
+        out.push_back(hex[byte & 15U]);
+      } else {
+        out.push_back(c);
+      }
+    }
+    put("\"");
+  }
+  [[nodiscard]] std::unique_ptr<custom_flag_formatter> clone() const override {
+    return std::make_unique<JsonMessage>();
+  }
+};
+
+}  // namespace
+
+void set_up_logging(const std::string& level, LogFormat format) {
+  auto logger = std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  formatter->add_flag<JsonMessage>('J');
+  formatter->set_pattern(format == LogFormat::json
+                             ? R"({"time":"%Y-%m-%dT%H:%M:%S.%f%z","level":"%l","message":%J})"
+                             : "%Y-%m-%d %H:%M:%S.%e %^%-5!l%$ %v");
+  logger->set_formatter(std::move(formatter));
+  logger->set_level(spdlog::level::from_str(level == "error" ? "err" : level));
+  spdlog::set_default_logger(std::move(logger));
+}
+
+}  // namespace quorate::server

@@ -1,0 +1,209 @@
+#include "server/server.h"
+
+#include <algorithm>
+#include <csignal>
+#include <thread>
+
+#include <boost/asio/signal_set.hpp>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include "net/join.h"
+#include "registry/registry.h"
+#include "runtime/node.h"
+#include "server/etcd_keyspace.h"
+
+namespace quorate::server {
+namespace {
+
+using Started = std::expected<runtime::Identity, std::string>;
+
+// Asks the members in turn until one of them knows this node. Signals end the process meanwhile.
+runtime::Identity join_cluster(const Config& config) {
+  runtime::Identity identity;
+  identity.token = config.cluster;
+  std::string last;
+  for (;;) {
+    for (const auto& [id, info] : config.members) {
+      for (const auto& url : info.peer_urls) {
+        if (std::ranges::find(config.peer_urls, url) != config.peer_urls.end()) continue;
+        auto invite =
+            net::ask_to_join(net::parse_address(url).value(), config.peer_urls, std::chrono::seconds(2));
+        if (invite && (config.id.none() || config.id == invite->you)) {
+          identity.node = invite->you;
+          identity.cluster = invite->cluster;
+          spdlog::info("joined cluster {} as node {}", identity.cluster.value, identity.node.value);
+          return identity;
+        }
+        const std::string why = invite ? "the cluster has this node as " + to_string(invite->you) +
+                                             ", not as " + to_string(config.id)
+                                       : invite.error();
+        if (std::exchange(last, why) != why) spdlog::info("waiting to be a member: {}", why);
+      }
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  }
+}
+
+Started identify(const Config& config, const runtime::DataDirectory& directory) {
+  if (const auto& kept = directory.identity()) {
+    if (kept->token != config.cluster) {
+      return std::unexpected("data directory " + config.data + " belongs to cluster \"" + kept->token +
+                             "\", the configuration says \"" + config.cluster + "\"");
+    }
+    if (!config.id.none() && config.id != kept->node && !config.join) {
+      return std::unexpected("data directory " + config.data + " belongs to node " + to_string(kept->node) +
+                             ", the configuration says " + to_string(config.id) +
+                             "; use the directory of this node, or an empty one");
+    }
+    return *kept;
+  }
+  if (config.join) return join_cluster(config);
+  runtime::Identity identity;
+  identity.node = config.id;
+  identity.cluster = cluster_id(config.cluster, config.members);
+  identity.token = config.cluster;
+  identity.initial = config.members;
+  return identity;
+}
+
+std::expected<runtime::KeyspaceConfig, std::string> keyspace_config(const Keyspace& keyspace) {
+  auto protocol = registry::find(keyspace.protocol);
+  if (!protocol) return std::unexpected("keyspace '" + keyspace.name + "': " + protocol.error());
+  runtime::KeyspaceConfig out;
+  out.name = keyspace.name;
+  out.protocol_name = keyspace.protocol;
+  out.protocol = (*protocol)->make;
+  out.model = [] { return models::etcd::EtcdModel::create(); };
+  out.settings.heartbeat = keyspace.heartbeat;
+  out.settings.election_timeout = keyspace.election_timeout;
+  out.replica.flush_after_entries = keyspace.flush_after_entries;
+  out.storage.cache_bytes = keyspace.cache_bytes;
+  return out;
+}
+
+std::expected<runtime::NodeConfig, std::string> node_config(const Config& config,
+                                                            runtime::Identity identity) {
+  runtime::NodeConfig out;
+  out.identity = std::move(identity);
+  // A cluster of one that nobody can join needs no port for peers.
+  const bool alone = config.members.size() == 1 && !config.join && config.source != "flags";
+  if (!alone || !config.listen_peers.empty()) out.listen = config.listen_peers;
+  out.peer_urls = config.peer_urls;
+  for (const auto& [id, info] : config.members) out.addresses[id] = info.peer_urls;
+  out.segment_bytes = config.segment_bytes;
+  for (const auto& keyspace : config.keyspaces) {
+    auto one = keyspace_config(keyspace);
+    if (!one) return std::unexpected(one.error());
+    out.keyspaces.push_back(std::move(*one));
+  }
+  return out;
+}
+
+// Ends in order: leadership is handed over, clients' requests end, the node stops. Each step is bounded.
+class Shutdown {
+ public:
+  Shutdown(runtime::Node& node, std::vector<std::unique_ptr<EtcdKeyspace>>& keyspaces)
+      : node_(node),
+        keyspaces_(keyspaces),
+        signals_(node.context(), SIGINT, SIGTERM),
+        limit_(node.context()) {}
+
+  void await_signal() {
+    signals_.async_wait([this](boost::system::error_code error, int signal) {
+      if (error) return;
+      if (begun_) {
+        spdlog::warn("second signal: ending at once");
+        _exit(exit_failed);
+      }
+      spdlog::info("{}: stopping", signal == SIGINT ? "SIGINT" : "SIGTERM");
+      begun_ = true;
+      await_signal();
+      hand_over();
+    });
+  }
+
+ private:
+  void hand_over() {
+    for (auto& keyspace : keyspaces_) {
+      const auto status = keyspace->keyspace().status();
+      const NodeId heir = status.is_leader ? find_heir(status.membership) : NodeId();
+      if (heir.none()) continue;
+      ++waiting_;
+      spdlog::info("keyspace {}: handing leadership to node {}", keyspace->keyspace().name(), heir.value);
+      keyspace->keyspace().transfer(heir, [this](const replica::Outcome<Bytes>&) {
+        if (--waiting_ == 0) close_listeners();
+      });
+    }
+    if (waiting_ == 0) return close_listeners();
+    limit_.expires_after(std::chrono::milliseconds(500));
+    limit_.async_wait([this](boost::system::error_code error) {
+      if (!error) close_listeners();
+    });
+  }
+  [[nodiscard]] NodeId find_heir(const Membership& membership) const {
+    for (const auto& peer : node_.peers()) {
+      if (peer.connected && membership.votes(peer.id)) return peer.id;
+    }
+    return {};
+  }
+  void close_listeners() {
+    if (std::exchange(closing_, true)) return;
+    limit_.cancel();
+    open_ = keyspaces_.size();
+    for (auto& keyspace : keyspaces_) {
+      keyspace->shutdown([this] {
+        if (--open_ == 0) node_.stop();
+      });
+    }
+  }
+
+  runtime::Node& node_;
+  std::vector<std::unique_ptr<EtcdKeyspace>>& keyspaces_;
+  boost::asio::signal_set signals_;
+  boost::asio::steady_timer limit_;
+  bool begun_ = false;
+  bool closing_ = false;
+  int waiting_ = 0;
+  std::size_t open_ = 0;
+};
+
+std::expected<void, std::string> run_checked(const Config& config) {
+  auto directory = runtime::DataDirectory::open(config.data);
+  if (!directory) return std::unexpected(directory.error());
+  auto identity = identify(config, *directory);
+  if (!identity) return std::unexpected(identity.error());
+  auto of_node = node_config(config, std::move(*identity));
+  if (!of_node) return std::unexpected(of_node.error());
+
+  boost::asio::io_context context(1);
+  auto node = runtime::Node::open(context, std::move(*directory), std::move(*of_node));
+  if (!node) return std::unexpected(node.error());
+  spdlog::info("node {} ({}) of cluster {}, start {}", (*node)->id().value, config.name,
+               (*node)->cluster().value, (*node)->incarnation());
+  std::vector<std::unique_ptr<EtcdKeyspace>> keyspaces;
+  for (const auto& keyspace : config.keyspaces) {
+    keyspaces.push_back(
+        std::make_unique<EtcdKeyspace>(**node, *(*node)->keyspace(keyspace.name), config, keyspace));
+    if (auto listening = keyspaces.back()->listen(); !listening) return listening;
+    keyspaces.back()->start();
+  }
+  Shutdown shutdown(**node, keyspaces);
+  shutdown.await_signal();
+  return (*node)->run();
+}
+
+}  // namespace
+
+int run_server(const Config& config) {
+  std::signal(SIGPIPE, SIG_IGN);
+  for (const auto& note : config.notes) spdlog::info("{}", note);
+  if (auto ended = run_checked(config); !ended) {
+    spdlog::critical("{}", ended.error());
+    return exit_failed;
+  }
+  spdlog::info("stopped");
+  return exit_ok;
+}
+
+}  // namespace quorate::server

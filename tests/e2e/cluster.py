@@ -1,0 +1,168 @@
+"""Helpers of the end-to-end tests: a `quorate dev` cluster, and plain HTTP clients of its JSON gateway."""
+import base64
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+import traceback
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+QUORATE = os.environ.get('QUORATE', os.path.join(ROOT, 'build', 'quorate'))
+
+
+def free_port():
+    """A free port below the range from which connections take theirs, or tests would steal from each other."""
+    for _ in range(200):
+        port = random.randrange(10000, 12000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(('127.0.0.1', port))
+                return port
+            except OSError:
+                continue
+    raise RuntimeError('no free port')
+
+
+def wait_for(what, condition, seconds=30, every=0.05):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            result = condition()
+            if result:
+                return result
+        except (OSError, http.client.HTTPException, ValueError):
+            pass
+        time.sleep(every)
+    raise AssertionError(f'not within {seconds} s: {what}')
+
+
+class Gateway:
+    """One keep-alive connection to a node's JSON gateway."""
+
+    def __init__(self, endpoint, timeout=5):
+        self.connection = http.client.HTTPConnection(endpoint, timeout=timeout)
+
+    def call(self, path, request):
+        self.connection.request('POST', path, json.dumps(request), {'Content-Type': 'application/json'})
+        response = self.connection.getresponse()
+        body = json.loads(response.read())
+        if response.status != 200:
+            raise ValueError(f'{path}: {response.status} {body}')
+        return body
+
+    def put(self, key, value):
+        return self.call('/v3/kv/put', {'key': b64(key), 'value': b64(value)})
+
+    def get(self, key, serializable=False):
+        """The value, or None."""
+        kvs = self.call('/v3/kv/range', {'key': b64(key), 'serializable': serializable}).get('kvs')
+        return base64.b64decode(kvs[0].get('value', '')).decode() if kvs else None
+
+    def keys(self, prefix):
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        answer = self.call('/v3/kv/range', {'key': b64(prefix), 'range_end': b64(end), 'keys_only': True})
+        return {base64.b64decode(kv['key']).decode() for kv in answer.get('kvs', [])}
+
+    def status(self):
+        return self.call('/v3/maintenance/status', {})
+
+    def close(self):
+        self.connection.close()
+
+
+def b64(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+class Cluster:
+    """`quorate dev` and its nodes."""
+
+    def __init__(self, directory, *arguments, port=None):
+        self.directory = directory
+        command = [QUORATE, 'dev', '--data', directory, *arguments]
+        if port:
+            command += ['--port', str(port)]
+        self.log = directory + '.out'
+        with open(self.log, 'ab') as out:
+            self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        wait_for('the cluster to come up', self.ready, 60)
+
+    def ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f'quorate dev ended: {self.output()}')
+        return 'Ctrl-C stops' in self.output()
+
+    def output(self):
+        with open(self.log, encoding='utf-8', errors='replace') as file:
+            return file.read()
+
+    @property
+    def nodes(self):
+        with open(os.path.join(self.directory, 'cluster.json'), encoding='utf-8') as file:
+            return json.load(file)['nodes']
+
+    def endpoints(self, without=()):
+        return [n['client'] for n in self.nodes if n['id'] not in without]
+
+    def leader(self, without=()):
+        """The node (of cluster.json) that leads, as seen by those that answer."""
+        def find():
+            for node in self.nodes:
+                if node['id'] in without:
+                    continue
+                status = Gateway(node['client'], 2).status()
+                leader = int(status.get('leader', 0))
+                if leader and leader not in without:
+                    return next(n for n in self.nodes if n['id'] == leader)
+            return None
+        return wait_for('a leader', find)
+
+    def restart(self, node):
+        """Starts a killed node by itself, as a person would."""
+        with open(self.log, 'ab') as out:
+            return subprocess.Popen([QUORATE, 'serve', '--config', os.path.join(node['data'], 'quorate.toml')],
+                                    stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+
+    def interrupt(self, seconds=15):
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(seconds)
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def alive(pid):
+    """Whether the process runs; one that has ended and waits for its parent does not."""
+    try:
+        with open(f'/proc/{pid}/stat') as file:
+            return file.read().rsplit(')', 1)[1].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+def run(tests):
+    """Runs the functions, prints GoogleTest-like lines and the count."""
+    passed = failed = 0
+    for test in tests:
+        begun = time.monotonic()
+        try:
+            test()
+            passed += 1
+            print(f'ok      {test.__name__} ({time.monotonic() - begun:.1f} s)', flush=True)
+        except Exception:
+            failed += 1
+            print(f'FAILED  {test.__name__}', flush=True)
+            traceback.print_exc(file=sys.stdout)
+    print(f'{passed} passed, {failed} failed')
+    return 0 if failed == 0 else 1
