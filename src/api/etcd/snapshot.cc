@@ -9,6 +9,7 @@ namespace quorate::api::etcd {
 namespace {
 
 constexpr std::size_t blob_bytes = 32U << 10U;
+constexpr std::size_t page = 512;
 constexpr std::string_view magic = "QUORATE-SNAPSHOT-1\n";
 constexpr char end_of_rows = '\xFF';
 
@@ -61,6 +62,9 @@ class SnapshotStream final : public http::CallStream {
     }
     if (table_ == storage::table_count && !std::exchange(closed_, true)) {
       buffer_ += end_of_rows;
+      // etcdctl takes 32 bytes behind a multiple of 512 for the checksum.
+      const std::size_t sofar = sent_ + (buffer_.size() - at_) + 8;
+      buffer_.append((page - sofar % page) % page, '\0');
       for (unsigned i = 0; i < 8; ++i) buffer_ += static_cast<char>(rows_ >> (8 * i));
     }
   }

@@ -6,7 +6,7 @@
 //   "QUORATE-SNAPSHOT-1\n"
 //   rows      table (one byte, not 0xFF), varint length of key, key, varint length of value, value
 //             by table, then in key order
-//   0xFF      and 8 bytes, little endian: how many rows there were
+//   0xFF      zeroes, and 8 bytes, little endian: how many rows there were; in all a multiple of 512 bytes
 #pragma once
 
 #include "api/etcd/core.h"

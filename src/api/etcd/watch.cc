@@ -34,10 +34,10 @@ void WatchService::wake(WatchStream& stream) {
   boost::asio::post(core_.io(), [this, alive = std::weak_ptr<bool>(alive_)] {
     if (alive.expired()) return;
     const auto batch = std::exchange(awake_, {});
-    for (WatchStream* stream : batch) {
-      if (!streams_.contains(stream)) continue;  // ended by one before it
-      stream->awake_ = false;
-      stream->pump();
+    for (WatchStream* each : batch) {
+      if (!streams_.contains(each)) continue;  // ended by one before it
+      each->awake_ = false;
+      each->pump();
     }
   });
 }
