@@ -15,13 +15,13 @@
 namespace quorate::raft {
 
 void Raft::on(Context& c, NodeId from, const CatchUp& m) {
-  const Index known = log_.last_not_after(m.last_log_term, m.last_log_index);
-  if (known >= log_.last()) return;
   if (m.last_log_index < log_.base() ||
       log_.base_term() > m.last_log_term) {  // cut away: only a state can help
     if (membership().find(from) != nullptr) c.out.emit(replicated_log::SendSnapshot{from, term_});
     return;
   }
+  const Index known = log_.last_not_after(m.last_log_term, m.last_log_index);
+  if (known >= log_.last()) return;
   send(c, from,
        CatchUpReply{term_, known, log_.term(known),
                     log_.slice(known.next(), log_.last(), settings_.max_batch_bytes)},

@@ -41,16 +41,15 @@ void Raft::on(Context& c, NodeId from, AppendEntries& m) {
   const Index end = m.prev_log_index + m.entries.size();
   if (m.prev_log_index < commit_) {
     // What is committed here is in the leader's log (Leader Completeness): only the part behind it is news.
-    if (end <= commit_) {
+    auto news = m.entries.begin();
+    for (; news != m.entries.end() && news->index <= commit_; ++news) {
+      if (log_.knows(news->index) && log_.term(news->index) != news->epoch)
+        return contradicted(c, news->index);
+    }
+    if (news == m.entries.end()) {
       return send(c, from, AppendEntriesReply{term_, true, commit_, Epoch(), Index()}, flush(c));
     }
-    const auto known = static_cast<std::ptrdiff_t>(commit_ - m.prev_log_index);
-    const Entry& at_commit = m.entries[static_cast<std::size_t>(known) - 1];
-    if (at_commit.epoch != log_.term(commit_)) {
-      return halt(c, "the leader of term " + to_string(term_) + " contradicts the committed entry " +
-                         to_string(commit_));
-    }
-    m.entries.erase(m.entries.begin(), m.entries.begin() + known);
+    m.entries.erase(m.entries.begin(), news);
   } else if (!log_.matches(m.prev_log_index, m.prev_log_term)) {
     return reject(c, from, m.prev_log_index);
   }
@@ -59,6 +58,12 @@ void Raft::on(Context& c, NodeId from, AppendEntries& m) {
   const Ticket durable = flush(c);
   send(c, from, AppendEntriesReply{term_, true, end, Epoch(), Index()}, durable);
   set_commit(c, std::min(m.leader_commit, end));
+}
+
+// No correct cluster comes here. Going on would let replicas diverge without a word.
+void Raft::contradicted(Context& c, Index index) {
+  halt(c, "the log of a leader contradicts the committed entry " + to_string(index) + "; term " +
+              to_string(term_));
 }
 
 // Appends what is missing; truncates only where an entry conflicts. The entries follow a matching one.
@@ -75,7 +80,7 @@ bool Raft::adopt_entries(Context& c, std::vector<Entry>& entries) {
   }
   if (it->index <= log_.last()) {
     if (it->index <= commit_) {
-      halt(c, "a committed entry is contradicted at index " + to_string(it->index));
+      contradicted(c, it->index);
       return false;
     }
     log_.truncate_from(it->index);

@@ -172,6 +172,7 @@ class Raft {
   [[nodiscard]] bool accept_leader(Context& c, NodeId from, Epoch term);
   [[nodiscard]] static bool well_formed(const AppendEntries& m);
   bool adopt_entries(Context& c, std::vector<Entry>& entries);
+  void contradicted(Context& c, Index index);
   void reject(Context& c, NodeId to, Index prev);
 
   // membership.cc
