@@ -298,6 +298,7 @@ IoResult<std::unique_ptr<Engine>> RocksHome::open_at(const char* name) {
   database->path = at(name);
   const auto options = table_options(shared_->config, shared_->cache);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  families.reserve(table_count);
   for (std::size_t i = 0; i < table_count; ++i) families.emplace_back(family_name(i), options);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;

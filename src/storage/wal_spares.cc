@@ -24,7 +24,7 @@ IoResult<SparePool::Spare> SparePool::make(std::uint64_t capacity) {
   auto file = disk_->create(name);
   if (!file) return std::unexpected(file.error());
   if (auto allocated = (*file)->allocate(capacity); !allocated) {
-    static_cast<void>(disk_->remove(name));
+    [[maybe_unused]] const auto removed = disk_->remove(name);  // a leftover is found at the next start
     return std::unexpected(allocated.error());
   }
   return Spare{std::move(name), std::move(*file)};
@@ -74,7 +74,7 @@ void SparePool::prepare(std::uint64_t budget) {
   const std::uint64_t length = std::min({round_up(budget, page), piece_max, segment_bytes_ - zeroed_});
   static const std::string zeroes(piece_max, '\0');
   if (!growing_.file->write(zeroed_, std::string_view(zeroes).substr(0, length))) {
-    static_cast<void>(disk_->remove(growing_.name));
+    [[maybe_unused]] const auto removed = disk_->remove(growing_.name);
     growing_ = {};
     gave_up_ = true;
     return;

@@ -259,6 +259,25 @@ TEST(Wal, GoesOnAfterEveryReopening) {
   }
 }
 
+TEST(Wal, TakesUpAnotherSegmentSizeWithTheNextSegments) {
+  MemoryDisk disk;
+  std::uint64_t index = 0;
+  for (const std::uint64_t size : {16U << 10U, 64U << 10U, 32U << 10U}) {
+    auto config = small_config();
+    config.segment_bytes = size;
+    auto opened = must_open(disk, config);
+    EXPECT_EQ(opened.keyspaces[one].snapshot.value_or(SnapshotMeta{}).index, Index(index));
+    for (int i = 0; i < 300; ++i) {
+      ++index;
+      append(*opened.wal, one,
+             {AppendEntries{{entry(index, text(1000))}}, SnapshotTaken{snapshot_meta(index)}});
+      ASSERT_TRUE(opened.wal->sync());
+    }
+    const auto names = disk.list().value();
+    for (const auto& name : names) EXPECT_EQ(disk.contents(name).size(), size);
+  }
+}
+
 TEST(Wal, RefusesTheLogOfAnotherNodeOrCluster) {
   MemoryDisk disk;
   must_open(disk);
