@@ -10,7 +10,9 @@ namespace {
 using Cluster = test::Cluster<agreement::Request, agreement::Event>;
 
 struct World {
-  World(std::uint64_t seed, test::Faults faults, std::uint64_t nodes, BackOff back_off)
+  // Members 1 to `nodes`; the `outsiders` behind them propose and learn only.
+  World(std::uint64_t seed, test::Faults faults, std::uint64_t nodes, BackOff back_off,
+        std::uint64_t outsiders = 0)
       : cluster(
             seed, faults,
             [nodes, back_off](NodeId id, Recovered recovered) {
@@ -25,7 +27,7 @@ struct World {
               EXPECT_TRUE(proposed.contains(value)) << "validity: " << value;
               EXPECT_TRUE(decided.insert(id).second) << "integrity: node " << id.value << " decides twice";
             }) {
-    for (std::uint64_t i = 1; i <= nodes; ++i) start(NodeId(i));
+    for (std::uint64_t i = 1; i <= nodes + outsiders; ++i) start(NodeId(i));
   }
   void start(NodeId id) {
     decided.erase(id);  // once per start
@@ -140,14 +142,15 @@ TEST_P(Seeds, AgreementValidityIntegrityAndThenTermination) {
                  .max_delay = delay,
                  .min_sync = 0ms,
                  .max_sync = sync},
-                nodes, GetParam());
+                nodes, GetParam(), 1);
     auto& rng = world.cluster.rng();
-    const auto someone = [&] { return NodeId(rng.between(1, nodes)); };
+    const std::uint64_t all = nodes + 1;
+    const auto someone = [&] { return NodeId(rng.between(1, all)); };
     int number = 0;
     for (int round = 0; round < 60; ++round) {
       world.cluster.run_for(rng.between(Duration(1ms), Duration(40ms)));
       const NodeId id = someone();
-      switch (rng.below(6)) {
+      switch (rng.below(7)) {
         case 0:
           if (world.cluster.alive(id)) {
             world.cluster.crash(id);
@@ -156,15 +159,16 @@ TEST_P(Seeds, AgreementValidityIntegrityAndThenTermination) {
           }
           break;
         case 1:
-          for (std::uint64_t i = 1; i <= nodes; ++i) {
+          for (std::uint64_t i = 1; i <= all; ++i) {
             if (rng.chance(0.95) && world.cluster.alive(NodeId(i))) world.cluster.crash(NodeId(i));
           }
-          for (std::uint64_t i = 1; i <= nodes; ++i) {
+          for (std::uint64_t i = 1; i <= all; ++i) {
             if (!world.cluster.alive(NodeId(i))) world.start(NodeId(i));
           }
           break;
-        case 2: world.cluster.cut.insert({id, someone()}); break;
-        case 3: world.cluster.cut.clear(); break;
+        case 2: world.cluster.ask(id, agreement::Learn{}); break;
+        case 3: world.cluster.cut.insert({id, someone()}); break;
+        case 4: world.cluster.cut.clear(); break;
         default:
           if (world.cluster.alive(id)) world.propose(id, "v" + std::to_string(++number));
       }
@@ -172,13 +176,13 @@ TEST_P(Seeds, AgreementValidityIntegrityAndThenTermination) {
     }
     world.cluster.cut.clear();
     world.cluster.faults = {};
-    for (std::uint64_t i = 1; i <= nodes; ++i) {
+    for (std::uint64_t i = 1; i <= all; ++i) {
       const NodeId id(i);
       if (!world.cluster.alive(id)) world.start(id);
       world.propose(id, "w" + std::to_string(i));
       world.cluster.ask(id, agreement::Learn{});
     }
-    ASSERT_TRUE(world.cluster.run_until([&] { return world.decided.size() == nodes; }, 120s));
+    ASSERT_TRUE(world.cluster.run_until([&] { return world.decided.size() == all; }, 120s));
     if (HasFailure()) return;
   }
 }
