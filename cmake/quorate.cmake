@@ -3,7 +3,8 @@
 
 add_library(quorate_options INTERFACE)
 target_include_directories(quorate_options INTERFACE $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/src>)
-target_compile_options(quorate_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror=return-type)
+target_compile_options(quorate_options INTERFACE
+  "$<BUILD_INTERFACE:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wnon-virtual-dtor;-Werror=return-type>")
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(quorate_options INTERFACE -Wno-maybe-uninitialized)  # g++ 12 cries wolf on std::optional
 endif()
