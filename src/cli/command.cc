@@ -82,22 +82,25 @@ Command::Command(const std::string& name, const std::string& summary, const std:
   app_.footer("\n" + notes + "\n" + kCommonNotes);
   app_.get_formatter()->column_width(34);
   app_.fallthrough();
-  auto* common = app_.add_option_group("Common", "");
-  common->add_option("--endpoints", globals_.endpoints, "HOST:PORT[,HOST:PORT...] of the cluster");
-  common->add_option("-w,--write-out", globals_.write_out, "simple, json, table or fields")
+  define_globals();
+}
+
+void Command::define_globals() {
+  const auto seconds = [](const std::string& text) {
+    return fmt::format("{}", std::chrono::duration<double>(parse_duration(text)).count());
+  };
+  const auto common = [](CLI::Option* option) { return option->group("Common options"); };
+  common(app_.add_option("--endpoints", globals_.endpoints, "HOST:PORT[,HOST:PORT...] of the cluster"));
+  common(app_.add_option("-w,--write-out", globals_.write_out, "simple, json, table or fields"))
       ->capture_default_str();
-  common->add_flag("--json", globals_.json, "short for --write-out=json");
-  common->add_flag("--hex", globals_.hex, "show keys and values in hexadecimal");
-  common->add_option("--dial-timeout", globals_.dial_timeout, "seconds to wait for a connection")
+  common(app_.add_flag("--json", globals_.json, "short for --write-out=json"));
+  common(app_.add_flag("--hex", globals_.hex, "show keys and values in hexadecimal"));
+  common(app_.add_option("--dial-timeout", globals_.dial_timeout, "how long to wait for a connection"))
       ->capture_default_str()
-      ->transform([](const std::string& text) {
-        return fmt::format("{}", std::chrono::duration<double>(parse_duration(text)).count());
-      });
-  common->add_option("--command-timeout", globals_.command_timeout, "seconds to wait for an answer")
+      ->transform(seconds);
+  common(app_.add_option("--command-timeout", globals_.command_timeout, "how long to wait for an answer"))
       ->capture_default_str()
-      ->transform([](const std::string& text) {
-        return fmt::format("{}", std::chrono::duration<double>(parse_duration(text)).count());
-      });
+      ->transform(seconds);
 }
 
 CLI::App& Command::sub(const std::string& name, const std::string& summary, Action action) {

@@ -65,6 +65,8 @@ class Command {
   [[nodiscard]] std::vector<client::Endpoint> endpoints() const;
 
  private:
+  void define_globals();
+
   CLI::App app_;
   Globals globals_;
   std::vector<std::pair<CLI::App*, Action>> actions_;

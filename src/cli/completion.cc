@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/command.h"
 #include "cli/verbs.h"
@@ -39,22 +40,26 @@ std::string names(const std::vector<Described>& list) {
   return out;
 }
 
-std::string options(const Described& verb) {
-  std::string out;
-  for (const auto& [name, help] : verb.options) out += " " + name;
-  return out;
+// The flags of a verb and of its subcommand, each once.
+std::string flags(const Described& verb, const Described* sub = nullptr) {
+  std::vector<std::string> all;
+  for (const Described* from : {sub, &verb}) {
+    if (!from) continue;
+    for (const auto& [name, help] : from->options) {
+      if (std::find(all.begin(), all.end(), name) == all.end()) all.push_back(name);
+    }
+  }
+  return fmt::format("{}", fmt::join(all, " "));
 }
 
-// Words possible at each place: behind the binary, behind a verb, behind a verb's subcommand.
+// Words possible behind a verb, and behind a verb's subcommand.
 std::string bash_cases(const std::vector<Described>& verbs) {
   std::string out;
   for (const auto& verb : verbs) {
     for (const auto& sub : verb.subcommands) {
-      out += fmt::format("    \"{} {}\") words=\"{}{}\" ;;\n", verb.name, sub.name,
-                         options(sub).substr(options(sub).empty() ? 0 : 1), options(verb));
+      out += fmt::format("    \"{} {}\") words=\"{}\" ;;\n", verb.name, sub.name, flags(verb, &sub));
     }
-    out +=
-        fmt::format("    \"{} \"*) words=\"{}{}\" ;;\n", verb.name, names(verb.subcommands), options(verb));
+    out += fmt::format("    \"{} \"*) words=\"{} {}\" ;;\n", verb.name, names(verb.subcommands), flags(verb));
   }
   return out;
 }

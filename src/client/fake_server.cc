@@ -165,6 +165,7 @@ struct FakeServer::Impl {
   void accept() {
     acceptor.async_accept([this](error_code error, tcp::socket socket) {
       if (error) return;
+      socket.set_option(tcp::no_delay(true));
       const auto session = std::make_shared<FakeSession>(std::move(socket), handler);
       session->write();
       session->read();
