@@ -128,7 +128,7 @@ TEST(Recovery, ACrashOfAllForgetsNothing) {
 class Seeds : public testing::TestWithParam<BackOff> {};
 
 TEST_P(Seeds, AgreementValidityIntegrityAndThenTermination) {
-  for (std::uint64_t seed = 1; seed <= 800; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 1500; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     const std::uint64_t nodes = 3 + 2 * (seed % 2);
     // Fast and slow disks and networks: a slow disk makes losing what was not durable likely, a slow network
@@ -152,10 +152,10 @@ TEST_P(Seeds, AgreementValidityIntegrityAndThenTermination) {
       const NodeId id = someone();
       switch (rng.below(7)) {
         case 0:
-          if (world.cluster.alive(id)) {
-            world.cluster.crash(id);
-          } else {
+          if (world.cluster.alive(id)) world.cluster.crash(id);
+          if (rng.chance(0.8)) {
             world.start(id);
+            world.propose(id, "v" + std::to_string(++number));
           }
           break;
         case 1:
