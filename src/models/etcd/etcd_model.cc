@@ -21,7 +21,7 @@ namespace {
 
 // Events a compaction looks at with each command, and with each tick.
 constexpr std::size_t sweep_per_command = 8;
-constexpr std::size_t sweep_per_tick = 4096;
+constexpr std::size_t sweep_per_tick = 1024;
 // Leases ended by one tick; the rest follows with the next.
 constexpr std::size_t expiries_per_tick = 1000;
 
@@ -276,9 +276,9 @@ class Implementation final : public EtcdModel {
   }
 
   void end_lease(std::int64_t id, Writer& writer, storage::Transaction& txn) {
-    std::string tail;
+    std::string row;
     for (const auto& key : attached_keys(txn, id)) {
-      if (read_current(txn, key, tail)) writer.erase(key, tail);
+      if (read_current(txn, key, row)) writer.erase(key, row);
     }
     leases_.remove(id, state_, txn);
   }

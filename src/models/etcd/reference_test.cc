@@ -513,7 +513,7 @@ SetHash hash_of_rows(const storage::Reader& reader) {
   const auto records = reader.cursor(table::current);
   for (records->seek({}); records->valid(); records->next()) {
     element.clear();
-    append_payload(element, false, records->key(), records->value());
+    append_payload(element, false, records->key(), tail_of(records->value()));
     hash.add(element);
   }
   const auto leases = reader.cursor(table::leases);

@@ -48,8 +48,10 @@ void save_state(const State& state, storage::Transaction& txn) {
   txn.put(table::meta, state_row, codec::encode(state).str());
 }
 
-bool read_current(const storage::Reader& reader, std::string_view key, std::string& tail) {
-  return reader.get(table::current, key, tail);
+bool read_current(const storage::Reader& reader, std::string_view key, std::string& row) {
+  if (reader.get(table::current, key, row)) return true;
+  row.clear();
+  return false;
 }
 
 std::optional<std::string> read_version(const storage::Reader& reader, std::string_view key,
@@ -59,16 +61,18 @@ std::optional<std::string> read_version(const storage::Reader& reader, std::stri
   return std::string(scan.tail());
 }
 
-void Writer::record(bool deleted, std::string_view key, std::string tail, std::string_view old,
+void Writer::record(bool deleted, std::string_view key, const std::string& tail, std::string_view old,
                     const Record& before) {
   const Position at{state_.revision + 1, subs_++};
   std::string event(8, '\0');
-  event.reserve(16 + key.size() + tail.size());
+  event.reserve(32 + key.size() + tail.size());
+  append_superseded(event, old.empty() ? Position{} : Position{before.mod, sub_of(old)});
+  const std::size_t payload_at = event.size();
   append_payload(event, deleted, key, tail);
-  const std::string_view payload = std::string_view(event).substr(8);
+  const std::string_view payload = std::string_view(event).substr(payload_at);
   state_.chain = extend(state_.chain, payload);
   if (!old.empty()) {
-    append_element(scratch_, key, old);
+    append_element(scratch_, key, tail_of(old));
     state_.live.remove(scratch_);
   }
   if (!deleted) state_.live.add(payload);
@@ -78,21 +82,20 @@ void Writer::record(bool deleted, std::string_view key, std::string tail, std::s
 
   if (sink_ != nullptr) {
     Change change{at.revision, deleted, std::string(key), tail, std::nullopt};
-    if (!old.empty() && before.mod != at.revision) change.prev.emplace(old);
+    if (!old.empty() && before.mod != at.revision) change.prev.emplace(tail_of(old));
     sink_->push_back(std::move(change));
   }
   txn_.put(table::history, history_key(at), std::move(event));
-  txn_.put(table::versions, version_key(version_prefix(key), at),
-           deleted ? std::string(tombstone_mark) : std::string());
+  txn_.put(table::versions, version_key(version_prefix(key), at), std::string(deleted ? tombstone_mark : ""));
   if (deleted) {
     txn_.erase(table::current, key);
   } else {
-    txn_.put(table::current, key, std::move(tail));
+    txn_.put(table::current, key, encode_current(at.sub, tail));
   }
 }
 
 void Writer::put(std::string_view key, std::string_view value, std::int64_t lease, std::string_view old) {
-  const Record before = decode_tail(old);
+  const Record before = decode_tail(tail_of(old));
   const std::int64_t revision = state_.revision + 1;
   Record after{.create = before.create,
                .mod = revision,
@@ -111,7 +114,7 @@ void Writer::put(std::string_view key, std::string_view value, std::int64_t leas
 }
 
 void Writer::erase(std::string_view key, std::string_view old) {
-  const Record before = decode_tail(old);
+  const Record before = decode_tail(tail_of(old));
   if (before.lease != 0) txn_.erase(table::attached, attached_key(before.lease, key));
   --state_.keys;
   record(true, key, encode_tail({.mod = state_.revision + 1}), old, before);
@@ -126,7 +129,7 @@ void Writer::finish() {
 Scan::Scan(const storage::Reader& reader, KeyRange range, std::int64_t revision)
     : reader_(reader), range_(std::move(range)), revision_(revision) {
   if (revision_ == 0 && range_.kind == KeyRange::Kind::point) {
-    valid_ = tail_loaded_ = read_current(reader_, range_.begin, tail_);
+    valid_ = read_current(reader_, range_.begin, row_);
     if (valid_) key_ = range_.begin;
     return;
   }
@@ -197,8 +200,7 @@ std::string_view Scan::key() {
 }
 
 std::string_view Scan::tail() {
-  if (!cursor_) return tail_;
-  if (revision_ == 0) return cursor_->value();
+  if (revision_ == 0) return tail_of(row());
   if (!tail_loaded_) {
     std::string row;
     tail_.clear();
@@ -230,25 +232,17 @@ void sweep(State& state, storage::Transaction& txn, std::size_t budget) {
     std::string version_row;
     Position at;
   };
-  std::vector<Doomed> doomed;  // collected first: writing invalidates the cursors
+  std::vector<Doomed> doomed;  // collected first: writing invalidates the cursor
   const auto events = txn.cursor(table::history);
-  const auto versions = txn.cursor(table::versions);
   events->seek(history_key({state.sweep_revision, state.sweep_sub}));
   for (; budget > 0 && events->valid(); --budget, events->next()) {
     const Position at = history_position(events->key());
     if (at.revision > state.sweep_to) break;
     const EventView event = decode_event(events->value());
     const std::string prefix = version_prefix(event.key);
-    const std::string row = version_key(prefix, at);
-    versions->seek(row);
-    if (versions->valid() && versions->key() == row) {
-      if (event.deleted && at.revision < state.sweep_to) doomed.push_back({row, at});
-      versions->next();
-    }
-    if (versions->valid() && prefix_of_version(versions->key()) == prefix) {
-      const Position older = version_position(versions->key());
-      if (older.revision < state.sweep_to) doomed.push_back({std::string(versions->key()), older});
-    }
+    const Position old = event.superseded;
+    if (old.revision != 0 && old.revision < state.sweep_to) doomed.push_back({version_key(prefix, old), old});
+    if (event.deleted && at.revision < state.sweep_to) doomed.push_back({version_key(prefix, at), at});
   }
   if (events->valid() && history_position(events->key()).revision <= state.sweep_to) {
     const Position next = history_position(events->key());

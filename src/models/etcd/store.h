@@ -50,8 +50,8 @@ BOOST_DESCRIBE_STRUCT(State, (),
 State load_state(const storage::Reader& reader);
 void save_state(const State& state, storage::Transaction& txn);
 
-// Tail of the live record of `key`; false if there is none.
-bool read_current(const storage::Reader& reader, std::string_view key, std::string& tail);
+// The row of the live record of `key`; false, and an empty row, if there is none.
+bool read_current(const storage::Reader& reader, std::string_view key, std::string& row);
 // Tail of the record of `key` as of `revision`; nothing if it did not exist then. Not for compacted
 // revisions.
 std::optional<std::string> read_version(const storage::Reader& reader, std::string_view key,
@@ -74,7 +74,7 @@ class Writer {
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
-  // `old` is the tail of the live record, empty if there is none. The lease must exist (or be 0).
+  // `old` is the row of the live record, empty if there is none. The lease must exist (or be 0).
   void put(std::string_view key, std::string_view value, std::int64_t lease, std::string_view old);
   void erase(std::string_view key, std::string_view old);
   // Makes the new revision the store's; the command's further changes, if any, get a next one.
@@ -86,7 +86,7 @@ class Writer {
   [[nodiscard]] const storage::Transaction& reader() const { return txn_; }
 
  private:
-  void record(bool deleted, std::string_view key, std::string tail, std::string_view old,
+  void record(bool deleted, std::string_view key, const std::string& tail, std::string_view old,
               const Record& before);
 
   State& state_;
@@ -104,6 +104,9 @@ class Scan {
   void next();
   [[nodiscard]] std::string_view key();
   [[nodiscard]] std::string_view tail();
+  [[nodiscard]] std::string_view row() const {
+    return cursor_ ? cursor_->value() : row_;
+  }  // only of a scan of now
 
  private:
   void settle_current();
@@ -117,6 +120,7 @@ class Scan {
   bool valid_ = false;
   std::string version_end_;  // of a bounded range: its first row beyond
   std::string key_;
+  std::string row_;
   std::string tail_;
   bool tail_loaded_ = false;
 };

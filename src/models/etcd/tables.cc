@@ -137,6 +137,20 @@ Record decode_tail(std::string_view tail) {
   return record;
 }
 
+std::string encode_current(std::uint32_t sub, std::string_view tail) {
+  std::string row;
+  row.reserve(tail.size() + 4);
+  wire::append_varint(row, sub);
+  return row.append(tail);
+}
+
+std::uint32_t sub_of(std::string_view row) { return static_cast<std::uint32_t>(wire::take_varint(row)); }
+
+std::string_view tail_of(std::string_view row) {
+  (void)wire::take_varint(row);
+  return row;
+}
+
 void append_key_value(std::string& out, std::uint32_t field, std::string_view key, std::string_view tail) {
   wire::append_tag(out, field, wire::Type::bytes);
   wire::append_varint(out, 1 + wire::varint_size(key.size()) + key.size() + tail.size());
@@ -151,20 +165,23 @@ void append_payload(std::string& out, bool deleted, std::string_view key, std::s
   out.append(tail);
 }
 
+void append_superseded(std::string& out, Position at) {
+  wire::append_varint(out, static_cast<std::uint64_t>(at.revision));
+  wire::append_varint(out, at.sub);
+}
+
 EventView decode_event(std::string_view row) {
   EventView event;
   event.chain = read_u64(row);
-  event.payload = row.substr(8);
-  event.deleted = event.payload.front() != '\0';
-  std::size_t at = 1;
-  std::size_t size = 0;
-  for (unsigned shift = 0;; shift += 7) {
-    const auto byte = static_cast<unsigned char>(event.payload[at++]);
-    size |= static_cast<std::size_t>(byte & 0x7fU) << shift;
-    if ((byte & 0x80U) == 0) break;
-  }
-  event.key = event.payload.substr(at, size);
-  event.tail = event.payload.substr(at + size);
+  row.remove_prefix(8);
+  event.superseded.revision = static_cast<std::int64_t>(wire::take_varint(row));
+  event.superseded.sub = static_cast<std::uint32_t>(wire::take_varint(row));
+  event.payload = row;
+  event.deleted = row.front() != '\0';
+  row.remove_prefix(1);
+  const auto size = wire::take_varint(row);
+  event.key = row.substr(0, size);
+  event.tail = row.substr(size);
   return event;
 }
 

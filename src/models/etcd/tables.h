@@ -12,7 +12,7 @@
 namespace quorate::models::etcd {
 
 namespace table {
-inline constexpr auto current = static_cast<storage::Table>(1);  // key -> tail of the live record
+inline constexpr auto current = static_cast<storage::Table>(1);  // key -> sub, tail of the live record
 inline constexpr auto history = static_cast<storage::Table>(2);  // revision, sub -> event
 inline constexpr auto versions =
     static_cast<storage::Table>(3);                             // escaped key, ~revision, ~sub -> tombstone?
@@ -64,18 +64,26 @@ struct Record {
 std::string encode_tail(const Record& record);
 Record decode_tail(std::string_view tail);
 
+// A row of `current`: the sub of the event that made the record (its revision is in the tail), and the tail.
+std::string encode_current(std::uint32_t sub, std::string_view tail);
+std::uint32_t sub_of(std::string_view row);
+std::string_view tail_of(std::string_view row);  // empty for an empty row, which no record has
+
 // Appends mvccpb.KeyValue as field `field` of an enclosing message.
 void append_key_value(std::string& out, std::uint32_t field, std::string_view key, std::string_view tail);
 
-// A row of history: the running hash of history up to and with it (8 bytes), then the change itself.
+// A row of history: the running hash of history up to and with it (8 bytes), the place of the live record it
+// superseded, then the change itself.
 struct EventView {
   std::uint64_t chain = 0;
+  Position superseded;  // revision 0: there was no record
   bool deleted = false;
   std::string_view key;
   std::string_view tail;     // of a deletion only mod
-  std::string_view payload;  // what is hashed: everything behind the chain
+  std::string_view payload;  // what is hashed: the change itself
 };
 void append_payload(std::string& out, bool deleted, std::string_view key, std::string_view tail);
+void append_superseded(std::string& out, Position at);
 EventView decode_event(std::string_view row);
 // mvccpb.Event; `prev` is the tail of what was there before, if wanted and known.
 std::string encode_event(const EventView& event, const std::optional<std::string>& prev);

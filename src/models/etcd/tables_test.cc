@@ -60,9 +60,11 @@ TEST(Events, RoundTrip) {
   const std::string key(300, 'k');
   std::string row;
   append_u64(row, 77);
+  append_superseded(row, {.revision = 400, .sub = 3});
   append_payload(row, true, key, encode_tail({.mod = 9}));
   const EventView event = decode_event(row);
   EXPECT_EQ(event.chain, 77U);
+  EXPECT_EQ(event.superseded, (Position{400, 3}));
   EXPECT_TRUE(event.deleted);
   EXPECT_EQ(event.key, key);
   mvccpb::Event parsed;

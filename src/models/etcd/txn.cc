@@ -212,8 +212,8 @@ class Execution {
     }
   }
   Error check(const etcdserverpb::PutRequest& put) {
-    std::string tail;
-    if ((put.ignore_value() || put.ignore_lease()) && !read_current(before_.reader, put.key(), tail)) {
+    std::string row;
+    if ((put.ignore_value() || put.ignore_lease()) && !read_current(before_.reader, put.key(), row)) {
       return Error::key_not_found;
     }
     if (put.lease() != 0 && leases_.find(put.lease()) == nullptr) return Error::lease_not_found;

@@ -36,6 +36,7 @@ class Hub::Encoder {
  private:
   [[nodiscard]] EventView view() const {
     return {.chain = 0,
+            .superseded = {},
             .deleted = change_.deleted,
             .key = change_.key,
             .tail = change_.tail,
@@ -43,7 +44,7 @@ class Hub::Encoder {
   }
   [[nodiscard]] std::optional<std::string> previous() const {
     if (creates(change_.deleted, change_.tail)) return std::nullopt;
-    return change_.prev ? change_.prev : hub_.previous(view(), change_.revision);
+    return change_.prev ? change_.prev : hub_.looked_up(change_);
   }
 
   const Hub& hub_;
@@ -51,6 +52,12 @@ class Hub::Encoder {
   Bytes plain_;
   Bytes with_previous_;
 };
+
+// For a change whose predecessor is of the same revision, which only nested transactions bring about.
+std::optional<std::string> Hub::looked_up(const Change& change) const {
+  if (change.revision - 1 < compacted_) return std::nullopt;
+  return read_version(*engine_, change.key, change.revision - 1);
+}
 
 WatchId Hub::add(WatchSpec spec, std::move_only_function<void()> ready) {
   if (spec.key.empty()) spec.key.assign(1, '\0');  // as etcd has it: the first key there can be
@@ -276,16 +283,22 @@ void Hub::take(const Watcher& watcher, Position at, const EventView& event, Watc
                std::size_t& bytes) {
   if (!wanted(watcher.spec, event.deleted)) return;
   const bool with_previous = watcher.spec.prev_kv && !creates(event.deleted, event.tail);
-  batch.events.push_back(
-      Bytes::adopt(encode_event(event, with_previous ? previous(event, at.revision) : std::nullopt)));
+  batch.events.push_back(Bytes::adopt(
+      encode_event(event, with_previous ? previous(event.superseded, at.revision) : std::nullopt)));
   batch.revisions.push_back(at.revision);
   bytes += batch.events.back().size();
 }
 
-// The record before the revision; nothing if that is compacted, as etcd has it.
-std::optional<std::string> Hub::previous(const EventView& event, std::int64_t revision) const {
+// The record before the event's revision; nothing if that is compacted, as etcd has it.
+std::optional<std::string> Hub::previous(Position superseded, std::int64_t revision) const {
   if (revision - 1 < compacted_) return std::nullopt;
-  return read_version(*engine_, event.key, revision - 1);
+  std::string row;
+  while (superseded.revision != 0 && engine_->get(table::history, history_key(superseded), row)) {
+    const EventView before = decode_event(row);
+    if (superseded.revision < revision) return std::string(before.tail);
+    superseded = before.superseded;  // of the same revision: a change of one that made several to the key
+  }
+  return std::nullopt;
 }
 
 }  // namespace quorate::models::etcd

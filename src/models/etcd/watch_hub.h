@@ -71,7 +71,8 @@ class Hub final : public WatchHub {
   void read_range_history(Watcher& watcher, std::size_t max_bytes, WatchBatch& batch);
   void take(const Watcher& watcher, Position at, const EventView& event, WatchBatch& batch,
             std::size_t& bytes);
-  [[nodiscard]] std::optional<std::string> previous(const EventView& event, std::int64_t revision) const;
+  [[nodiscard]] std::optional<std::string> previous(Position superseded, std::int64_t revision) const;
+  [[nodiscard]] std::optional<std::string> looked_up(const Change& change) const;
 
   const storage::Reader* engine_ = nullptr;
   std::int64_t revision_ = 1;

@@ -32,6 +32,18 @@ inline void append_tag(std::string& out, std::uint32_t field, Type type) {
   append_varint(out, (static_cast<std::uint64_t>(field) << 3U) | static_cast<std::uint64_t>(type));
 }
 
+// Takes a varint from the front of what this program wrote itself.
+inline std::uint64_t take_varint(std::string_view& in) {
+  std::uint64_t v = 0;
+  for (unsigned shift = 0; !in.empty() && shift < 64; shift += 7) {
+    const auto byte = static_cast<unsigned char>(in.front());
+    in.remove_prefix(1);
+    v |= static_cast<std::uint64_t>(byte & 0x7fU) << shift;
+    if ((byte & 0x80U) == 0) break;
+  }
+  return v;
+}
+
 // A scalar field; absent where it has its default, as proto3 wants it.
 inline void append_int(std::string& out, std::uint32_t field, std::int64_t v) {
   if (v == 0) return;

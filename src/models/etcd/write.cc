@@ -44,12 +44,11 @@ Error execute(const Put& put, const Leases& leases, Writer& writer, std::string&
   if (put.lease != 0 && leases.find(put.lease) == nullptr) return Error::lease_not_found;
   std::string old;
   const bool exists = read_current(writer.reader(), put.key, old);
-  if (!exists) old.clear();
   if (!exists && (put.ignore_value || put.ignore_lease)) return Error::key_not_found;
-  const Record before = decode_tail(old);
+  const Record before = decode_tail(tail_of(old));
   writer.put(put.key, put.ignore_value ? before.value : put.value,
              put.ignore_lease ? before.lease : put.lease, old);
-  if (put.prev_kv && exists) append_key_value(body, 2, put.key, old);
+  if (put.prev_kv && exists) append_key_value(body, 2, put.key, tail_of(old));
   return Error::none;
 }
 
@@ -57,12 +56,12 @@ Error execute(const DeleteRangeRequest& request, Writer& writer, std::string& bo
   std::vector<std::pair<std::string, std::string>> doomed;  // collected first: writing invalidates the scan
   for (Scan scan(writer.reader(), KeyRange::of(request.key(), request.range_end()), 0); scan.valid();
        scan.next()) {
-    doomed.emplace_back(scan.key(), scan.tail());
+    doomed.emplace_back(scan.key(), scan.row());
   }
   wire::append_int(body, 2, static_cast<std::int64_t>(doomed.size()));
-  for (const auto& [key, tail] : doomed) {
-    writer.erase(key, tail);
-    if (request.prev_kv()) append_key_value(body, 3, key, tail);
+  for (const auto& [key, row] : doomed) {
+    writer.erase(key, row);
+    if (request.prev_kv()) append_key_value(body, 3, key, tail_of(row));
   }
   return Error::none;
 }
