@@ -101,6 +101,20 @@ TEST_F(RaftMembership, Section4_3_JointCommitmentNeedsAMajorityOfTheOldSet) {
   EXPECT_EQ(cluster.raft(1).membership(), voters({1, 4, 5}));
 }
 
+TEST_F(RaftMembership, Section4_3_TheNewConfigurationFollowsOnlyOnceTheJointOneIsCommitted) {
+  cluster.propose(1, "a");
+  const Index entry = cluster.raft(1).log().last();
+  reconfigure(1, {1, 2});
+  cluster.sync(1);
+  const Epoch term = cluster.raft(1).term();
+  cluster.inject(2, 1, AppendEntriesReply{term, true, entry, Epoch(), Index()});
+  EXPECT_EQ(cluster.raft(1).commit(), entry);
+  EXPECT_TRUE(cluster.raft(1).membership().joint()) << "what was committed came before it";
+  EXPECT_EQ(cluster.raft(1).log().last(), entry + 1);
+  cluster.inject(2, 1, AppendEntriesReply{term, true, entry + 1, Epoch(), Index()});
+  EXPECT_EQ(cluster.raft(1).membership(), voters({1, 2}));
+}
+
 TEST_F(RaftMembership, Section4_3_JointElectionsNeedSeparateMajorities) {
   Cluster five(0);
   for (std::uint64_t id = 1; id <= 5; ++id) {

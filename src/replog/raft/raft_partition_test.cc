@@ -90,6 +90,24 @@ TEST_F(Partition, ConstrainedElectionBehindACutLog) {
   expect_progress();
 }
 
+// Why copying another's log is safe (catch_up.cc): only what makes the own log more up-to-date is taken.
+TEST(CatchUpRule, ALogThatIsNotMoreUpToDateIsNotTaken) {
+  Cluster cluster(3);
+  cluster.node(1).disk = recovered_with({1, 2, 2}, 3);
+  cluster.start(1);
+  cluster.inject(2, 1, CatchUpReply{Epoch(3), Index(1), Epoch(1), {entry(1, 2), entry(1, 3), entry(1, 4)}});
+  EXPECT_THAT(cluster.log_terms(1), testing::ElementsAre(1, 2, 2)) << "longer, but of an earlier term";
+  cluster.inject(2, 1, CatchUpReply{Epoch(3), Index(1), Epoch(1), {entry(2, 2)}});
+  EXPECT_THAT(cluster.log_terms(1), testing::ElementsAre(1, 2, 2)) << "a part of what is there";
+  cluster.inject(2, 1, CatchUpReply{Epoch(3), Index(1), Epoch(1), {entry(3, 2)}});
+  EXPECT_THAT(cluster.log_terms(1), testing::ElementsAre(1, 3)) << "shorter, but of a later term";
+  cluster.wire.clear();
+  cluster.inject(3, 1, Heartbeat{Epoch(3), Index(), 1});
+  cluster.inject(2, 1, CatchUpReply{Epoch(3), Index(2), Epoch(3), {entry(3, 3)}});
+  EXPECT_THAT(cluster.log_terms(1), testing::ElementsAre(1, 3))
+      << "with a leader there is nothing to help oneself to";
+}
+
 class ChainedPartition : public Partition {
  protected:
   ChainedPartition() : Partition(3) {}
