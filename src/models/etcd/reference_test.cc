@@ -73,8 +73,10 @@ class Reference {
       }
     };
     const bool descending = request.sort_order() == pb::RangeRequest::DESCEND;
-    std::ranges::stable_sort(
-        found, [&](const auto& a, const auto& b) { return descending ? less(b, a) : less(a, b); });
+    std::ranges::sort(found, [&](const auto& a, const auto& b) {
+      if (less(a, b) || less(b, a)) return descending ? less(b, a) : less(a, b);
+      return a.key() < b.key();
+    });
     for (const auto& kv : found) {
       if (request.limit() > 0 && response.kvs_size() == request.limit()) {
         response.set_more(true);
