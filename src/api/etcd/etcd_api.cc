@@ -30,7 +30,7 @@ class EtcdApi::Dispatcher final : public http::Handler, public http::CallHost {
         concurrency_(core),
         router_(make_router()),
         gateway_(router_),
-        pages_(core, router_, metrics_),
+        pages_(core, router_, metrics_, traffic),
         timer_(io) {
     max_message = settings.max_request_bytes + (512U << 10U);
     metrics_.resize(router_.endpoints().size());

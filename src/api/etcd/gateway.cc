@@ -105,6 +105,7 @@ class JsonCall final : public http::Call {
  public:
   JsonCall(http::CallHost& host, const Endpoint& endpoint, http::Exchange& exchange)
       : Call(host, endpoint.method, exchange), endpoint_(endpoint) {}
+  ~JsonCall() override { host_->partial -= text_.size(); }
 
   void body(std::string_view chunk) override {
     if (!open()) return;
@@ -112,11 +113,16 @@ class JsonCall final : public http::Call {
       return finish({Code::resource_exhausted,
                      "the request is larger than " + std::to_string(2 * host_->max_message) + " bytes"});
     }
+    if (host_->partial + chunk.size() > host_->max_partial) {
+      return finish({Code::resource_exhausted, "too many request bytes are arriving at once"});
+    }
+    host_->partial += chunk.size();
     text_.append(chunk);
   }
 
   void body_end() override {
     if (!open()) return;
+    host_->partial -= text_.size();
     const std::string text = std::exchange(text_, {});
     std::string_view rest = text;
     if (!method().client_streams) {

@@ -31,6 +31,7 @@ void KvService::range(CallPtr call, const Message& message) {
   if (!parse(*call, message, *request)) return;
   if (Status bad = validate(*request); !bad.ok()) return call->finish(std::move(bad));
   if (request->serializable()) return core_.answer(*call, core_.model().range(*request));
+  if (core_.backend().head().learner) return call->finish(fault::not_for_learners);
   core_.linearizable(std::move(call), [this, request = std::move(request)](const CallPtr& ready) {
     core_.answer(*ready, core_.model().range(*request));
   });
@@ -72,7 +73,6 @@ void KvService::range_stream(CallPtr call, const Message& message) {
     last.set_count(whole.count());
     Core::reply(*ready, part);
   };
-  if (core_.backend().head().learner) return call->finish(fault::not_for_learners);
   core_.linearizable(std::move(call), std::move(stream));
 }
 

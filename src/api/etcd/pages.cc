@@ -163,6 +163,10 @@ void Pages::metrics(http::Exchange& exchange) {
   std::string out;
   out.reserve(64U << 10U);
   write_server_metrics(out, core_);
+  write_metric(out, "etcd_network_client_grpc_received_bytes_total", "counter",
+               "Bytes received from clients.", static_cast<double>(traffic_.received));
+  write_metric(out, "etcd_network_client_grpc_sent_bytes_total", "counter", "Bytes sent to clients.",
+               static_cast<double>(traffic_.sent));
   calls_.write(out, router_);
   answer_text(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", std::move(out));
 }

@@ -10,8 +10,8 @@ namespace quorate::api::etcd {
 
 class Pages {
  public:
-  Pages(Core& core, const Router& router, const CallMetrics& calls)
-      : core_(core), router_(router), calls_(calls) {}
+  Pages(Core& core, const Router& router, const CallMetrics& calls, const http::Handler::Traffic& traffic)
+      : core_(core), router_(router), calls_(calls), traffic_(traffic) {}
   // False: the path is none of these, nothing was done.
   bool serve(http::Exchange& exchange);
 
@@ -24,6 +24,7 @@ class Pages {
   Core& core_;
   const Router& router_;
   const CallMetrics& calls_;
+  const http::Handler::Traffic& traffic_;
 };
 
 // Answers with a whole text. To a HEAD request, as to a GET.

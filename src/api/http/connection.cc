@@ -50,7 +50,7 @@ Connection::~Connection() { close(); }
 
 void Connection::received(std::string_view data) {
   if (closed_ || failing_) return;
-  hub_.bytes_received += data.size();
+  hub_.handler->traffic.received += data.size();
   last_activity_ = hub_.now;
   if (session_) return feed(data);
   if (!early_.empty()) {
@@ -94,7 +94,7 @@ void Connection::flush() {
   out.clear();
   if (!session_->produce(out, write_turn)) failing_ = true;
   if (!out.empty()) {
-    hub_.bytes_sent += out.size();
+    hub_.handler->traffic.sent += out.size();
     last_progress_ = hub_.now;
     const bool taken = transport_->write(out);
     const bool more = out.size() >= write_turn;

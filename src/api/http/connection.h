@@ -29,8 +29,7 @@ struct Hub {
   ReadBuffer read_buffer;
   std::string write_buffer;
   std::unique_ptr<StreamPool> streams;
-  std::uint64_t bytes_received = 0;
-  std::uint64_t bytes_sent = 0;
+  std::size_t arriving = 0;  // bytes of HTTP/1.1 requests not yet whole
 
   // Output of one turn of the reactor is collected: connections with something to say are flushed once, after
   // the handlers that are ready now.

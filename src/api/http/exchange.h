@@ -135,6 +135,12 @@ class Handler {
   virtual ~Handler() = default;
   // Must accept a receiver or answer in full (respond with `end`, or respond, write and finish).
   virtual void handle(Exchange& exchange) = 0;
+
+  struct Traffic {  // of all its connections, as on the wire
+    std::uint64_t received = 0;
+    std::uint64_t sent = 0;
+  };
+  Traffic traffic;
 };
 
 }  // namespace quorate::http

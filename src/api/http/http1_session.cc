@@ -49,7 +49,10 @@ class Http1Exchange final : public Exchange {
 class Http1Session final : public Session {
  public:
   Http1Session(Hub& hub, Connection& connection) : hub_(hub), connection_(connection) { next(); }
-  ~Http1Session() override { end_exchange(); }
+  ~Http1Session() override {
+    account(0);
+    end_exchange();
+  }
 
   bool received(std::string_view data) override {
     if (closing_) return true;  // whatever follows a "Connection: close" is not ours
@@ -139,6 +142,8 @@ class Http1Session final : public Session {
     if (error)
       return fail(error == beast::error::header_limit ? 431 : error == beast::error::body_limit ? 413 : 400);
     if (parser_->is_done()) return dispatch();
+    account(input_.size() + parser_->get().body().size());
+    if (hub_.arriving > hub_.limits.max_arriving) return fail(503);
     if (!parser_->is_header_done()) return;
     if (!body_since_) body_since_ = hub_.now;
     if (!std::exchange(continued_, true) && parser_->get()[beast::field::expect] == "100-continue") {
@@ -146,7 +151,13 @@ class Http1Session final : public Session {
     }
   }
 
+  void account(std::size_t arriving) {
+    hub_.arriving += arriving - arriving_;
+    arriving_ = arriving;
+  }
+
   void dispatch() {
+    account(0);
     body_since_.reset();
     exchange_ = std::make_unique<Http1Exchange>(*this, hub_.limits.stream_high_water);
     exchange_->keep_alive_ = parser_->get().keep_alive();
@@ -160,6 +171,7 @@ class Http1Session final : public Session {
 
   // The input can not be followed any further: a last answer, then the end.
   void fail(int status) {
+    account(0);
     body_since_.reset();
     early_out_ += "HTTP/1.1 " + std::to_string(status) + " ";
     early_out_ += beast::obsolete_reason(beast::int_to_status(static_cast<unsigned>(status)));
@@ -183,6 +195,7 @@ class Http1Session final : public Session {
   std::string early_out_;  // interim answers and refusals
   std::unique_ptr<Http1Exchange> exchange_;
   std::optional<Clock::time_point> body_since_;
+  std::size_t arriving_ = 0;  // of this connection, in hub_.arriving
   bool continued_ = false;
   bool closing_ = false;
 };

@@ -131,8 +131,6 @@ void Listener::close() {
   connections_.clear();
 }
 
-Listener::Statistics Listener::statistics() const {
-  return {connections_.size(), accepted_, refused_, hub_.bytes_received, hub_.bytes_sent};
-}
+Listener::Statistics Listener::statistics() const { return {connections_.size(), accepted_, refused_}; }
 
 }  // namespace quorate::http

@@ -35,8 +35,6 @@ class Listener {
     std::size_t connections = 0;
     std::uint64_t accepted = 0;
     std::uint64_t refused = 0;  // beyond max_connections
-    std::uint64_t bytes_received = 0;
-    std::uint64_t bytes_sent = 0;
   };
   [[nodiscard]] Statistics statistics() const;
 

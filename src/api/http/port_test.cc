@@ -233,7 +233,8 @@ TEST(Port, ShutdownLetsCallsEnd) {
   EXPECT_THAT(client.finished(held).messages(), ::testing::ElementsAre("done"));
   client.until([&] { return down; });
   server.io.restart();
-  server.io.run_for(std::chrono::seconds(down ? 0 : 5));  // the listener's last tick comes after the connection's end
+  server.io.run_for(
+      std::chrono::seconds(down ? 0 : 5));  // the listener's last tick comes after the connection's end
   EXPECT_TRUE(down);
 }
 

@@ -1,0 +1,163 @@
+#include "api/etcd/gateway.h"
+
+#include "api/etcd/testing/api_server.h"
+
+namespace quorate::api::etcd::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Json : public ApiTest {
+ protected:
+  // One HTTP/1.1 exchange; what came back, head and body.
+  std::string http(const std::string& method, const std::string& path, const std::string& body = "") {
+    RawClient raw(server.io, server.listener.port());
+    raw.write(method + " " + path + " HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: " +
+              std::to_string(body.size()) + "\r\n\r\n" + body);
+    EXPECT_TRUE(raw.until_closed());
+    return raw.received();
+  }
+};
+
+TEST(FirstObject, FollowsNestingAndStrings) {
+  std::string_view text = R"( {"a":{"b":"}\"{"}} , {"c":1} x)";
+  EXPECT_EQ(first_object(text), R"({"a":{"b":"}\"{"}})");
+  EXPECT_EQ(first_object(text), R"({"c":1})");
+  EXPECT_EQ(first_object(text), "");
+  text = "{\"open\":";
+  EXPECT_EQ(first_object(text), "");
+  text = "";
+  EXPECT_EQ(first_object(text), "");
+}
+
+TEST_F(Json, PutAndRange) {
+  const auto put = http("POST", "/v3/kv/put", R"({"key":"Zm9v","value":"YmFy","unknown":1})");
+  EXPECT_THAT(put, HasSubstr("HTTP/1.1 200 OK"));
+  EXPECT_THAT(put,
+              HasSubstr(R"({"header":{"cluster_id":"81","member_id":"1","revision":"2","raft_term":"2"}})"));
+  const auto range = http("POST", "/v3/kv/range", R"({"key":"Zm9v"})");
+  EXPECT_THAT(range, HasSubstr("content-type: application/json"));
+  EXPECT_THAT(
+      range,
+      HasSubstr(
+          R"("kvs":[{"key":"Zm9v","create_revision":"2","mod_revision":"2","version":"1","value":"YmFy"}],"count":"1")"));
+}
+
+TEST_F(Json, ErrorsCarryTheCodeTwice) {
+  const auto empty = http("POST", "/v3/kv/put");
+  EXPECT_THAT(empty, HasSubstr("HTTP/1.1 400 "));
+  EXPECT_THAT(
+      empty,
+      HasSubstr(
+          R"({"error":"etcdserver: key is not provided","code":3,"message":"etcdserver: key is not provided"})"));
+  EXPECT_THAT(http("POST", "/v3/kv/put", "{nonsense"), HasSubstr("HTTP/1.1 400 "));
+  EXPECT_THAT(http("POST", "/v3/kv/put", R"({"key":7})"), HasSubstr("HTTP/1.1 400 "));
+  EXPECT_THAT(http("GET", "/v3/kv/put"), HasSubstr("HTTP/1.1 405 "));
+  EXPECT_THAT(http("POST", "/v3/nothing"), HasSubstr("HTTP/1.1 404 "));
+  server.node.failure = replica::Failure::no_leader;
+  EXPECT_THAT(http("POST", "/v3/kv/range", R"({"key":"Zm9v"})"), HasSubstr("HTTP/1.1 503 "));
+}
+
+TEST_F(Json, EveryServiceIsThere) {
+  for (const char* path :
+       {"/v3/kv/txn", "/v3/lease/grant", "/v3/lease/leases", "/v3/kv/lease/leases", "/v3/cluster/member/list",
+        "/v3/maintenance/status", "/v3/maintenance/alarm", "/v3/maintenance/hashkv", "/v3/auth/status"}) {
+    EXPECT_THAT(http("POST", path, "{}"), HasSubstr("HTTP/1.1 200 OK")) << path;
+  }
+}
+
+TEST_F(Json, WatchIsAStreamOfLines) {
+  RawClient raw(server.io, server.listener.port());
+  const std::string body = R"({"create_request":{"key":"Zm9v"}})";
+  raw.write("POST /v3/watch HTTP/1.1\r\nhost: t\r\ncontent-length: " + std::to_string(body.size()) +
+            "\r\n\r\n" + body);
+  EXPECT_TRUE(raw.until_received(R"("created":true}})"));
+  EXPECT_THAT(raw.received(), HasSubstr("transfer-encoding: chunked"));
+  put("foo", "bar");
+  EXPECT_TRUE(raw.until_received(
+      R"({"result":{"header":{"cluster_id":"81","member_id":"1","revision":"2","raft_term":"2"},"events":[{"kv":{"key":"Zm9v")"));
+  EXPECT_FALSE(raw.closed());
+}
+
+TEST_F(Json, WatchEndsWithItsClient) {
+  {
+    RawClient raw(server.io, server.listener.port());
+    const std::string body = R"({"create_request":{"key":"Zm9v"}})";
+    raw.write("POST /v3/watch HTTP/1.1\r\nhost: t\r\ncontent-length: " + std::to_string(body.size()) +
+              "\r\n\r\n" + body);
+    EXPECT_TRUE(raw.until_received("created"));
+    EXPECT_EQ(server.node.model().watches().size(), 1U);
+  }
+  EXPECT_TRUE(client.until([&] { return server.node.model().watches().size() == 0; }));
+}
+
+TEST_F(Json, KeepAliveEndsWithItsRequests) {
+  const auto text = http("POST", "/v3/lease/keepalive", R"({"ID":"5"}{"ID":6})");
+  EXPECT_THAT(text, HasSubstr(R"("ID":"5"}})"));
+  EXPECT_THAT(text, HasSubstr(R"("ID":"6"}})"));
+}
+
+TEST_F(Json, OverHttp2Too) {
+  const auto id = client.open("POST", "/v3/kv/range", {{"content-type", "application/json"}});
+  client.send(id, R"({"key":"Zm9v"})");
+  client.half_close(id);
+  EXPECT_EQ(client.finished(id).status, "200");
+  EXPECT_THAT(client.response(id).body, HasSubstr("header"));
+}
+
+class Page : public Json {};
+
+TEST_F(Page, Health) {
+  EXPECT_THAT(http("GET", "/health"), HasSubstr(R"({"health":"true","reason":""})"));
+  server.node.failure = replica::Failure::timed_out;
+  EXPECT_THAT(http("GET", "/health"), HasSubstr("HTTP/1.1 503 "));
+  EXPECT_THAT(http("GET", "/health?serializable=true"), HasSubstr("HTTP/1.1 200 OK"));
+  server.node.set_leader(NodeId());
+  EXPECT_THAT(http("GET", "/health"), HasSubstr(R"({"health":"false","reason":"RAFT NO LEADER"})"));
+  EXPECT_THAT(http("POST", "/health"), HasSubstr("HTTP/1.1 405 "));
+}
+
+TEST_F(Page, Probes) {
+  EXPECT_THAT(http("GET", "/livez"), HasSubstr("\r\n\r\nok\n"));
+  EXPECT_THAT(http("GET", "/readyz?verbose"), HasSubstr("[+]linearizable_read ok\n"));
+  EXPECT_THAT(http("GET", "/readyz/serializable_read"), HasSubstr("HTTP/1.1 200 OK"));
+  EXPECT_THAT(http("GET", "/readyz/nonsense"), HasSubstr("HTTP/1.1 404 "));
+  EXPECT_THAT(http("GET", "/readyzz"), HasSubstr("HTTP/1.1 404 "));
+  server.node.failure = replica::Failure::timed_out;
+  const auto failed = http("GET", "/readyz");
+  EXPECT_THAT(failed, HasSubstr("HTTP/1.1 503 "));
+  EXPECT_THAT(failed, HasSubstr("[-]linearizable_read failed: etcdserver: request timed out\n"));
+  EXPECT_THAT(http("GET", "/readyz?exclude=linearizable_read"), HasSubstr("HTTP/1.1 200 OK"));
+  EXPECT_THAT(http("GET", "/livez"), HasSubstr("HTTP/1.1 200 OK"));
+  server.node.learner = true;
+  EXPECT_THAT(http("GET", "/readyz/non_learner"), HasSubstr("HTTP/1.1 503 "));
+}
+
+TEST_F(Page, VersionVariablesAndNothing) {
+  EXPECT_THAT(http("GET", "/version"), HasSubstr(R"({"etcdserver":"3.5.17","etcdcluster":"3.5.0")"));
+  EXPECT_THAT(http("GET", "/debug/vars"), HasSubstr(R"("raft.status":{"id":1)"));
+  EXPECT_THAT(http("GET", "/nothing"), HasSubstr("HTTP/1.1 404 "));
+}
+
+TEST_F(Page, MetricsHaveTheNamesOfDashboards) {
+  put("a", "1");
+  const auto text = http("GET", "/metrics");
+  for (
+      const char* name :
+      {"etcd_server_has_leader 1\n", "etcd_server_leader_changes_seen_total 0\n",
+       "etcd_server_proposals_committed_total ", "etcd_server_proposals_applied_total ",
+       "etcd_server_proposals_pending ", "etcd_server_proposals_failed_total ",
+       "etcd_mvcc_db_total_size_in_bytes ", "etcd_mvcc_db_total_size_in_use_in_bytes ",
+       "etcd_network_client_grpc_received_bytes_total ", "process_resident_memory_bytes ",
+       R"(grpc_server_started_total{grpc_service="etcdserverpb.KV",grpc_method="Put",grpc_type="unary"} 1)",
+       R"(grpc_server_handled_total{grpc_service="etcdserverpb.KV",grpc_method="Put",grpc_type="unary",grpc_code="OK"} 1)",
+       R"(grpc_server_handling_seconds_count{grpc_service="etcdserverpb.KV",grpc_method="Put",grpc_type="unary"} 1)"}) {
+    EXPECT_THAT(text, HasSubstr(name));
+  }
+  failure("etcdserverpb.KV/Put", pb::PutRequest());
+  EXPECT_THAT(http("GET", "/metrics"),
+              HasSubstr(R"(grpc_method="Put",grpc_type="unary",grpc_code="InvalidArgument"} 1)"));
+}
+
+}  // namespace
+}  // namespace quorate::api::etcd::testing
