@@ -79,8 +79,9 @@ check::Operation Clients::draw(std::uint32_t client) {
               : choice < 0.94 ? OpKind::cas
                               : OpKind::erase;
   }
+  if (op.kind == OpKind::append && !stage_->model.appends()) op.kind = OpKind::put;
   if (op.kind != OpKind::get && op.kind != OpKind::erase)
-    op.argument = fmt::format("{}.{};", client, c.number++);
+    op.argument = fmt::format("{}.{};", id_of(history_.size()), client);
   if (op.kind == OpKind::cas && !history_.empty()) {
     // Mostly a value this key was lately seen or given, or the swap would never be made.
     for (std::size_t back = history_.size(), looked = 0; back != 0 && looked < 8; --back, ++looked) {

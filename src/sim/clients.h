@@ -42,8 +42,7 @@ class Clients {
     Node* only = nullptr;  // the one node of a demand
     bool wrote = false;    // its progress
     bool done = false;
-    bool waiting = false;      // an operation is open
-    std::uint32_t number = 0;  // of its next value
+    bool waiting = false;  // an operation is open
   };
 
   check::Operation draw(std::uint32_t client);

@@ -34,7 +34,7 @@ struct Event {
   std::uint32_t node = 0;   // index of the node; meaningless for client, fault, heal, phase
   std::uint64_t stamp = 0;  // of the node's process (or timer) it belongs to; another one ignores it
   std::uint64_t number = 0;
-  Bytes frame;
+  Bytes frame{};
 };
 
 class EventQueue {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -99,7 +100,16 @@ std::vector<FaultKind> FaultSet::kinds() const {
 }
 
 std::string FaultSet::str() const {
-  if (*this == usual()) return "all";
+  // The shorter of two ways to say it.
+  const FaultSet all = usual();
+  if (std::popcount(bits_ & all.bits_) * 2 > std::popcount(all.bits_)) {
+    std::string out = "all";
+    for (std::size_t i = 0; i < fault_kinds; ++i) {
+      const auto kind = static_cast<FaultKind>(i);
+      if (has(kind) != all.has(kind)) out += fmt::format(",{}{}", has(kind) ? "" : "-", to_string(kind));
+    }
+    return out;
+  }
   std::string out;
   for (const FaultKind kind : kinds()) {
     if (!out.empty()) out += ',';

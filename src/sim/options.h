@@ -16,7 +16,7 @@ struct Options {
   std::string protocol = "raft";
   std::string model = "register";
   replicated_log::Factory factory;
-  bool leaders = true;        // its leaders are of epochs, and its log its own: judge them too
+  bool leaders = true;      // its leaders are of epochs, and its log its own: judge them too
   std::uint32_t nodes = 0;  // at the beginning; 0: the seed draws 3 to 5
   std::uint32_t keys = 0;   // 0: the seed draws 1 to 4
   std::uint32_t operations = 500;

@@ -1,6 +1,7 @@
 #include "sim/workload_model.h"
 
 #include "core/codec.h"
+#include "sim/etcd_workload.h"
 #include "sim/register_model.h"
 
 namespace quorate::sim {
@@ -36,6 +37,7 @@ class RegisterWorkload final : public WorkloadModel {
 
 std::unique_ptr<WorkloadModel> make_workload_model(std::string_view name) {
   if (name == "register") return std::make_unique<RegisterWorkload>();
+  if (name == "etcd") return make_etcd_workload();
   return nullptr;
 }
 

@@ -19,7 +19,9 @@ class WorkloadModel {
   virtual ~WorkloadModel() = default;
 
   [[nodiscard]] virtual std::unique_ptr<models::Model> create() const = 0;
-  // A write as a command that carries `id`, and its result put into the operation.
+  [[nodiscard]] virtual bool appends() const { return true; }  // has an append operation
+  // A write as a command that carries `id` (which its argument begins with), and its result put into the
+  // operation.
   [[nodiscard]] virtual Bytes command(const check::Operation& op, std::uint64_t id) const = 0;
   virtual void result(const Bytes& result, check::Operation& op) const = 0;
   // The id of a command seen in the log; 0 if it has none.

@@ -1,0 +1,107 @@
+#include "sim/run.h"
+
+#include <fstream>
+#include <sstream>
+
+#include <gtest/gtest.h>
+
+#include "registry/registry.h"
+#include "sim/register_model.h"
+
+namespace quorate::sim {
+namespace {
+
+Options options_for(std::string_view protocol) {
+  const auto found = registry::find(protocol).value();
+  Options options;
+  options.protocol = protocol;
+  options.factory = found->make;
+  options.leaders = found->family == registry::Family::replicated_log;
+  return options;
+}
+
+class EveryProtocol : public testing::TestWithParam<std::string_view> {};
+INSTANTIATE_TEST_SUITE_P(Registry, EveryProtocol, testing::ValuesIn([] {
+                           std::vector<std::string_view> names;
+                           for (const auto& protocol : registry::all()) names.push_back(protocol.name);
+                           return names;
+                         }()),
+                         [](const auto& each) { return std::string(each.param); });
+
+TEST_P(EveryProtocol, SurvivesSomeSeedsWithAllFaults) {
+  const Options options = options_for(GetParam());
+  run_seeds(options, 1, 40, 2, [&](const Result& result) {
+    EXPECT_TRUE(result.ok) << result.property << ": " << result.failure << "\n"
+                           << reproduce(options, result.seed);
+    return result.ok;
+  });
+}
+
+TEST_P(EveryProtocol, RunsTheSameTwiceWithOrWithoutATrace) {
+  const Options options = options_for(GetParam());
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    std::string trace;
+    const Result once = run_seed(options, seed);
+    const Result again = run_seed(options, seed, &trace);
+    EXPECT_EQ(once.hash, again.hash) << reproduce(options, seed);
+    EXPECT_EQ(once.events, again.events);
+    EXPECT_GT(trace.size(), 1000U);
+  }
+}
+
+TEST_P(EveryProtocol, ServesEveryOperationWhenNothingGoesWrong) {
+  Options options = options_for(GetParam());
+  options.faults = FaultSet::none();
+  options.nodes = 3;
+  const Result result = run_seed(options, 5);
+  EXPECT_TRUE(result.ok) << result.failure;
+  EXPECT_EQ(result.unknown, 0U);
+  EXPECT_GE(result.acknowledged, 500U);
+}
+
+TEST(RunSeeds, TellsThemInOrderOnAnyNumberOfThreads) {
+  const Options options = options_for("raft");
+  std::vector<std::uint64_t> hashes[2];
+  for (const unsigned jobs : {1U, 3U}) {
+    std::uint64_t next = 10;
+    run_seeds(options, 10, 20, jobs, [&](const Result& result) {
+      EXPECT_EQ(result.seed, next++);
+      hashes[jobs == 1 ? 0 : 1].push_back(result.hash);
+      return true;
+    });
+    EXPECT_EQ(next, 21U);
+  }
+  EXPECT_EQ(hashes[0], hashes[1]);
+}
+
+TEST(Reproduce, SaysWhatDiffersFromTheUsual) {
+  Options options;
+  EXPECT_EQ(reproduce(options, 17), "quorate sim --protocol raft --seeds 17");
+  options.nodes = 3;
+  options.keep = {1, 4};
+  options.faults.remove(FaultKind::drift);
+  EXPECT_EQ(reproduce(options, 17),
+            "quorate sim --protocol raft --seeds 17 --nodes 3 --faults all,-drift --keep 1,4");
+}
+
+// Seeds that once found a bug, from tests/regressions/sim.txt: "protocol seed [model]", and what it was.
+TEST(Regressions, SeedsThatOnceFailedPass) {
+  std::ifstream list(QUORATE_REGRESSIONS);
+  ASSERT_TRUE(list) << QUORATE_REGRESSIONS;
+  int count = 0;
+  for (std::string line; std::getline(list, line);) {
+    std::istringstream words(line.substr(0, line.find('#')));
+    std::string protocol;
+    std::uint64_t seed = 0;
+    if (!(words >> protocol >> seed)) continue;
+    Options options = options_for(protocol);
+    words >> options.model;
+    const Result result = run_seed(options, seed);
+    EXPECT_TRUE(result.ok) << line << "\n" << result.property << ": " << result.failure;
+    ++count;
+  }
+  EXPECT_GT(count, 0);
+}
+
+}  // namespace
+}  // namespace quorate::sim

@@ -1,0 +1,201 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "sim/clock.h"
+#include "sim/disk_faults.h"
+#include "sim/durable_shadow.h"
+#include "sim/event_queue.h"
+#include "sim/faults.h"
+#include "sim/network.h"
+#include "sim/trace.h"
+
+namespace quorate::sim {
+namespace {
+
+TEST(EventQueue, OrdersByMomentThenByScheduling) {
+  EventQueue queue;
+  queue.push(3ms, {.number = 1});
+  queue.push(1ms, {.number = 2});
+  queue.push(3ms, {.number = 3});
+  queue.push(1ms, {.number = 4});
+  std::vector<std::uint64_t> order;
+  while (!queue.empty()) order.push_back(queue.pop().number);
+  EXPECT_THAT(order, testing::ElementsAre(2, 4, 1, 3));
+}
+
+TEST(Clock, RunsAtItsOwnSpeedAndNeverFiresEarly) {
+  Rng rng(3);
+  for (const std::int64_t ppm : {-5000, 0, 1, 4999, 1'000'000}) {
+    Clock clock(Instant(5s), ppm);
+    EXPECT_EQ(clock.at(1s) - Instant(5s), 1s + std::chrono::microseconds(ppm));
+    for (int i = 0; i < 200; ++i) {
+      const Instant due = Instant(5s) + rng.between(Duration(0), Duration(100s));
+      const Moment at = clock.when(due);
+      EXPECT_GE(clock.at(at), due);
+      EXPECT_LT(clock.at(at) - due, 2us);
+    }
+  }
+}
+
+TEST(Clock, GoesOnFromWhereItIsWhenItsSpeedChanges) {
+  Clock clock(Instant(1s), 0);
+  clock.set_speed(2s, 1'000'000);  // twice as fast
+  EXPECT_EQ(clock.at(2s), Instant(3s));
+  EXPECT_EQ(clock.at(3s), Instant(5s));
+  clock.jump(3s, 10s);
+  EXPECT_EQ(clock.at(3s), Instant(15s));
+}
+
+TEST(Network, KeepsOrderUnlessItReorders) {
+  Network network(Rng(1), {.latency = 1ms, .jitter = 10ms});
+  Moment last{};
+  for (int i = 0; i < 100; ++i) {
+    const auto fate = network.send(Duration(i), 0, 1);
+    ASSERT_EQ(fate.count, 1U);
+    EXPECT_GE(fate.arrivals[0], last);
+    last = fate.arrivals[0];
+  }
+  network.conditions().reordering = 1;
+  bool overtaken = false;
+  for (int i = 0; i < 100; ++i) {
+    const auto fate = network.send(Duration(i), 0, 1);
+    overtaken = overtaken || fate.arrivals[0] < last;
+    last = fate.arrivals[0];
+  }
+  EXPECT_TRUE(overtaken);
+}
+
+TEST(Network, CutsNestAndHaveADirection) {
+  Network network(Rng(1), {});
+  network.cut(0, 1);
+  network.cut(0, 1);
+  EXPECT_EQ(network.send(0ms, 0, 1).count, 0U);
+  EXPECT_EQ(network.send(0ms, 1, 0).count, 1U);
+  network.mend(0, 1);
+  EXPECT_FALSE(network.carries(0, 1));
+  network.mend(0, 1);
+  EXPECT_EQ(network.send(0ms, 0, 1).count, 1U);
+}
+
+TEST(Network, LosesDuplicatesAndClogs) {
+  Network network(Rng(1), {});
+  network.conditions().loss = 1;
+  EXPECT_EQ(network.send(0ms, 0, 1).count, 0U);
+  network.heal();
+  network.conditions().duplication = 1;
+  EXPECT_EQ(network.send(0ms, 0, 1).count, 2U);
+  network.clog(0, 1, 5s);
+  EXPECT_GE(network.send(0ms, 0, 1).arrivals[0], 5s);
+  network.heal();
+  EXPECT_EQ(network.send(6s, 0, 1).count, 1U);
+}
+
+TEST(Faults, ListsAreReadAndWritten) {
+  for (const char* list : {"all", "none", "loss,pause", "all,-drift", "all,-loss,-pause,fast_clock"}) {
+    const auto set = FaultSet::parse(list);
+    ASSERT_TRUE(set) << list;
+    EXPECT_EQ(set->str(), list);
+    EXPECT_EQ(*FaultSet::parse(set->str()), *set);
+  }
+  EXPECT_FALSE(FaultSet::parse("loss,plague"));
+  EXPECT_FALSE(FaultSet::usual().has(FaultKind::clock_jump));
+}
+
+TEST(Faults, EveryPairOfKindsIsPlannedTogetherSometimes) {
+  const auto kinds = FaultSet::usual().kinds();
+  std::set<std::pair<FaultKind, FaultKind>> pairs;
+  for (std::uint64_t seed = 0; seed < 3000; ++seed) {
+    Rng rng(seed);
+    std::set<FaultKind> met;
+    for (const Fault& fault : plan_faults(rng, FaultSet::usual(), 5s)) {
+      EXPECT_LE(fault.from, fault.until);
+      EXPECT_LE(fault.until, 5s);
+      met.insert(fault.kind);
+    }
+    EXPECT_GE(met.size(), 3U);
+    for (const FaultKind a : met) {
+      for (const FaultKind b : met) pairs.emplace(a, b);
+    }
+  }
+  EXPECT_EQ(pairs.size(), kinds.size() * kinds.size());
+}
+
+TEST(DiskFaults, StrikeOnceWhereTheyFit) {
+  using Disk = storage::MemoryDisk;
+  DiskFaults faults;
+  faults.once(Disk::FaultKind::failed_sync, 1, 0);
+  const auto kind = [&](Disk::Operation operation) { return faults({operation, "f"}).kind; };
+  EXPECT_EQ(kind(Disk::Operation::write), Disk::FaultKind::none);
+  EXPECT_EQ(kind(Disk::Operation::sync), Disk::FaultKind::none);  // skipped
+  EXPECT_FALSE(faults.struck());
+  EXPECT_EQ(kind(Disk::Operation::sync), Disk::FaultKind::failed_sync);
+  EXPECT_EQ(kind(Disk::Operation::sync), Disk::FaultKind::none);
+  EXPECT_TRUE(faults.struck());
+  EXPECT_FALSE(faults.tampered());
+  faults.lasting(Disk::FaultKind::full);
+  EXPECT_EQ(kind(Disk::Operation::write), Disk::FaultKind::full);
+  EXPECT_EQ(kind(Disk::Operation::create), Disk::FaultKind::full);
+  faults.disarm();
+  EXPECT_EQ(kind(Disk::Operation::write), Disk::FaultKind::none);
+  faults.once(Disk::FaultKind::lost, 0, 0);
+  EXPECT_EQ(kind(Disk::Operation::write), Disk::FaultKind::lost);
+  EXPECT_TRUE(faults.tampered());
+}
+
+Entry entry(std::uint64_t index) { return {Epoch(1), Index(index), EntryKind::payload, Bytes::copy("x")}; }
+
+TEST(DurableShadow, AcceptsWhatWasDurableAndAPrefixOfTheRest) {
+  const auto shadow = [] {
+    DurableShadow s;
+    s.submitted({PutRecord{"vote", Bytes::copy("1")}});
+    s.submitted({AppendEntries{{entry(1)}}});
+    s.synced(2);
+    s.submitted({AppendEntries{{entry(2)}}});
+    s.submitted({AppendEntries{{entry(3)}}});
+    return s;
+  };
+  const auto found = [](std::uint64_t last) {
+    Recovered recovered;
+    recovered.records["vote"] = Bytes::copy("1");
+    for (std::uint64_t i = 1; i <= last; ++i) recovered.log.push_back(entry(i));
+    return recovered;
+  };
+  EXPECT_TRUE(shadow().recovered(found(0)));
+  EXPECT_FALSE(shadow().recovered(found(1)));
+  EXPECT_FALSE(shadow().recovered(found(2)));
+  EXPECT_FALSE(shadow().recovered(found(3)));
+  EXPECT_TRUE(shadow().recovered(found(4)));
+  auto no_vote = found(3);
+  no_vote.records.clear();
+  EXPECT_TRUE(shadow().recovered(no_vote));
+}
+
+TEST(DurableShadow, FollowsTruncationSnapshotsAndErasedRecords) {
+  DurableShadow shadow;
+  shadow.submitted({AppendEntries{{entry(1), entry(2), entry(3)}}, PutRecord{"a", Bytes::copy("1")}});
+  shadow.submitted({TruncateFrom{Index(3)}, PutRecord{"a", Bytes()}});
+  shadow.submitted({SnapshotTaken{{Index(1), Epoch(1), {}, {}}}});
+  shadow.synced(3);
+  Recovered found;
+  found.snapshot = SnapshotMeta{Index(1), Epoch(1), {}, {}};
+  found.log = {entry(1), entry(2)};  // entries below the snapshot may still be there
+  EXPECT_FALSE(shadow.recovered(found));
+  found.log.push_back(entry(3));
+  EXPECT_TRUE(shadow.recovered(found));
+}
+
+TEST(Trace, IsAJsonArray) {
+  Trace trace;
+  {
+    Trace::Line(trace, 5ns, "fault").field("what", "a \"b\"").field("node", 3);
+  }
+  {
+    Trace::Line(trace, 6ns, "heal").json("list", "[1]");
+  }
+  EXPECT_EQ(trace.finish(),
+            "[\n{\"t\":5,\"event\":\"fault\",\"what\":\"a "
+            "\\\"b\\\"\",\"node\":3},\n{\"t\":6,\"event\":\"heal\",\"list\":[1]}\n]\n");
+}
+
+}  // namespace
+}  // namespace quorate::sim
