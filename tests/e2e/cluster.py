@@ -88,7 +88,7 @@ class Cluster:
         if port:
             command += ['--port', str(port)]
         self.log = directory + '.out'
-        with open(self.log, 'ab') as out:
+        with open(self.log, 'wb') as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         wait_for('the cluster to come up', self.ready, 60)
 
@@ -152,7 +152,7 @@ def alive(pid):
 
 
 def run(tests):
-    """Runs the functions, prints GoogleTest-like lines and the count."""
+    """Runs the functions, prints a line for each, and the count."""
     passed = failed = 0
     for test in tests:
         begun = time.monotonic()
