@@ -126,7 +126,8 @@ TEST_F(Cluster, AddPromoteUpdateRemove) {
   update.add_peerurls("http://127.0.0.1:7009");
   call<pb::MemberUpdateResponse>("etcdserverpb.Cluster/MemberUpdate", update);
   bool found = false;
-  for (const auto& member : list().members()) {
+  const auto members = list();
+  for (const auto& member : members.members()) {
     if (member.id() != id) continue;
     found = true;
     EXPECT_FALSE(member.islearner());

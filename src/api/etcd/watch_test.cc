@@ -172,7 +172,9 @@ TEST_F(Watch, ProgressNeverOvertakesEvents) {
     pb::WatchResponse response;
     ASSERT_TRUE(response.ParseFromString(message));
     for (const auto& event : response.events()) seen = event.kv().mod_revision();
-    if (response.watch_id() == -1) EXPECT_EQ(response.header().revision(), std::max<std::int64_t>(seen, 1));
+    if (response.watch_id() == -1) {
+      EXPECT_EQ(response.header().revision(), std::max<std::int64_t>(seen, 1));
+    }
   }
 }
 

@@ -49,7 +49,7 @@ class ApiTest : public ::testing::Test {
     Response response;
     const auto messages = answer.messages();
     EXPECT_EQ(messages.size(), 1U);
-    if (!messages.empty()) EXPECT_TRUE(response.ParseFromString(messages[0]));
+    EXPECT_TRUE(!messages.empty() && response.ParseFromString(messages[0]));
     return response;
   }
   // "code: text" of a call that fails.
