@@ -63,6 +63,7 @@ void Replica::propose_batches(Env& env, const std::vector<Command>& commands) {
   });
   if (proposed == commands.size() || halted_) return;
   congested_ = true;
+  arm_tick(env);  // the way out, also where nothing is pending but what others forwarded
   refuse(std::span(commands).subspan(proposed), true);
 }
 

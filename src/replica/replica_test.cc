@@ -286,6 +286,20 @@ TEST(Replica, ARefusedBatchWaitsForTheNextTick) {
   EXPECT_THAT(node.outcomes, ElementsAre("1"));
 }
 
+TEST(Replica, ARefusedBatchOfOthersDoesNotBlockALeaderWithNothingOfItsOwn) {
+  Node node(1);
+  node.lead();
+  node.protocol->refuse_with = rl::Refusal::busy;
+  node.receive(2, Forward{{command(2, 1, "x")}});
+  node.pump();
+  EXPECT_THAT(node.host.take<ForwardRefused>(), SizeIs(1));
+  node.protocol->refuse_with.reset();
+  node.pass(1s);
+  node.receive(2, Forward{{command(2, 1, "x")}});
+  node.pump();
+  EXPECT_THAT(node.protocol->asked<rl::Propose>(), SizeIs(2));
+}
+
 TEST(Replica, AFollowerAskedToProposeSaysWhoLeads) {
   Node node(2);
   node.follow(1);
