@@ -171,8 +171,9 @@ class Normaliser:
     def sorted_runs(lines):
         """Lists whose order etcd leaves to chance: consecutive "ID" or "Key" fields."""
         out = []
-        for name, run in itertools.groupby(lines, lambda line: line.split(" : ")[0]):
-            out += sorted(run) if name in ('"ID"', '"Key"') else run
+        kind = lambda line: re.sub(r"^<id\d+>$", "<id>", line.split(" : ")[0])  # noqa: E731
+        for name, run in itertools.groupby(lines, kind):
+            out += sorted(run) if name in ('"ID"', '"Key"', "<id>") else run
         return out
 
     def hex_identity(self, text):
@@ -186,6 +187,8 @@ class Normaliser:
         lines = [self.line(line) for line in stdout.split("\n")]
         if lines and lines[-1] == "":
             lines.pop()
+        if lines and lines[0] == "HTTP 412":
+            lines[0] = "HTTP 400"  # FailedPrecondition, in newer gateways
         if lines and lines[0].startswith("HTTP 4") and not lines[-1].startswith("{"):
             lines = lines[:1]  # the text of a plain 404 page
         if any(line.startswith(("<id>, ", "<endpoint>")) for line in lines):
