@@ -110,11 +110,23 @@ class Watcher {
   }
 
  private:
+  // The first time, failing is an answer; later, somebody is waiting for the cluster to come back.
   void open() {
-    auto stream = client_->open(client::rpc::watch);
-    if (!stream) throw Failure{kError, stream.error().message};
-    stream_.emplace(std::move(*stream));
+    for (;;) {
+      auto stream = client_->open(client::rpc::watch);
+      if (stream) {
+        stream_.emplace(std::move(*stream));
+        break;
+      }
+      if (!opened_) throw Failure{kError, stream.error().message};
+      pause();
+    }
+    opened_ = true;
     for (const auto& [id, request] : watches_) create(id);
+  }
+
+  void pause() {
+    client_->loop().run_until([] { return false; }, client::Clock::now() + std::chrono::milliseconds(200));
   }
 
   void create(std::int64_t id) {
@@ -124,14 +136,10 @@ class Watcher {
   }
 
   void lost(const client::Status& status) {
-    if (status.code != client::Code::unavailable ||
-        status.message.find("no more requests") != std::string::npos) {
-      if (status.code != client::Code::unavailable) throw Failure{kError, status.message};
-    }
+    if (!status.ok() && status.code != client::Code::unavailable) throw Failure{kError, status.message};
     stream_.reset();
     client_->next_endpoint();
-    // A server that refuses streams at once must not be asked in a tight loop.
-    client_->loop().run_until([] { return false; }, client::Clock::now() + std::chrono::milliseconds(200));
+    pause();  // a server that refuses streams at once must not be asked in a tight loop
   }
 
   void handle(const pb::WatchResponse& response) {
@@ -178,6 +186,7 @@ class Watcher {
   std::vector<std::string> execute_;
   std::unique_ptr<client::Client> client_;
   std::optional<WatchStream> stream_;
+  bool opened_ = false;
   std::map<std::int64_t, pb::WatchCreateRequest> watches_;
 };
 
