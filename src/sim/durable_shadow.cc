@@ -63,6 +63,14 @@ std::optional<std::string> DurableShadow::recovered(const Recovered& found) {
   return broken;
 }
 
+Recovered DurableShadow::contents() const {
+  Recovered found;
+  found.records = records_;
+  found.snapshot = snapshot_;
+  found.log.assign(log_.begin(), log_.end());
+  return found;
+}
+
 void DurableShadow::reset(const Recovered& found) {
   in_flight_.clear();
   records_ = found.records;

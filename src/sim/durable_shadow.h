@@ -27,6 +27,11 @@ class DurableShadow {
   [[nodiscard]] std::optional<std::string> recovered(const Recovered& found);
   void reset(const Recovered& found);
 
+  // A disk without faults, for scenarios: what it holds, and a crash that loses all that was in flight.
+  [[nodiscard]] Recovered contents() const;
+  void lose_in_flight() { in_flight_.clear(); }
+  [[nodiscard]] bool empty() const { return records_.empty() && !snapshot_ && log_.empty(); }
+
  private:
   void apply(const std::vector<Write>& writes);
   [[nodiscard]] std::optional<std::string> difference(const Recovered& found) const;

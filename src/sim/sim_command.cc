@@ -17,6 +17,7 @@
 #include "core/codec.h"
 #include "registry/registry.h"
 #include "sim/run.h"
+#include "sim/scenario.h"
 #include "sim/workload_model.h"
 
 namespace quorate::sim {
@@ -36,6 +37,8 @@ struct Arguments {
   bool coverage = false;
   std::optional<std::uint64_t> replay;
   std::string trace;
+  std::vector<std::string> scenarios;
+  bool rewrite = false;
 };
 
 std::optional<std::uint64_t> number(std::string_view text) {
@@ -217,6 +220,29 @@ int replay(const Arguments& arguments) {
   return result.ok ? 0 : 1;
 }
 
+int play(const Arguments& arguments) {
+  int status = 0;
+  for (const std::string& name : arguments.scenarios) {
+    std::ifstream in(name, std::ios::binary);
+    const std::string golden{std::istreambuf_iterator<char>(in), {}};
+    if (!in) {
+      fmt::print(stderr, "cannot read {}\n", name);
+      return 2;
+    }
+    const ScenarioResult played = run_scenario(golden);
+    const bool same = played.text == golden;
+    if (arguments.rewrite && !same) std::ofstream(name, std::ios::binary) << played.text;
+    const bool ok = !played.failed && (same || arguments.rewrite);
+    if (!ok) status = 1;
+    fmt::print("{} {}\n", name,
+               played.failed       ? "FAILED"
+               : same              ? "ok"
+               : arguments.rewrite ? "rewritten"
+                                   : "differs from its golden trace");
+  }
+  return status;
+}
+
 std::string fault_list() {
   std::string text = "faults:\n";
   for (std::size_t i = 0; i < fault_kinds; ++i) {
@@ -255,6 +281,8 @@ int sim_main(std::vector<std::string> arguments) {
   app.add_flag("--coverage", a.coverage, "count how often faults met");
   app.add_option("--replay", a.replay, "run one seed and tell its faults");
   app.add_option("--trace", a.trace, "with --replay: write everything that happened to this file, as JSON");
+  app.add_option("--scenario", a.scenarios, "play scenario files and compare with their golden traces");
+  app.add_flag("--rewrite", a.rewrite, "with --scenario: write what happened into the files");
   app.footer(fault_list());
   std::ranges::reverse(arguments);  // as CLI11 wants them
   try {
@@ -266,6 +294,7 @@ int sim_main(std::vector<std::string> arguments) {
     fmt::print(stderr, "quorate sim: {}\n", problem);
     return 2;
   };
+  if (!a.scenarios.empty()) return play(a);
   const auto protocol = registry::find(a.options.protocol);
   if (!protocol) return usage(protocol.error());
   a.options.factory = (*protocol)->make;
