@@ -410,7 +410,7 @@ ScenarioResult run_scenario(std::string_view text) {
   for (std::string line; std::getline(lines, line);) {
     if (output) {
       output = !line.empty();
-      if (output) continue;
+      continue;
     }
     if (line == "----") {
       output = true;
