@@ -31,7 +31,7 @@ std::unexpected<IoError> failure(IoErrorKind kind, MemoryDisk::Operation operati
 
 void overlay(std::string& bytes, std::uint64_t offset, std::string_view data) {
   if (bytes.size() < offset + data.size()) bytes.resize(offset + data.size());
-  std::ranges::copy(data, bytes.begin() + static_cast<std::ptrdiff_t>(offset));
+  data.copy(bytes.data() + offset, data.size());  // one memmove: most of a simulation's disk time is here
 }
 
 void flip(std::string& bytes, std::uint64_t bit) {
