@@ -94,7 +94,7 @@ void ClusterService::list(CallPtr call, const Message& message) {
   if (!parse(*call, message, request)) return;
   const auto answer = [this](const CallPtr& ready) {
     pb::MemberListResponse response;
-    core_.fill(*response.mutable_header());
+    core_.fill(*response.mutable_header(), 0);  // etcd's have no revision
     for (const auto& member : core_.backend().status().membership.members)
       *response.add_members() = describe(member);
     Core::reply(*ready, response);
@@ -114,7 +114,7 @@ void ClusterService::change(CallPtr call, Members members, Response response) {
           const bool refused = outcome.error() == replica::Failure::invalid;
           return call->finish(refused ? Status(fault::not_enough_started) : status_of(outcome.error()));
         }
-        core_.fill(*response.mutable_header());
+        core_.fill(*response.mutable_header(), 0);  // etcd's have no revision
         for (const auto& member : wanted) *response.add_members() = describe(member);
         Core::reply(*call, response);
       });

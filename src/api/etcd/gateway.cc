@@ -76,6 +76,8 @@ constexpr Route routes[] = {
     {"/v3/election/resign", "/v3electionpb.Election/Resign"},
 };
 
+constexpr auto whole_request_timeout = std::chrono::seconds(60);  // for a body to arrive
+
 std::string quote(std::string_view text) {
   static constexpr char hex[] = "0123456789abcdef";
   std::string out = "\"";
@@ -104,8 +106,12 @@ std::string error_body(const Status& status) {
 class JsonCall final : public http::Call {
  public:
   JsonCall(http::CallHost& host, const Endpoint& endpoint, http::Exchange& exchange)
-      : Call(host, endpoint.method, exchange), endpoint_(endpoint) {}
-  ~JsonCall() override { host_->partial -= text_.size(); }
+      : Call(host, endpoint.method, exchange), endpoint_(endpoint) {
+    set_deadline(began_ + whole_request_timeout);
+  }
+  ~JsonCall() override {
+    if (!text_.empty()) host_->partial -= text_.size();
+  }
 
   void body(std::string_view chunk) override {
     if (!open()) return;
@@ -122,6 +128,7 @@ class JsonCall final : public http::Call {
 
   void body_end() override {
     if (!open()) return;
+    exchange_->clear_deadline();
     host_->partial -= text_.size();
     const std::string text = std::exchange(text_, {});
     std::string_view rest = text;

@@ -7,6 +7,55 @@ namespace quorate::api::etcd {
 namespace pb = etcdserverpb;
 using models::etcd::Op;
 
+namespace {
+
+class RangeStream final : public http::CallStream {
+ public:
+  RangeStream(Core& core, http::Call& call, pb::RangeRequest request)
+      : core_(core), call_(&call), request_(std::move(request)) {}
+
+  void writable() override {
+    while (call_->has_room()) {
+      auto part = core_.model().range_part(request_, cursor_, part_bytes);
+      if (part.error != models::etcd::Error::none) return call_->finish(status_of(part.error));
+      const Front header = core_.front(part.revision);
+      const std::string_view inner = cursor_.done ? header.view() : std::string_view();
+      Front outer;  // RangeStreamResponse.range_response
+      outer.varint(1U << 3U | 2U);
+      outer.varint(inner.size() + part.body.size());
+      call_->send(std::string(outer.view()).append(inner), std::move(part.body));
+      if (cursor_.done) return call_->finish({});
+    }
+  }
+
+ private:
+  static constexpr std::size_t part_bytes = 1U << 20U;
+  Core& core_;
+  http::Call* call_;
+  pb::RangeRequest request_;
+  models::etcd::RangeCursor cursor_;
+};
+
+struct Reading {
+  bool only = true;          // no puts, no deletes
+  bool serializable = true;  // as far as there are ranges
+};
+void look_at(const pb::TxnRequest& txn, Reading& reading) {
+  for (const auto* branch : {&txn.success(), &txn.failure()}) {
+    for (const auto& op : *branch) {
+      if (op.has_request_txn()) {
+        look_at(op.request_txn(), reading);
+      } else if (op.has_request_range()) {
+        reading.serializable = reading.serializable && op.request_range().serializable();
+      } else {
+        reading.only = false;
+      }
+    }
+  }
+}
+
+}  // namespace
+
 void KvService::add_to(Router& router) {
   router.unary<pb::RangeRequest, pb::RangeResponse>(
       "/etcdserverpb.KV/Range", [this](CallPtr call, Message m) { range(std::move(call), m); });
@@ -37,43 +86,27 @@ void KvService::range(CallPtr call, const Message& message) {
   });
 }
 
-// One consistent read, handed out in parts; only the last holds header, more and count.
+// One state, handed out in parts; only the last holds header, more and count.
 void KvService::range_stream(CallPtr call, const Message& message) {
-  auto request = std::make_unique<pb::RangeRequest>();
-  if (!parse(*call, message, *request)) return;
-  if (Status bad = validate(*request); !bad.ok()) return call->finish(std::move(bad));
+  pb::RangeRequest request;
+  if (!parse(*call, message, request)) return;
+  if (Status bad = validate(request); !bad.ok()) return call->finish(std::move(bad));
   const bool by_key =
-      request->sort_target() == pb::RangeRequest::KEY && request->sort_order() != pb::RangeRequest::DESCEND;
-  if (!by_key || request->min_mod_revision() != 0 || request->max_mod_revision() != 0 ||
-      request->min_create_revision() != 0 || request->max_create_revision() != 0) {
+      request.sort_target() == pb::RangeRequest::KEY && request.sort_order() != pb::RangeRequest::DESCEND;
+  if (!by_key || request.min_mod_revision() != 0 || request.max_mod_revision() != 0 ||
+      request.min_create_revision() != 0 || request.max_create_revision() != 0) {
     return call->finish(
         {Code::unimplemented, "etcdserver: RangeStream takes no sort order and no revision filters"});
   }
-  auto stream = [this, request = std::move(request)](const CallPtr& ready) {
-    auto result = core_.model().range(*request);
-    if (result.error != models::etcd::Error::none) return ready->finish(status_of(result.error));
-    pb::RangeResponse whole;
-    const auto body = result.body.view();
-    if (!whole.ParseFromArray(body.data(), static_cast<int>(body.size()))) {
-      return ready->finish({Code::internal, "malformed result of a range"});
-    }
-    pb::RangeStreamResponse part;
-    std::size_t bytes = 0;
-    for (auto& kv : *whole.mutable_kvs()) {
-      bytes += kv.ByteSizeLong();
-      part.mutable_range_response()->add_kvs()->Swap(&kv);
-      if (bytes < (1U << 20U)) continue;
-      Core::send(*ready, part);
-      part.Clear();
-      bytes = 0;
-    }
-    auto& last = *part.mutable_range_response();
-    core_.fill(*last.mutable_header(), result.revision);
-    last.set_more(whole.more());
-    last.set_count(whole.count());
-    Core::reply(*ready, part);
+  const auto start = [this](const CallPtr& ready, pb::RangeRequest wanted) {
+    auto stream = std::make_unique<RangeStream>(core_, *ready, std::move(wanted));
+    RangeStream& started = *stream;
+    ready->attach(std::move(stream));
+    if (ready->open()) started.writable();
   };
-  core_.linearizable(std::move(call), std::move(stream));
+  if (request.serializable()) return start(call, std::move(request));
+  core_.linearizable(std::move(call),
+                     [start, request = std::move(request)](const CallPtr& ready) { start(ready, request); });
 }
 
 void KvService::put(CallPtr call, Message message) {
@@ -92,9 +125,16 @@ void KvService::delete_range(CallPtr call, Message message) {
 void KvService::txn(CallPtr call, Message message) {
   pb::TxnRequest request;
   if (!parse(*call, message, request)) return;
-  if (Status bad = validate(request, core_.settings().max_txn_ops); !bad.ok())
+  if (Status bad = validate(request, core_.settings().max_txn_ops); !bad.ok()) {
     return call->finish(std::move(bad));
-  core_.propose(std::move(call), Op::txn, std::move(message));
+  }
+  Reading reading;
+  look_at(request, reading);
+  if (!reading.only) return core_.propose(std::move(call), Op::txn, std::move(message));
+  if (reading.serializable) return core_.answer(*call, core_.model().read_txn(request));
+  core_.linearizable(std::move(call), [this, request = std::move(request)](const CallPtr& ready) {
+    core_.answer(*ready, core_.model().read_txn(request));
+  });
 }
 
 Status validate(const pb::RangeRequest& request) {

@@ -69,6 +69,27 @@ TEST_F(Kv, TxnOperationsAreChecked) {
   EXPECT_EQ(failure("etcdserverpb.KV/Txn", twice), "3: etcdserver: duplicate key given in txn request");
 }
 
+TEST_F(Kv, TxnThatOnlyReadsStaysOutOfTheLog) {
+  put("a", "1");
+  const auto before = server.node.status().applied;
+  pb::TxnRequest txn;
+  auto& compare = *txn.add_compare();
+  compare.set_key("a");
+  compare.set_target(pb::Compare::VERSION);
+  compare.set_version(1);
+  auto& range = *txn.add_success()->mutable_request_txn()->add_success()->mutable_request_range();
+  range.set_key("a");
+  const auto response = call<pb::TxnResponse>("etcdserverpb.KV/Txn", txn);
+  EXPECT_TRUE(response.succeeded());
+  EXPECT_EQ(response.responses(0).response_txn().responses(0).response_range().kvs(0).value(), "1");
+  EXPECT_EQ(response.header().revision(), 2);
+  server.node.failure = replica::Failure::no_leader;
+  EXPECT_EQ(failure("etcdserverpb.KV/Txn", txn), "14: etcdserver: no leader");
+  range.set_serializable(true);
+  call<pb::TxnResponse>("etcdserverpb.KV/Txn", txn);
+  EXPECT_EQ(server.node.status().applied, before);
+}
+
 TEST_F(Kv, SizeLimits) {
   pb::PutRequest large;
   large.set_key("k");

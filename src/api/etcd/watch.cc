@@ -69,6 +69,9 @@ WatchStream::~WatchStream() {
 }
 
 void WatchStream::message(Message message) {
+  // Answers to requests wait for nobody's room, so who only asks and never reads is ended here.
+  if (call_->queued() > 4 * service_.core_.settings().max_request_bytes)
+    return call_->finish(fault::too_many_requests);
   pb::WatchRequest request;
   if (!parse(*call_, message, request)) return;
   switch (request.request_union_case()) {

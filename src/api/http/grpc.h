@@ -20,7 +20,9 @@ class Deframer {
   enum class Problem : std::uint8_t { none, compressed, too_large, no_memory };
 
   Deframer(CallHost& host) : host_(&host) {}
-  ~Deframer() { host_->partial -= counted_; }
+  ~Deframer() {
+    if (counted_ != 0) host_->partial -= counted_;  // a call that has its request may outlive the host
+  }
   Deframer(const Deframer&) = delete;
   Deframer& operator=(const Deframer&) = delete;
 

@@ -124,6 +124,7 @@ class Call : public Receiver {
   [[nodiscard]] bool open() const {
     return exchange_ != nullptr && !done_;
   }  // false: nothing sent arrives any more
+  [[nodiscard]] std::size_t queued() const { return exchange_ ? exchange_->queued() : 0; }
   [[nodiscard]] bool has_room() const { return open() && exchange_->has_room(); }
 
   // One message: `front` (at most 60 bytes) and `body` together. Ignored when not open.
