@@ -164,6 +164,7 @@ class Normaliser:
         line = re.sub(r"compacted revision (\d+)", lambda m: "compacted revision " + self.revision(int(m[1])), line)
         line = re.sub(r"transferred from [0-9a-f]+ to [0-9a-f]+", "transferred from <id> to <id>", line)
         line = re.sub(r"/tmp/\S+/", "<tmp>/", line)
+        line = re.sub(r"^Member +", "Member ", line)
         line = re.sub(r"cluster +[0-9a-f]+\b", "cluster <id>", line)
         return HEX_ID.sub(lambda m: self.hex_identity(m[0]), line)
 
