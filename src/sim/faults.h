@@ -48,7 +48,7 @@ enum class FaultKind : std::uint8_t {
   transfer,
   // Beyond what the protocols promise to survive; never drawn unless asked for.
   clock_jump,             // a clock leaps ahead
-  fast_clock,             // a clock runs faster than the bound
+  wild_clock,             // a clock runs faster or slower than the bound
   undetected_corruption,  // flipped frames are delivered
 };
 inline constexpr std::size_t fault_kinds = 31;

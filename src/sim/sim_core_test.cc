@@ -91,7 +91,7 @@ TEST(Network, LosesDuplicatesAndClogs) {
 }
 
 TEST(Faults, ListsAreReadAndWritten) {
-  for (const char* list : {"all", "none", "loss,pause", "all,-drift", "all,-loss,-pause,fast_clock"}) {
+  for (const char* list : {"all", "none", "loss,pause", "all,-drift", "all,-loss,-pause,wild_clock"}) {
     const auto set = FaultSet::parse(list);
     ASSERT_TRUE(set) << list;
     EXPECT_EQ(set->str(), list);

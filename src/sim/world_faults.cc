@@ -61,7 +61,7 @@ void World::end_fault(std::uint32_t number) {
       fault.kind == FaultKind::failed_sync) {
     node.disk_faults().disarm();
   }
-  if (fault.kind == FaultKind::fast_clock) node.set_speed(0);
+  if (fault.kind == FaultKind::wild_clock) node.set_speed(0);
 }
 
 // The network.
@@ -150,8 +150,10 @@ void World::node_fault(std::uint32_t number, Rng& rng) {
   switch (fault.kind) {
     case FaultKind::pause: node->pause(); break;
     case FaultKind::drift: node->set_speed(rng.chance(0.5) ? most : -most); break;
-    case FaultKind::fast_clock:
-      node->set_speed(static_cast<std::int64_t>(rng.between(20'000, 2'000'000)));
+    case FaultKind::wild_clock:
+      // A slow leader believes in its lease too long; fast followers elect another too early.
+      node->set_speed(rng.chance(0.5) ? static_cast<std::int64_t>(rng.between(20'000, 2'000'000))
+                                      : -static_cast<std::int64_t>(rng.between(20'000, 950'000)));
       break;
     case FaultKind::clock_jump: node->jump(rng.between(Duration(1ms), Duration(1s))); break;
     case FaultKind::kill: stop_node(*node, Survival::all, "killed", lasts); break;
