@@ -8,11 +8,12 @@ std::optional<std::string> LogMatching::append(NodeId node, Log& log, const Entr
            to_string(log.last());
   }
   const Fingerprint before = log.marks.empty() ? log.base_chain : log.marks.back().chain;
+  const bool known = log.marks.empty() ? log.known_base : log.marks.back().known;
   const Fingerprint chain = combine(before, combine(fingerprint(entry), entry.epoch.value));
-  log.marks.push_back({entry.epoch, chain});
-  if (!log.known_base) return std::nullopt;
-  const auto [known, first] = chains_.try_emplace({entry.index.value, entry.epoch.value}, chain);
-  if (known->second == chain) return std::nullopt;
+  log.marks.push_back({entry.epoch, chain, known});
+  if (!known) return std::nullopt;
+  const auto [seen, first] = chains_.try_emplace({entry.index.value, entry.epoch.value}, chain);
+  if (seen->second == chain) return std::nullopt;
   return "node " + to_string(node) + " and another hold an entry of epoch " + to_string(entry.epoch) +
          " at index " + to_string(entry.index) + ", but their logs differ up to there";
 }
@@ -32,21 +33,20 @@ std::optional<std::string> LogMatching::recovered(NodeId node, const Recovered& 
     if (recovered.snapshot) restart_at(log, *recovered.snapshot);
     return std::nullopt;
   }
-  // The log may begin below the snapshot: then the chain in front of it is looked up by its first entry.
   const Entry& first = recovered.log.front();
   log.base = first.index.prev();
-  std::size_t skip = 0;
-  if (!log.base.none()) {
-    const auto known = chains_.find({first.index.value, first.epoch.value});
-    log.known_base = known != chains_.end();
-    if (log.known_base) {
-      log.base = first.index;
-      log.base_chain = known->second;
-      skip = 1;
-    }
+  log.known_base = log.base.none();
+  if (recovered.snapshot && recovered.snapshot->index == log.base) restart_at(log, *recovered.snapshot);
+  std::size_t taken = 0;
+  // The log may begin below the snapshot: then its first entry tells the chain, if it was seen before.
+  if (!log.known_base) {
+    const auto seen = chains_.find({first.index.value, first.epoch.value});
+    const bool known = seen != chains_.end();
+    log.marks.push_back({first.epoch, known ? seen->second : 0, known});
+    taken = 1;
   }
-  for (std::size_t i = skip; i < recovered.log.size(); ++i) {
-    if (auto broken = append(node, log, recovered.log[i])) return broken;
+  for (; taken < recovered.log.size(); ++taken) {
+    if (auto broken = append(node, log, recovered.log[taken])) return broken;
   }
   return std::nullopt;
 }
@@ -72,7 +72,7 @@ void LogMatching::committed(NodeId node, Index index) {
   const auto log = logs_.find(node);
   const Mark* mark = log == logs_.end() ? nullptr : log->second.at(index);
   committed_ = index;
-  committed_known_ = mark != nullptr && log->second.known_base;
+  committed_known_ = mark != nullptr && mark->known;
   if (committed_known_) committed_mark_ = *mark;
 }
 
@@ -85,7 +85,7 @@ std::optional<std::string> LogMatching::leads(NodeId node, Epoch epoch) const {
            " was committed in epoch " + to_string(committed_mark_.epoch);
   }
   const Mark* mark = log->second.at(committed_);
-  if (mark == nullptr || !log->second.known_base || mark->chain == committed_mark_.chain) return std::nullopt;
+  if (mark == nullptr || !mark->known || mark->chain == committed_mark_.chain) return std::nullopt;
   return "node " + to_string(node) + " leads epoch " + to_string(epoch) +
          " with a log that differs at or before index " + to_string(committed_) +
          ", which was committed in epoch " + to_string(committed_mark_.epoch);

@@ -30,7 +30,8 @@ class LogMatching {
  private:
   struct Mark {
     Epoch epoch;
-    Fingerprint chain = 0;  // of the whole log up to here
+    Fingerprint chain = 0;  // of the whole log up to here,
+    bool known = false;     // unless it begins behind an entry nobody was seen to write
   };
   struct Log {
     Index base;  // marks[0] is the entry behind this index

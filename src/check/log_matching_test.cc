@@ -48,6 +48,19 @@ TEST(LogMatching, FollowsSnapshotsAndRestarts) {
   EXPECT_TRUE(logs.recovered(a, recovered));
 }
 
+TEST(LogMatching, TruncatesALogThatWasRecoveredBehindASnapshotToNothing) {
+  for (const bool cut : {false, true}) {  // the first entry stands directly behind the snapshot, or below it
+    LogMatching logs;
+    EXPECT_FALSE(logs.written(a, append({entry(1, 1, "w"), entry(2, 1, "x"), entry(3, 1, "y")})));
+    Recovered recovered;
+    recovered.snapshot = SnapshotMeta{Index(cut ? 2 : 1), Epoch(1), {}, {}};
+    recovered.log = {entry(2, 1, "x"), entry(3, 1, "y")};
+    EXPECT_FALSE(logs.recovered(a, recovered));
+    EXPECT_FALSE(logs.written(a, TruncateFrom{Index(2)}));
+    EXPECT_FALSE(logs.written(a, append({entry(2, 2, "z"), entry(3, 2, "z")})));
+  }
+}
+
 TEST(LeaderCompleteness, FindsALeaderThatLacksWhatWasCommitted) {
   LogMatching logs;
   EXPECT_FALSE(logs.written(a, append({entry(1, 1, "x")})));
