@@ -93,6 +93,7 @@ class Keyspace final : private replica::Host {
   NodeId leader_;
   Epoch epoch_;
   bool learner_ = false;
+  bool member_ = false;
 };
 
 }  // namespace quorate::runtime

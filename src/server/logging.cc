@@ -46,7 +46,7 @@ void set_up_logging(const std::string& level, LogFormat format) {
   formatter->add_flag<JsonMessage>('J');
   formatter->set_pattern(format == LogFormat::json
                              ? R"({"time":"%Y-%m-%dT%H:%M:%S.%f%z","level":"%l","message":%J})"
-                             : "%Y-%m-%d %H:%M:%S.%e %^%-5!l%$ %v");
+                             : "%Y-%m-%d %H:%M:%S.%e %^%-8l%$ %v");
   logger->set_formatter(std::move(formatter));
   logger->set_level(spdlog::level::from_str(level == "error" ? "err" : level));
   spdlog::set_default_logger(std::move(logger));
