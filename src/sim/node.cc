@@ -141,7 +141,7 @@ void Node::dispatch(Event event) {
   switch (event.kind) {
     case EventKind::deliver: replica_->receive(now, NodeId(event.number), event.frame); break;
     case EventKind::timer: fire(TimerId(event.number), event.stamp); break;
-    case EventKind::sync: write_log(); break;
+    case EventKind::sync: write_log(sync_time_ * static_cast<std::int64_t>(event.number) / 4); break;
     case EventKind::persisted: log_durable(Ticket(event.number)); break;
     case EventKind::flush: flush_engine(Index(event.number)); break;
     case EventKind::flushed: replica_->flushed(now, Index(event.number)); break;
@@ -280,19 +280,25 @@ void Node::persist(Ticket ticket, std::vector<Write> writes) {
   }
   if (syncing_) return;
   syncing_ = true;
-  schedule(EventKind::sync, sync_time_ / 4, 0);
+  begin_sync();
 }
 
-void Node::write_log() {
+void Node::begin_sync() {
+  // Somewhere within this time the data is safe, and at its end it is told so.
+  const auto part = static_cast<std::int64_t>(rng_.below(4));
+  schedule(EventKind::sync, sync_time_ * part / 4, 4 - static_cast<std::uint64_t>(part));
+}
+
+void Node::write_log(Duration rest) {
   syncing_groups_ = std::exchange(unsynced_groups_, 0);
   if (auto synced = log_->sync(); !synced) return halt("writing the log: " + synced.error().what);
   shadow_.synced(std::exchange(syncing_groups_, 0));
-  schedule(EventKind::persisted, sync_time_, submitted_.value);
+  schedule(EventKind::persisted, rest, submitted_.value);
 }
 
 void Node::log_durable(Ticket upto) {
   syncing_ = submitted_ > upto;
-  if (syncing_) schedule(EventKind::sync, Duration(0), 0);
+  if (syncing_) begin_sync();
   Env now = env();
   replica_->persisted(now, upto);
 }

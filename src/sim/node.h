@@ -77,7 +77,8 @@ class Node final : public replica::Host {
   void dispatch(Event event);
   void fire(TimerId id, std::uint64_t stamp);
   void schedule(EventKind kind, Duration mean, std::uint64_t number);
-  void write_log();
+  void begin_sync();
+  void write_log(Duration rest);
   void log_durable(Ticket upto);
   void flush_engine(Index upto);
   void rearm_timers();

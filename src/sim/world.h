@@ -84,6 +84,7 @@ class World {
     bool cut = false;
     bool begun = false;
     Node* node = nullptr;
+    bool all_nodes = false;
   };
   std::vector<Active> active_;
   std::uint32_t victims_ = 0;      // bit set of the slots whose disks may be damaged

@@ -56,7 +56,11 @@ void World::end_fault(std::uint32_t number) {
   if (active.node == nullptr) return;
   Node& node = *active.node;
   if (fault.kind == FaultKind::pause && node.up()) node.resume();
-  if (fault.kind == FaultKind::slow_disk) node.set_sync_time(stage_.tuning.sync_time);
+  if (fault.kind == FaultKind::slow_disk) {
+    for (auto& each : nodes_) {
+      if (each.get() == &node || active.all_nodes) each->set_sync_time(stage_.tuning.sync_time);
+    }
+  }
   if (fault.kind == FaultKind::full_disk || fault.kind == FaultKind::io_error ||
       fault.kind == FaultKind::failed_sync) {
     node.disk_faults().disarm();
@@ -160,9 +164,15 @@ void World::node_fault(std::uint32_t number, Rng& rng) {
     case FaultKind::power_loss:
       stop_node(*node, rng.chance(0.8) ? Survival::any : Survival::none, "power loss", lasts);
       break;
-    case FaultKind::slow_disk:
-      node->set_sync_time(Duration(1ms) + Duration(static_cast<std::int64_t>(fault.intensity * 2e8)));
+    case FaultKind::slow_disk: {
+      // One disk, or all: nodes may share what is behind them.
+      const Duration mean = Duration(1ms) + Duration(static_cast<std::int64_t>(fault.intensity * 2e8));
+      active_[number].all_nodes = rng.chance(0.4);
+      node->set_sync_time(mean);
+      if (!active_[number].all_nodes) break;
+      for (auto& each : nodes_) each->set_sync_time(mean);
       break;
+    }
     default: disk_fault(number, *node, rng); break;
   }
 }
