@@ -44,7 +44,7 @@ class Piece {
   void append_front(std::string_view text) {
     const std::size_t room = front_capacity - front_size_;
     const std::size_t n = text.size() < room ? text.size() : room;
-    std::memcpy(front_.data() + front_size_, text.data(), n);
+    if (n != 0) std::memcpy(front_.data() + front_size_, text.data(), n);
     front_size_ = static_cast<std::uint8_t>(front_size_ + n);
   }
   [[nodiscard]] std::string_view front() const { return {front_.data(), front_size_}; }
