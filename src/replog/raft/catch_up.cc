@@ -8,6 +8,10 @@
 // one held. Nothing is acknowledged to anyone, so no commitment can come to rest on entries of earlier terms,
 // and the election that follows is judged by the ordinary rule. It is as if a late AppendEntries of the
 // earlier leader had arrived, before the current term was entered.
+//
+// But the leader of the current term may have been acknowledged entries that go now, and would tell this node
+// to commit up to there (CatchUpRule, WhatWasAcknowledgedInATermIsNotTakenBackWithinIt). So a node that
+// gives entries up leaves the term with them: to that leader it is then a node that saw a later one.
 #include <algorithm>
 
 #include "replog/raft/raft.h"
@@ -34,13 +38,17 @@ void Raft::on(Context& c, NodeId from, CatchUpReply& m) {
   AppendEntries as_append{m.term, m.prev_log_index, m.prev_log_term, std::move(m.entries), Index()};
   if (as_append.entries.empty() || !well_formed(as_append)) return;
   if (!log_.matches(as_append.prev_log_index, as_append.prev_log_term)) {
-    const Index earlier = log_.last_not_after(as_append.prev_log_term, as_append.prev_log_index);
-    if (earlier < as_append.prev_log_index) send(c, from, CatchUp{earlier, log_.term(earlier)});
-    return;
+    if (as_append.prev_log_index <= log_.base()) return;
+    const Index earlier = log_.last_not_after(as_append.prev_log_term, as_append.prev_log_index.prev());
+    return send(c, from, CatchUp{earlier, log_.term(earlier)});
   }
   const Entry& last = as_append.entries.back();
   if (std::pair(last.epoch, last.index) <= std::pair(log_.last_term(), log_.last())) return;
   if (as_append.prev_log_index < commit_) return;  // can not be: what is committed is known to the one ahead
+  const bool conflict = std::ranges::any_of(as_append.entries, [&](const Entry& entry) {
+    return entry.index <= log_.last() && !log_.matches(entry.index, entry.epoch);
+  });
+  if (conflict) become_follower(c, term_.next(), NodeId());
   if (adopt_entries(c, as_append.entries)) send(c, from, CatchUp{log_.last(), log_.last_term()});
 }
 

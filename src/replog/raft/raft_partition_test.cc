@@ -102,10 +102,50 @@ TEST(CatchUpRule, ALogThatIsNotMoreUpToDateIsNotTaken) {
   cluster.inject(2, 1, CatchUpReply{Epoch(3), Index(1), Epoch(1), {entry(3, 2)}});
   EXPECT_THAT(cluster.log_terms(1), testing::ElementsAre(1, 3)) << "shorter, but of a later term";
   cluster.wire.clear();
-  cluster.inject(3, 1, Heartbeat{Epoch(3), Index(), 1});
-  cluster.inject(2, 1, CatchUpReply{Epoch(3), Index(2), Epoch(3), {entry(3, 3)}});
+  cluster.inject(3, 1, Heartbeat{Epoch(4), Index(), 1});
+  cluster.inject(2, 1, CatchUpReply{Epoch(4), Index(2), Epoch(3), {entry(3, 3)}});
   EXPECT_THAT(cluster.log_terms(1), testing::ElementsAre(1, 3))
       << "with a leader there is nothing to help oneself to";
+}
+
+// 1. Node 1 follows node 2 in term 5 and acknowledges entries of term 2, not committed yet.
+// 2. It loses node 2.
+// 3. It copies the log of node 3, which holds entries of term 3 in their place.
+// 4. Node 2 still leads term 5, commits what others hold, and tells node 1 so up to what that acknowledged.
+TEST(CatchUpRule, WhatWasAcknowledgedInATermIsNotTakenBackWithinIt) {
+  Cluster cluster(5);
+  cluster.node(1).disk = recovered_with({1, 2, 2}, 4);
+  cluster.start(1);
+  cluster.inject(2, 1, AppendEntries{Epoch(5), Index(3), Epoch(2), {}, Index()});
+  cluster.sync(1);
+  const auto acknowledged = cluster.take<AppendEntriesReply>(1, 2);
+  ASSERT_EQ(acknowledged.size(), 1U);
+  ASSERT_EQ(acknowledged[0].index, Index(3));
+  cluster.advance(5s);
+  ASSERT_TRUE(cluster.raft(1).leader().none());
+  ASSERT_EQ(cluster.raft(1).term(), Epoch(5));
+  cluster.inject(3, 1, CatchUpReply{Epoch(4), Index(1), Epoch(1), {entry(3, 2), entry(3, 3)}});
+  ASSERT_THAT(cluster.log_terms(1), testing::ElementsAre(1, 3, 3));
+  cluster.inject(2, 1, Heartbeat{Epoch(5), Index(3), 1});
+  EXPECT_EQ(cluster.raft(1).commit(), Index()) << "node 2 means its own entries, of term 2";
+  EXPECT_GT(cluster.raft(1).term(), Epoch(5)) << "node 2 must not count on term 5's acknowledgements";
+  cluster.sync(1);
+  cluster.restart(1);
+  EXPECT_GT(cluster.raft(1).term(), Epoch(5));
+  EXPECT_THAT(cluster.violations, IsEmpty());
+}
+
+// At the index where both logs may meet, the own term can also be the earlier of the two: go back further.
+TEST(CatchUpRule, LogsThatForkedTwiceMeetWhereTheyAgree) {
+  Cluster cluster(3);
+  cluster.node(1).disk = recovered_with({1, 1, 3}, 4);
+  cluster.node(2).disk = recovered_with({1, 2, 4}, 4);
+  cluster.start(1);
+  cluster.start(2);
+  cluster.inject(1, 2, CatchUp{Index(3), Epoch(3)});
+  cluster.settle();
+  EXPECT_THAT(cluster.log_terms(1), testing::ElementsAre(1, 2, 4));
+  EXPECT_THAT(cluster.violations, IsEmpty());
 }
 
 class ChainedPartition : public Partition {
