@@ -149,7 +149,11 @@ void Raft::on(Context& c, NodeId from, const HeartbeatReply& m) {
     // It lives but acknowledges nothing: its messages or its answers were lost. The answer to an empty
     // message behind all that was sent tells which.
     p->nudge = false;
-    send_entries(c, *p, true);
+    if (p->next <= log_.base()) {  // what it wants next was cut: there is no message to ask with
+      request_snapshot(c, *p);
+    } else {
+      send_entries(c, *p, true);
+    }
   }
   confirm_reads(c);
 }

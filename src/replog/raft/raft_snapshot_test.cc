@@ -162,6 +162,31 @@ TEST_F(RaftSnapshot, NoStateIsSentToANodeThatIsDown) {
   EXPECT_THAT(cluster.events<rl::SendSnapshot>(1), IsEmpty());
 }
 
+// 1. Node 3 is cut off while messages to it are in flight up to the bound. 2. The log is cut beyond the next
+// entry it would get. 3. It comes back, and nothing more is proposed: heartbeats alone must find that out.
+TEST(RaftSnapshotPipeline, AFollowerWhoseNextEntryWasCutIsFoundWithoutANewProposal) {
+  Cluster cluster(3, 1, [](rl::Settings& s) {
+    s.keep_entries = 2;
+    s.max_inflight = 4;
+  });
+  cluster.start_all();
+  cluster.elect(1);
+  cluster.cut(1, 3);
+  for (int i = 0; i < 20; ++i) {
+    cluster.propose(1, "p" + std::to_string(i));
+    cluster.settle();
+  }
+  Node& n = cluster.node(1);
+  n.received[n.raft->applied()] = n.state;
+  cluster.ask(1, rl::SnapshotAvailable{SnapshotMeta{n.raft->applied(), {}, {}, {}}});
+  cluster.settle();
+  ASSERT_LT(cluster.raft(1).progress(NodeId(3))->next, cluster.raft(1).log().base());
+  cluster.heal();
+  cluster.advance(2s);
+  EXPECT_EQ(cluster.payloads(3), cluster.payloads(1));
+  EXPECT_THAT(cluster.violations, IsEmpty());
+}
+
 TEST_F(RaftSnapshot, AJoinerThatDoesNotKnowTheMembershipTakesNoSnapshot) {
   Cluster other(1);
   other.add(2, {});
