@@ -95,8 +95,10 @@ void State::apply_commands(const Entry& entry, storage::Transaction& txn, NodeId
   const auto batch = codec::decode<CommandBatch>(entry.payload);
   if (!batch) return;  // nothing a replica ever proposed; skipped alike everywhere
   for (const Command& command : batch->commands) {
-    if (!sessions_.admit(command)) continue;
+    // Before it is admitted: a duplicate may tell of settled numbers, and what it tells must outlive a
+    // restart, or replicas would disagree about a late command.
     if (touched.empty() || touched.back() != command.id.origin) touched.push_back(command.id.origin);
+    if (!sessions_.admit(command)) continue;
     Bytes result = model_->apply(command.body, txn);
     if (command.id.origin == self && command.id.incarnation == incarnation) {
       executed.push_back({command.id.number, std::move(result)});
