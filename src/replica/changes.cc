@@ -17,9 +17,8 @@ void Replica::transfer(Env& env, NodeId to, Done done) {
 void Replica::begin_change(Env& env, std::optional<std::vector<Member>> members, NodeId to, Done done) {
   if (halted_) return done(std::unexpected(Failure::stopping));
   if (changes_.size() >= 64) return done(std::unexpected(Failure::overloaded));
-  changes_.emplace(
-      next_id_++,
-      Change{std::move(members), to, std::move(done), env.now + config_.request_timeout, {}, false, false});
+  changes_.emplace(next_id_++,
+                   Change{std::move(members), to, std::move(done), env.now + config_.request_timeout, {}});
   arm_tick(env);
 }
 
@@ -37,6 +36,8 @@ void Replica::ask_change(Env& env, std::uint64_t id) {
   auto it = changes_.find(id);
   if (it == changes_.end()) return;
   Change& change = it->second;
+  change.in_doubt = change.in_doubt || change.unanswered;
+  change.unanswered = !leads();
   change.asked = true;
   change.asked_at = env.now;
   if (leads()) {
@@ -54,11 +55,15 @@ void Replica::ask_change(Env& env, std::uint64_t id) {
 void Replica::change_answered(std::uint64_t id, std::optional<rl::Refusal> refusal) {
   auto it = changes_.find(id);
   if (it == changes_.end()) return;
+  it->second.unanswered = false;
   if (!refusal) {
     it->second.accepted = true;
     return;
   }
-  const bool final_refusal = *refusal == rl::Refusal::invalid || *refusal == rl::Refusal::change_pending;
+  // What is under way may be this very change, begun by an earlier request.
+  const bool other = !it->second.accepted && !it->second.in_doubt;
+  const bool final_refusal =
+      *refusal == rl::Refusal::invalid || (*refusal == rl::Refusal::change_pending && other);
   if (!final_refusal) return;  // asked again by the next tick
   auto change = changes_.extract(it);
   change.mapped().done(
@@ -87,7 +92,8 @@ void Replica::expire_changes(Env& env) {
   for (auto it = changes_.begin(); it != changes_.end();) {
     Change& change = it->second;
     if (env.now >= change.deadline) {
-      const Failure failure = change.accepted ? Failure::timed_out : Failure::no_leader;
+      const bool may_happen = change.accepted || change.unanswered || change.in_doubt;
+      const Failure failure = may_happen ? Failure::timed_out : Failure::no_leader;
       Done done = std::move(change.done);
       it = changes_.erase(it);
       done(std::unexpected(failure));

@@ -108,7 +108,10 @@ void Replica::requeue(std::uint64_t number) {
 // A new leader may or may not have what was sent to the old one. Sending it again is safe: a command that
 // reaches the log twice is executed once.
 void Replica::requeue_all() {
-  for (std::uint64_t number = pending_.first(); number < pending_.end(); ++number) requeue(number);
+  for (std::uint64_t number = pending_.first(); number < pending_.end(); ++number) {
+    if (auto* slot = pending_.find(number)) slot->repeats = 0;
+    requeue(number);
+  }
   std::ranges::sort(unsent_);
 }
 
@@ -120,8 +123,12 @@ void Replica::on_frame(Env&, NodeId, Forward&& frame) {
 void Replica::on_frame(Env& env, NodeId, ForwardRefused&& frame) {
   for (const RequestId& id : frame.ids) {
     if (id.origin != config_.self || id.incarnation != config_.incarnation) continue;
-    // Not at once: two nodes that take each other for the leader would play ball with it.
-    if (auto* slot = pending_.find(id.number)) slot->sent_at = env.now - config_.request_timeout;
+    auto* slot = pending_.find(id.number);
+    if (!slot) continue;
+    slot->repeats = 0;
+    // Not at once: two nodes that take each other for the leader would play ball with it. And a leader that
+    // has too much to do is spared for longer.
+    if (!frame.busy) slot->sent_at = env.now - config_.request_timeout;
   }
 }
 
@@ -134,9 +141,16 @@ void Replica::expire_commands(Env& env) {
     (*pending_.settle(number))(std::unexpected(failure));
   }
   if (leads()) return;  // what was proposed here stays in the log until leadership changes
+  // At growing intervals: each repetition is one more entry in the log, and a cluster that takes longer than
+  // the interval must not be kept busy with repetitions.
+  constexpr unsigned most_doublings = 3;
   for (std::uint64_t number = pending_.first(); number < pending_.end(); ++number) {
     auto* slot = pending_.find(number);
-    if (slot && slot->sent && env.now - slot->sent_at >= 5 * config_.retry_interval) requeue(number);
+    if (!slot || !slot->sent || slot->queued) continue;
+    const Duration wait = 5 * config_.retry_interval * (1U << std::min(slot->repeats, most_doublings));
+    if (env.now - slot->sent_at < wait) continue;
+    ++slot->repeats;
+    requeue(number);
   }
   std::ranges::sort(unsent_);
 }

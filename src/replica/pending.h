@@ -18,15 +18,16 @@ class PendingCommands {
     Bytes body;
     Done done;
     Instant deadline;
-    Instant sent_at;      // of the last attempt
-    bool sent = false;    // at least once: from then on it may happen
-    bool queued = false;  // waits for the next pump
+    Instant sent_at;       // of the last attempt
+    bool sent = false;     // at least once: from then on it may happen
+    bool queued = false;   // waits for the next pump
+    unsigned repeats = 0;  // attempts that nothing was heard of; those after a refusal do not count
   };
 
   std::uint64_t add(Bytes body, Done done, Instant deadline) {
     bytes_ += body.size();
     ++count_;
-    slots_.emplace_back(Slot{std::move(body), std::move(done), deadline, {}, false, true});
+    slots_.emplace_back(Slot{std::move(body), std::move(done), deadline, {}, false, true, 0});
     return base_ + slots_.size() - 1;
   }
 

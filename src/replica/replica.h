@@ -134,8 +134,10 @@ class Replica {
     Done done;
     Instant deadline;
     Instant asked_at;
-    bool asked = false;     // since the leader last changed
-    bool accepted = false;  // by a leader, ever: from then on it may happen
+    bool asked = false;       // since the leader last changed
+    bool accepted = false;    // by a leader, ever: from then on it may happen
+    bool unanswered = false;  // asked of another node, which has not answered yet
+    bool in_doubt = false;    // asked again while unanswered: a later request may meet what an earlier began
   };
   struct Gated {
     Ticket after;

@@ -555,6 +555,77 @@ TEST(Replica, AChangeIsDoneWhenItIsInForce) {
   EXPECT_THAT(node.outcomes, ElementsAre("done"));
 }
 
+struct Changing : Node {
+  Changing() : Node(2) {
+    follow(1);
+    replica->reconfigure(env, members, [&](const Outcome<Bytes>& outcome) {
+      outcomes.emplace_back(outcome ? "done" : to_string(outcome.error()));
+    });
+    pump();
+    id = host.take<ForwardReconfigure>().at(0).second.id;
+  }
+  void answer(bool accepted, rl::Refusal refusal = {}) {
+    receive(1, ForwardAnswer{id, accepted, static_cast<std::uint8_t>(refusal), NodeId(1)});
+  }
+  std::vector<Member> members{{NodeId(1), Role::voter, {}}, {NodeId(2), Role::voter, {}}};
+  std::uint64_t id = 0;
+};
+
+TEST(Replica, AChangeThatMeetsAnotherIsRefused) {
+  Changing node;
+  node.answer(false, rl::Refusal::change_pending);
+  EXPECT_THAT(node.outcomes, ElementsAre("another change is under way"));
+}
+
+// The answer to the first request is lost, and the second request finds the change that the first began.
+TEST(Replica, AChangeThatMeetsItselfIsNotRefused) {
+  Changing node;
+  node.pass(1s);
+  ASSERT_THAT(node.host.take<ForwardReconfigure>(), testing::Not(IsEmpty()));
+  node.answer(false, rl::Refusal::change_pending);
+  EXPECT_THAT(node.outcomes, IsEmpty());
+  node.emit(rl::Committed{
+      {Entry{Epoch(1), Index(1), EntryKind::membership, codec::encode(Membership{node.members, {}, {}})}}});
+  EXPECT_THAT(node.outcomes, ElementsAre("done"));
+}
+
+TEST(Replica, AnAcceptedChangeIsNotRefusedByAnEchoOfItsRequest) {
+  Changing node;
+  node.answer(true);
+  node.answer(false, rl::Refusal::change_pending);
+  EXPECT_THAT(node.outcomes, IsEmpty());
+}
+
+TEST(Replica, AForwardedChangeWithoutAnAnswerMayHaveHappened) {
+  Changing node;
+  node.pass(10s);
+  EXPECT_THAT(node.outcomes, ElementsAre("timed out, outcome unknown"));
+}
+
+// A cluster that takes longer than the pause between two attempts must not get all of its load again and
+// again.
+TEST(Replica, ForwardsAreRepeatedAtGrowingIntervals) {
+  Node node(2);
+  node.follow(1);
+  node.propose("x");
+  node.pump();
+  node.pass(4500ms);
+  EXPECT_LE(node.host.take<Forward>().size(), 4U);
+}
+
+TEST(Replica, ABusyLeaderIsNotAskedAgainAtOnce) {
+  Node node(2);
+  node.follow(1);
+  node.propose("x");
+  node.pump();
+  const auto ids = std::vector{node.host.take<Forward>().at(0).second.commands.at(0).id};
+  node.receive(1, ForwardRefused{ids, NodeId(1), true});
+  node.pass(300ms);
+  EXPECT_THAT(node.host.take<Forward>(), IsEmpty());
+  node.pass(500ms);
+  EXPECT_THAT(node.host.take<Forward>(), SizeIs(1));
+}
+
 Recovered cut_at(std::uint64_t index) {
   Recovered recovered;
   recovered.snapshot = SnapshotMeta{Index(index), Epoch(1), {}, {}};
