@@ -17,13 +17,14 @@ void Replica::propose(Env& env, Bytes command, Done done) {
 void Replica::pump_commands(Env& env) {
   if (leader_.none() || congested_) return;
   if (!leads() && !forwarded_.empty()) {
-    refuse(forwarded_, false);
-    forwarded_.clear();
+    refuse(std::exchange(forwarded_, {}), false);
+    forwarded_bytes_ = 0;
   }
   std::vector<Command> commands = take_unsent(env.now);
   if (!leads()) return forward_batches(commands);
   std::ranges::move(forwarded_, std::back_inserter(commands));
   forwarded_.clear();
+  forwarded_bytes_ = 0;
   propose_batches(env, commands);
 }
 
@@ -116,7 +117,12 @@ void Replica::requeue_all() {
 }
 
 void Replica::on_frame(Env&, NodeId, Forward&& frame) {
-  if (forwarded_.size() + frame.commands.size() > config_.max_pending) return refuse(frame.commands, true);
+  std::size_t bytes = forwarded_bytes_;
+  for (const Command& command : frame.commands) bytes += command.body.size();
+  const bool full =
+      forwarded_.size() + frame.commands.size() > config_.max_pending || bytes > config_.max_pending_bytes;
+  if (full) return refuse(frame.commands, true);
+  forwarded_bytes_ = bytes;
   std::ranges::move(frame.commands, std::back_inserter(forwarded_));
 }
 

@@ -220,8 +220,9 @@ class Replica {
   Membership membership_;
 
   PendingCommands pending_;
-  std::vector<std::uint64_t> unsent_;               // numbers of pending commands that wait for the next pump
-  std::vector<Command> forwarded_;                  // other nodes' commands that wait for the next pump
+  std::vector<std::uint64_t> unsent_;  // numbers of pending commands that wait for the next pump
+  std::vector<Command> forwarded_;     // other nodes' commands that wait for the next pump
+  std::size_t forwarded_bytes_ = 0;
   std::uint64_t next_id_ = 1;                       // of proposals, barriers and changes
   bool congested_ = false;                          // the protocol refused: wait for a commit or a tick
   std::uint64_t asking_ = 0;                        // the request that is being asked right now, and

@@ -300,6 +300,20 @@ TEST(Replica, ARefusedBatchOfOthersDoesNotBlockALeaderWithNothingOfItsOwn) {
   EXPECT_THAT(node.protocol->asked<rl::Propose>(), SizeIs(2));
 }
 
+TEST(Replica, WhatOthersForwardIsBoundedInBytes) {
+  Node node(1, {.self = {}, .max_pending_bytes = 5});  // and no leader is known: nothing flows off
+  node.receive(2, Forward{{command(2, 1, "four")}});
+  EXPECT_THAT(node.host.take<ForwardRefused>(), IsEmpty());
+  node.receive(2, Forward{{command(2, 2, "four")}});
+  const auto refusals = node.host.take<ForwardRefused>();
+  ASSERT_THAT(refusals, SizeIs(1));
+  EXPECT_TRUE(refusals[0].second.busy);
+  node.lead();
+  node.pump();
+  node.receive(2, Forward{{command(2, 2, "four")}});
+  EXPECT_THAT(node.host.take<ForwardRefused>(), IsEmpty());
+}
+
 TEST(Replica, AFollowerAskedToProposeSaysWhoLeads) {
   Node node(2);
   node.follow(1);
