@@ -178,6 +178,10 @@ void ClusterService::promote(CallPtr call, const Message& message) {
   Member* member = find(members, request.id());
   if (member == nullptr) return call->finish(fault::member_not_found);
   if (member->role != Role::learner) return call->finish(fault::member_not_learner);
+  // A learner publishes its name once it has caught up to where it is a member: until then, a vote of its
+  // would only be missing from the quorum.
+  if (!core_.backend().model().published().contains(member->id))
+    return call->finish(fault::learner_not_ready);
   member->role = Role::voter;
   change(std::move(call), std::move(members), pb::MemberPromoteResponse());
 }

@@ -118,6 +118,9 @@ TEST_F(Cluster, AddPromoteUpdateRemove) {
   EXPECT_EQ(added.members_size(), 4);
   pb::MemberPromoteRequest promote;
   promote.set_id(id);
+  EXPECT_EQ(failure("etcdserverpb.Cluster/MemberPromote", promote),
+            "9: etcdserver: can only promote a learner member which is in sync with leader");
+  server.node.publish(NodeId(id), {"four", {"http://127.0.0.1:7004"}, {"http://127.0.0.1:2382"}});
   call<pb::MemberPromoteResponse>("etcdserverpb.Cluster/MemberPromote", promote);
   EXPECT_EQ(failure("etcdserverpb.Cluster/MemberPromote", promote),
             "9: etcdserver: can only promote a learner member");

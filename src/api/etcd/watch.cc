@@ -177,7 +177,7 @@ void WatchStream::take(Watchers::iterator at) {
     std::string fields;
     append_field(fields, canceled_field, 1);
     append_field(fields, compact_revision_field, static_cast<std::uint64_t>(batch.compact_revision));
-    send_response(fields, id, service_.core_.model().revision());
+    send_response(fields, id, 0);  // as etcd: this one answer carries no revision
     hub().remove(watcher.cursor);
     watchers_.erase(at);
     return;

@@ -135,6 +135,7 @@ TEST_F(Watch, CompactedStartIsCancelledWithTheRevision) {
   EXPECT_TRUE(all[0].created());
   EXPECT_TRUE(all[1].canceled());
   EXPECT_EQ(all[1].compact_revision(), 5);
+  EXPECT_EQ(all[1].header().revision(), 0);
   cancel(id, 0);  // it is gone
   ask_progress(id);
   EXPECT_EQ(responses(id, 3).at(2).watch_id(), -1);

@@ -32,8 +32,13 @@ class FakeNode final : public Backend {
       status_.membership.members.push_back({NodeId(id), Role::voter, codec::encode(info)});
     }
     NodeInfo self{"one", {"http://127.0.0.1:7001"}, {"http://127.0.0.1:2379"}};
+    publish(NodeId(1), self);
+  }
+
+  // A member has started and tells its name.
+  void publish(NodeId id, const NodeInfo& info) {
     apply(models::etcd::command(models::etcd::Op::publish,
-                                codec::encode(models::etcd::Publish{NodeId(1), self}).view()));
+                                codec::encode(models::etcd::Publish{id, info}).view()));
   }
 
   void propose(Bytes command, replica::Done done) override {
