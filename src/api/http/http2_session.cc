@@ -23,8 +23,9 @@ std::unique_ptr<nghttp2_option, OptionDeleter> make_options(const Limits& limits
   std::unique_ptr<nghttp2_option, OptionDeleter> option(raw);
   nghttp2_option_set_no_auto_window_update(raw, 1);
   nghttp2_option_set_no_closed_streams(raw, 1);
-  // etcdctl 3.4 given an endpoint "http://host:port" sends just that as :authority, which the library's check of
-  // a request's form refuses. Nothing here trusts that form: a request without method or path finds no handler.
+  // etcdctl 3.4 given an endpoint "http://host:port" sends just that as :authority, which the library's check
+  // of a request's form refuses. Nothing here trusts that form: a request without method or path finds no
+  // handler.
   nghttp2_option_set_no_http_messaging(raw, 1);
   // The library's default (1000 at once, 33 a second) closes the connections of clients that cancel a lot, as
   // every client with short deadlines does. Answering a reset costs microseconds here.
