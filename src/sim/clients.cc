@@ -1,9 +1,10 @@
 #include "sim/clients.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include <fmt/format.h>
+
+#include "sim/draw.h"
 
 namespace quorate::sim {
 
@@ -48,10 +49,8 @@ std::string Clients::unmet(const std::vector<Node*>& nodes) const {
 }
 
 void Clients::again(std::uint32_t client) {
-  const double drawn = -std::log(1.0 - clients_[client].rng.unit());
   const Duration think = clients_[client].only != nullptr ? Duration(5ms) : think_;
-  const Moment at =
-      stage_->now + Duration(static_cast<std::int64_t>(drawn * static_cast<double>(think.count())));
+  const Moment at = stage_->now + exponential(clients_[client].rng, think);
   stage_->queue.push(at, {EventKind::client, 0, 0, client, {}});
 }
 

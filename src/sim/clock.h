@@ -21,10 +21,9 @@ class Clock {
   [[nodiscard]] Moment when(Instant instant) const {
     const std::int64_t local = (instant - local_).count();
     if (local <= 0) return since_;
-    // Dividing by (1 + ppm/10^6); one more nanosecond makes up for the rounding.
-    const auto ticks =
-        static_cast<std::int64_t>(static_cast<double>(local) * 1e6 / static_cast<double>(1'000'000 + ppm_));
-    Moment moment = since_ + Duration(ticks);
+    // Dividing by (1 + ppm/10^6); the loop makes up for the rounding.
+    const std::int64_t speed = 1'000'000 + ppm_;
+    Moment moment = since_ + Duration(local / speed * 1'000'000 + local % speed * 1'000'000 / speed);
     while (at(moment) < instant) moment += Duration(1);
     return moment;
   }

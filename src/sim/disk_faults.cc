@@ -2,26 +2,54 @@
 
 namespace quorate::sim {
 
-bool DiskFaults::fits(Disk::Operation operation) const {
+namespace {
+
+using Disk = storage::MemoryDisk;
+
+bool fits(const DiskFaults::Armed& fault, Disk::Operation operation) {
   using Op = Disk::Operation;
   using Kind = Disk::FaultKind;
-  switch (armed_) {
+  switch (fault.kind) {
     case Kind::none: return false;
     case Kind::io_error: return operation == Op::write || operation == Op::sync || operation == Op::allocate;
     case Kind::full: return operation == Op::write || operation == Op::allocate || operation == Op::create;
     case Kind::failed_sync: return operation == Op::sync;
     case Kind::lost: return operation == Op::write;
-    case Kind::misdirected: return operation == (reads_ ? Op::read : Op::write);
-    case Kind::flipped: return operation == (reads_ ? Op::read : Op::write);
+    case Kind::misdirected: return operation == (fault.reads ? Op::read : Op::write);
+    case Kind::flipped: return operation == (fault.reads ? Op::read : Op::write);
     case Kind::stale: return operation == Op::read;
     case Kind::power_cut: return operation != Op::read && operation != Op::list && operation != Op::open;
   }
   return false;
 }
 
-bool DiskFaults::lies(Disk::FaultKind kind) {
+bool lies(Disk::FaultKind kind) {
   using Kind = Disk::FaultKind;
   return kind == Kind::lost || kind == Kind::misdirected || kind == Kind::flipped || kind == Kind::stale;
+}
+
+}  // namespace
+
+void DiskFaults::disarm(std::uint32_t number) {
+  std::erase_if(armed_, [&](const Armed& fault) { return fault.number == number; });
+}
+
+// The first that fits strikes; the others wait for the next access.
+Disk::Fault DiskFaults::operator()(const Disk::Access& access) {
+  for (auto it = armed_.begin(); it != armed_.end(); ++it) {
+    if (!fits(*it, access.operation)) continue;
+    if (it->skip != 0) {
+      --it->skip;
+      continue;
+    }
+    const Disk::Fault fault{it->kind, it->detail};
+    if (it->struck) it->struck();
+    if (!it->lasting) armed_.erase(it);
+    struck_ = true;
+    if (lies(fault.kind)) tampered_ = true;
+    return fault;
+  }
+  return {};
 }
 
 }  // namespace quorate::sim

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <vector>
 
 #include "storage/memory_disk.h"
 
@@ -11,21 +13,19 @@ class DiskFaults {
  public:
   using Disk = storage::MemoryDisk;
 
-  // Goes wrong once, at the `skip`-th access from now that the fault fits.
-  void once(Disk::FaultKind kind, std::uint64_t skip, std::uint64_t detail) {
-    armed_ = kind;
-    skip_ = skip;
-    detail_ = detail;
-    lasting_ = false;
-  }
-  // Goes wrong at every access that the fault fits, until disarm().
-  void lasting(Disk::FaultKind kind) {
-    once(kind, 0, 0);
-    lasting_ = true;
-  }
-  void aim_at_reads(bool reads) { reads_ = reads; }  // misdirected and flipped: a read, else a write
-  void disarm() { armed_ = Disk::FaultKind::none; }
-  [[nodiscard]] bool armed() const { return armed_ != Disk::FaultKind::none; }
+  struct Armed {
+    Disk::FaultKind kind = Disk::FaultKind::none;
+    std::uint64_t skip = 0;    // so many accesses that it fits pass unharmed
+    std::uint64_t detail = 0;  // of MemoryDisk::Fault
+    bool lasting = false;      // strikes every such access until it is disarmed, else one
+    bool reads = false;        // misdirected and flipped: a read, else a write
+    std::uint32_t number = 0;  // names it for disarm()
+    std::function<void()> struck{};
+  };
+  void arm(Armed fault) { armed_.push_back(std::move(fault)); }
+  void disarm(std::uint32_t number);
+  void disarm() { armed_.clear(); }
+  [[nodiscard]] bool armed() const { return !armed_.empty(); }
 
   // True once anything went wrong since the last forget(): an excuse to stop, or not to start.
   [[nodiscard]] bool struck() const { return struck_ || tampered_; }
@@ -34,30 +34,12 @@ class DiskFaults {
   [[nodiscard]] bool tampered() const { return tampered_; }
   void tamper() { tampered_ = true; }
 
-  Disk::Fault operator()(const Disk::Access& access) {
-    if (armed_ == Disk::FaultKind::none || !fits(access.operation)) return {};
-    if (skip_ != 0) {
-      --skip_;
-      return {};
-    }
-    const Disk::Fault fault{armed_, detail_};
-    if (!lasting_) armed_ = Disk::FaultKind::none;
-    struck_ = true;
-    if (lies(fault.kind)) tampered_ = true;
-    return fault;
-  }
+  Disk::Fault operator()(const Disk::Access& access);
 
  private:
-  [[nodiscard]] bool fits(Disk::Operation operation) const;
-  static bool lies(Disk::FaultKind kind);
-
-  Disk::FaultKind armed_ = Disk::FaultKind::none;
-  std::uint64_t skip_ = 0;
-  std::uint64_t detail_ = 0;
-  bool lasting_ = false;
+  std::vector<Armed> armed_;
   bool struck_ = false;
   bool tampered_ = false;
-  bool reads_ = false;
 };
 
 }  // namespace quorate::sim

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cmath>
 
 #include <fmt/format.h>
+
+#include "sim/draw.h"
 
 namespace quorate::sim {
 
@@ -125,17 +126,19 @@ std::vector<Fault> plan_faults(Rng& rng, FaultSet allowed, Moment length) {
   for (std::size_t i = kinds.size(); i > 1; --i) std::swap(kinds[i - 1], kinds[rng.below(i)]);
   const std::size_t most = std::min<std::size_t>(kinds.size(), 10);
   kinds.resize(rng.between(std::min<std::size_t>(3, most), most));
+  // Half of the runs have a storm: a moment at which every kind that was chosen is in effect. Left to chance,
+  // the short ones would hardly ever meet.
+  const bool storm = rng.chance(0.5);
+  const Moment eye = rng.between(length / 8, length * 7 / 8);
   std::vector<Fault> faults;
   for (const FaultKind kind : kinds) {
     const Row& r = row(kind);
     const std::uint64_t count = rng.between(1, r.most);
     for (std::uint64_t i = 0; i < count; ++i) {
-      const Moment from = rng.between(Duration(0), length);
-      // Lengths spread evenly over orders of magnitude.
-      const double ratio = static_cast<double>(r.longest.count()) / static_cast<double>(r.shortest.count());
-      const auto lasts =
-          static_cast<std::int64_t>(static_cast<double>(r.shortest.count()) * std::pow(ratio, rng.unit()));
-      faults.push_back({kind, from, std::min(from + Duration(lasts), length), rng.unit(), rng.next()});
+      const Duration lasts = log_uniform(rng, r.shortest, r.longest);
+      const Moment from = storm && i == 0 ? std::max(eye - rng.between(Duration(0), lasts), Moment(0))
+                                          : rng.between(Duration(0), length);
+      faults.push_back({kind, from, std::min(from + lasts, length), rng.unit(), rng.next()});
     }
   }
   std::ranges::stable_sort(faults, {}, &Fault::from);

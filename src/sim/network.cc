@@ -1,7 +1,8 @@
 #include "sim/network.h"
 
 #include <algorithm>
-#include <cmath>
+
+#include "sim/draw.h"
 
 namespace quorate::sim {
 
@@ -11,9 +12,7 @@ void Network::heal() {
 }
 
 Moment Network::arrival(Moment now, Link& link) {
-  const double drawn = -std::log(1.0 - rng_.unit());
-  Moment at = now + now_.latency +
-              Duration(static_cast<std::int64_t>(drawn * static_cast<double>(now_.jitter.count())));
+  Moment at = now + now_.latency + exponential(rng_, now_.jitter);
   if (now_.slow > 0 && rng_.chance(now_.slow)) at += rng_.between(Duration(0), now_.slowness);
   at = std::max(at, link.clogged);
   if (now_.reordering > 0 && rng_.chance(now_.reordering)) return at;

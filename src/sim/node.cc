@@ -1,11 +1,10 @@
 #include "sim/node.h"
 
-#include <cmath>
-
 #include <fmt/format.h>
 #include <xxhash.h>
 
 #include "core/codec.h"
+#include "sim/draw.h"
 #include "sim/probe.h"
 
 namespace quorate::sim {
@@ -23,8 +22,8 @@ Node::Node(Stage& stage, std::uint32_t slot, NodeId id, Membership initial)
       rng_(stage.rng.fork()),
       sync_time_(stage.tuning.sync_time) {
   const auto drift = static_cast<std::uint64_t>(stage.tuning.drift_ppm);
-  clock_ = Clock(Instant(rng_.between(Duration(1s), Duration(1h))),
-                 static_cast<std::int64_t>(rng_.between(0, 2 * drift)) - stage.tuning.drift_ppm);
+  const Instant shown(rng_.between(Duration(1s), Duration(1h)));
+  clock_ = Clock(shown, static_cast<std::int64_t>(rng_.between(0, 2 * drift)) - stage.tuning.drift_ppm);
   disk_.set_hook([this](const storage::MemoryDisk::Access& access) { return disk_faults_(access); });
 }
 
@@ -185,9 +184,7 @@ void Node::gather() {
 }
 
 void Node::schedule(EventKind kind, Duration mean, std::uint64_t number) {
-  const double drawn = 0.3 - 0.7 * std::log(1.0 - rng_.unit());
-  const Moment at =
-      stage_->now + Duration(static_cast<std::int64_t>(drawn * static_cast<double>(mean.count())));
+  const Moment at = stage_->now + mean * 3 / 10 + exponential(rng_, mean * 7 / 10);
   stage_->queue.push(at, {kind, slot_, process_, number, {}});
 }
 

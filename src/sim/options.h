@@ -8,6 +8,7 @@
 
 #include "core/replicated_log.h"
 #include "sim/clock.h"
+#include "sim/coverage.h"
 #include "sim/faults.h"
 
 namespace quorate::sim {
@@ -39,7 +40,7 @@ struct Result {
   std::uint64_t unknown = 0;
   std::uint64_t epochs = 0;
   std::vector<Fault> plan;
-  FaultSet struck;  // kinds that took effect
+  Overlaps faults;
 };
 
 }  // namespace quorate::sim

@@ -7,7 +7,6 @@
 #include <ctime>
 #include <fstream>
 #include <iostream>
-#include <map>
 #include <optional>
 #include <thread>
 
@@ -17,6 +16,7 @@
 
 #include "core/codec.h"
 #include "registry/registry.h"
+#include "sim/coverage_report.h"
 #include "sim/run.h"
 #include "sim/scenario.h"
 #include "sim/workload_model.h"
@@ -79,8 +79,7 @@ std::string json_of(const Result& r) {
       R"({{"seed":{},"ok":{},"hash":"{:016x}","events":{},"simulated_ms":{:.3f},"recovery_ms":{:.3f},)"
       R"("acknowledged":{},"unknown":{},"epochs":{},"faults":"{}","property":{},"failure":{}}})",
       r.seed, r.ok, r.hash, r.events, ms(r.simulated), ms(r.recovery), r.acknowledged, r.unknown, r.epochs,
-      r.struck.empty() ? "none" : r.struck.str(), codec::detail::quote(r.property),
-      codec::detail::quote(r.failure));
+      r.faults.struck.str(), codec::detail::quote(r.property), codec::detail::quote(r.failure));
 }
 
 std::string line_of(const Result& r) {
@@ -88,20 +87,21 @@ std::string line_of(const Result& r) {
       "seed {} {} hash={:016x} events={} simulated={:.3f}s acknowledged={} unknown={} epochs={} "
       "recovery={:.0f}ms faults={}",
       r.seed, r.ok ? "ok" : "FAILED", r.hash, r.events, ms(r.simulated) / 1e3, r.acknowledged, r.unknown,
-      r.epochs, ms(r.recovery), r.struck.empty() ? "none" : r.struck.str());
+      r.epochs, ms(r.recovery), r.faults.struck.str());
 }
 
 class Sweep {
  public:
   explicit Sweep(const Arguments& arguments)
       : arguments_(&arguments),
+        coverage_(arguments.options.faults),
         progress_(!arguments.verbose && !arguments.json && isatty(STDERR_FILENO) == 1) {}
 
   int run() {
     run_seeds(arguments_->options, arguments_->first, arguments_->last, arguments_->jobs,
               [this](const Result& result) { return took(result); });
     if (progress_) std::fputs("\r\033[K", stderr);
-    if (arguments_->coverage) print_coverage();
+    if (arguments_->coverage && !arguments_->json) fmt::print("{}", coverage_.text());
     // Processor time: the machine may have other work.
     const double busy = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
     fmt::print(
@@ -109,6 +109,7 @@ class Sweep {
         "{:.1f} M events in {:.1f} s, {:.2f} M events per second of a core\n",
         arguments_->options.protocol, passed_ + failed_, passed_, failed_, acknowledged_, ms(slowest_),
         static_cast<double>(events_) / 1e6, seconds(), static_cast<double>(events_) / 1e6 / busy);
+    if (arguments_->coverage && arguments_->json) fmt::print("{}\n", coverage_.json());
     return failed_ == 0 ? 0 : 1;
   }
 
@@ -118,8 +119,8 @@ class Sweep {
     acknowledged_ += result.acknowledged;
     result.ok ? ++passed_ : ++failed_;
     if (result.ok) slowest_ = std::max(slowest_, result.recovery);
-    count_pairs(result.struck);
-    if (arguments_->json) fmt::print("{}\n", json_of(result));
+    coverage_.add(result.faults);
+    if (arguments_->json && !arguments_->coverage) fmt::print("{}\n", json_of(result));
     if (arguments_->verbose && !arguments_->json) fmt::print("{}\n", line_of(result));
     if (!result.ok) report(result);
     if (result.ok && arguments_->twice) repeat(result);
@@ -156,39 +157,12 @@ class Sweep {
     }
   }
 
-  void count_pairs(FaultSet struck) {
-    const auto kinds = struck.kinds();
-    for (std::size_t i = 0; i < kinds.size(); ++i) {
-      for (std::size_t j = i; j < kinds.size(); ++j) ++pairs_[{kinds[i], kinds[j]}];
-    }
-  }
-
-  // How many seeds met each kind, and each two of them together.
-  void print_coverage() const {
-    const auto kinds = arguments_->options.faults.kinds();
-    const auto count = [&](FaultKind a, FaultKind b) {
-      const auto at = pairs_.find({a, b});
-      return at == pairs_.end() ? std::uint64_t{0} : at->second;
-    };
-    std::uint64_t fewest = UINT64_MAX;
-    for (std::size_t i = 0; i < kinds.size(); ++i) {
-      fmt::print("{:<22}{:>10} seeds, with:", to_string(kinds[i]), count(kinds[i], kinds[i]));
-      for (std::size_t j = 0; j < kinds.size(); ++j) {
-        if (i == j) continue;
-        const auto together = count(std::min(kinds[i], kinds[j]), std::max(kinds[i], kinds[j]));
-        fewest = std::min(fewest, together);
-        fmt::print(" {}={}", to_string(kinds[j]), together);
-      }
-      fmt::print("\n");
-    }
-    if (kinds.size() > 1) fmt::print("every pair of faults met in at least {} seeds\n", fewest);
-  }
-
   [[nodiscard]] double seconds() const {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
   }
 
   const Arguments* arguments_;
+  CoverageReport coverage_;
   bool progress_;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::uint64_t passed_ = 0;
@@ -196,7 +170,6 @@ class Sweep {
   std::uint64_t events_ = 0;
   std::uint64_t acknowledged_ = 0;
   Duration slowest_{};
-  std::map<std::pair<FaultKind, FaultKind>, std::uint64_t> pairs_;
 };
 
 int replay(const Arguments& arguments) {
@@ -279,7 +252,8 @@ int sim_main(std::vector<std::string> arguments) {
   app.add_flag("--json", a.json, "a JSON object for each seed");
   app.add_flag("--twice", a.twice, "run each seed twice and compare");
   app.add_flag("--shrink", a.shrink, "make a failing run as small as it gets");
-  app.add_flag("--coverage", a.coverage, "count how often faults met");
+  app.add_flag("--coverage", a.coverage,
+               "count how often each two kinds of faults were in effect at once; with --json as one object");
   app.add_option("--replay", a.replay, "run one seed and tell its faults");
   app.add_option("--trace", a.trace, "with --replay: write everything that happened to this file, as JSON");
   app.add_option("--scenario", a.scenarios, "play scenario files and compare with their golden traces");

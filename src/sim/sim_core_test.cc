@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include "sim/clock.h"
+#include "sim/coverage.h"
 #include "sim/disk_faults.h"
+#include "sim/draw.h"
 #include "sim/durable_shadow.h"
 #include "sim/event_queue.h"
 #include "sim/faults.h"
@@ -123,7 +125,8 @@ TEST(Faults, EveryPairOfKindsIsPlannedTogetherSometimes) {
 TEST(DiskFaults, StrikeOnceWhereTheyFit) {
   using Disk = storage::MemoryDisk;
   DiskFaults faults;
-  faults.once(Disk::FaultKind::failed_sync, 1, 0);
+  int told = 0;
+  faults.arm({.kind = Disk::FaultKind::failed_sync, .skip = 1, .struck = [&] { ++told; }});
   const auto kind = [&](Disk::Operation operation) { return faults({operation, "f"}).kind; };
   EXPECT_EQ(kind(Disk::Operation::write), Disk::FaultKind::none);
   EXPECT_EQ(kind(Disk::Operation::sync), Disk::FaultKind::none);  // skipped
@@ -131,15 +134,65 @@ TEST(DiskFaults, StrikeOnceWhereTheyFit) {
   EXPECT_EQ(kind(Disk::Operation::sync), Disk::FaultKind::failed_sync);
   EXPECT_EQ(kind(Disk::Operation::sync), Disk::FaultKind::none);
   EXPECT_TRUE(faults.struck());
+  EXPECT_EQ(told, 1);
   EXPECT_FALSE(faults.tampered());
-  faults.lasting(Disk::FaultKind::full);
+  faults.arm({.kind = Disk::FaultKind::full, .lasting = true, .number = 7});
+  faults.arm({.kind = Disk::FaultKind::lost, .skip = 1, .number = 8});
   EXPECT_EQ(kind(Disk::Operation::write), Disk::FaultKind::full);
   EXPECT_EQ(kind(Disk::Operation::create), Disk::FaultKind::full);
-  faults.disarm();
+  faults.disarm(7);
   EXPECT_EQ(kind(Disk::Operation::write), Disk::FaultKind::none);
-  faults.once(Disk::FaultKind::lost, 0, 0);
   EXPECT_EQ(kind(Disk::Operation::write), Disk::FaultKind::lost);
   EXPECT_TRUE(faults.tampered());
+  EXPECT_FALSE(faults.armed());
+}
+
+TEST(Coverage, KnowsWhichFaultsWereInEffectAtTheSameTime) {
+  Coverage coverage;
+  coverage.began(1, FaultKind::loss);
+  coverage.began(2, FaultKind::pause);
+  coverage.began(2, FaultKind::pause);
+  coverage.ended(1);
+  coverage.began(3, FaultKind::kill);
+  coverage.began(4, FaultKind::kill);
+  const Overlaps& overlaps = coverage.overlaps();
+  EXPECT_EQ(overlaps.struck.str(), "loss,pause,kill");
+  const auto met = [&](FaultKind kind) { return overlaps.met[static_cast<std::size_t>(kind)].str(); };
+  EXPECT_EQ(met(FaultKind::loss), "pause");
+  EXPECT_EQ(met(FaultKind::pause), "loss,kill");
+  EXPECT_EQ(met(FaultKind::kill), "pause,kill");
+  EXPECT_EQ(overlaps.at_once, 2U);
+}
+
+TEST(Draws, AreExponential) {
+  Rng rng(5);
+  constexpr int draws = 200'000;
+  double sum = 0;
+  int beyond_mean = 0;  // e^-1 of them
+  int beyond_three = 0;
+  for (int i = 0; i < draws; ++i) {
+    const Duration drawn = exponential(rng, 1ms);
+    ASSERT_GE(drawn, Duration(0));
+    sum += static_cast<double>(drawn.count());
+    beyond_mean += drawn > 1ms;
+    beyond_three += drawn > 3ms;
+  }
+  EXPECT_NEAR(sum / draws / 1e6, 1.0, 0.01);
+  EXPECT_NEAR(beyond_mean / static_cast<double>(draws), 0.3679, 0.004);
+  EXPECT_NEAR(beyond_three / static_cast<double>(draws), 0.0498, 0.002);
+}
+
+TEST(Draws, SpreadOverOrdersOfMagnitude) {
+  Rng rng(6);
+  int below = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    const Duration drawn = log_uniform(rng, 1ms, 1024ms);
+    ASSERT_GE(drawn, 1ms);
+    ASSERT_LE(drawn, 1024ms);
+    below += drawn < 32ms;
+  }
+  EXPECT_NEAR(below, 10'000, 400);
+  EXPECT_EQ(log_uniform(rng, 3ms, 3ms), 3ms);
 }
 
 Entry entry(std::uint64_t index) { return {Epoch(1), Index(index), EntryKind::payload, Bytes::copy("x")}; }

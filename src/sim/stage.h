@@ -8,6 +8,7 @@
 #include "core/replicated_log.h"
 #include "replica/replica.h"
 #include "sim/checks.h"
+#include "sim/coverage.h"
 #include "sim/event_queue.h"
 #include "sim/network.h"
 #include "sim/options.h"
@@ -44,7 +45,7 @@ struct Stage {
   Trace* trace = nullptr;
   // A client's operation reaches a node; `run` is false if the node dies before it looks at it.
   std::function<void(Node&, std::uint64_t number, bool run)> operation;
-  FaultSet struck;
+  Coverage coverage;
   std::uint64_t stamps = 0;  // of processes and timers
   std::uint64_t hash = 0xcbf29ce484222325U;
 

@@ -114,7 +114,7 @@ Result World::run() {
   Result result;
   result.seed = seed_;
   result.plan = plan_;
-  result.struck = stage_.struck;
+  result.faults = stage_.coverage.overlaps();
   result.hash = stage_.hash;
   result.events = events_;
   result.simulated = stage_.now;
@@ -181,8 +181,8 @@ void World::look_after(Node& node) {
     stage_.checks.fail("no needless stop", fmt::format("node {} stops: {}", node.id().value, reason));
   }
   // After a failed write the process may be restarted at once, or the machine.
-  stop_node(node, rng_.chance(0.5) ? Survival::any : Survival::all, reason.c_str(),
-            rng_.between(Duration(1ms), Duration(200ms)));
+  const auto survival = rng_.chance(0.5) ? Survival::any : Survival::all;
+  stop_node(node, survival, reason.c_str(), rng_.between(Duration(1ms), Duration(200ms)));
 }
 
 void World::start_node(Node& node) {

@@ -45,20 +45,20 @@ class World {
   // Faults.
   void begin_fault(std::uint32_t number);
   void end_fault(std::uint32_t number);
-  void network_conditions(const Fault& fault, bool on);
+  void network_conditions(std::uint32_t number, bool on);
   void cut_network(std::uint32_t number, Rng& rng);
   void cut_links(std::uint32_t number, bool cut);
   void flap(std::uint32_t number);
   void node_fault(std::uint32_t number, Rng& rng);
   void disk_fault(std::uint32_t number, Node& node, Rng& rng);
-  void damage_at_rest(const Fault& fault, Node& node, Rng& rng);
+  void damage_at_rest(std::uint32_t number, Node& node, Rng& rng);
   void stop_node(Node& node, storage::MemoryDisk::Survival survival, const char* reason, Duration down);
   void start_node(Node& node);
-  void struck(FaultKind kind) { stage_.struck.add(kind); }
+  void took_effect(std::uint32_t number);
 
   // Operators.
-  void change_membership(Rng& rng);
-  void transfer_leadership(Rng& rng);
+  void change_membership(std::uint32_t number, Rng& rng);
+  void transfer_leadership(std::uint32_t number, Rng& rng);
   std::optional<std::vector<Member>> draw_members(Rng& rng);
   [[nodiscard]] bool bearable(const std::vector<Member>& members) const;
   Node* add_node();

@@ -10,6 +10,18 @@ namespace quorate::sim {
 namespace {
 using Survival = storage::MemoryDisk::Survival;
 using DiskFault = storage::MemoryDisk::FaultKind;
+
+// Done to what lies on the disk, whether a process runs or not.
+bool strikes_at_rest(FaultKind kind) {
+  return kind == FaultKind::bit_flip || kind == FaultKind::lost_file || kind == FaultKind::misdirected_read ||
+         kind == FaultKind::stale_read;
+}
+
+// Takes effect later than it begins: at an access to the disk, if there is one.
+bool strikes_at_access(FaultKind kind) {
+  return kind >= FaultKind::power_cut && kind <= FaultKind::lost_file && kind != FaultKind::restart_all &&
+         kind != FaultKind::slow_disk;
+}
 }  // namespace
 
 void World::begin_fault(std::uint32_t number) {
@@ -25,16 +37,16 @@ void World::begin_fault(std::uint32_t number) {
     case FaultKind::reordering:
     case FaultKind::delay:
     case FaultKind::undetected_corruption:
-    case FaultKind::corruption: return network_conditions(fault, true);
+    case FaultKind::corruption: return network_conditions(number, true);
     case FaultKind::clog:
     case FaultKind::partition:
     case FaultKind::one_way:
     case FaultKind::partial:
     case FaultKind::flapping: return cut_network(number, rng);
-    case FaultKind::membership: return change_membership(rng);
-    case FaultKind::transfer: return transfer_leadership(rng);
+    case FaultKind::membership: return change_membership(number, rng);
+    case FaultKind::transfer: return transfer_leadership(number, rng);
     case FaultKind::restart_all:
-      struck(fault.kind);
+      took_effect(number);
       for (auto& node : nodes_)
         stop_node(*node, Survival::any, "power loss", rng.between(Duration(1ms), Duration(300ms)));
       return;
@@ -42,15 +54,23 @@ void World::begin_fault(std::uint32_t number) {
   }
 }
 
+// A disk may go wrong only after its fault's time: then it counts for that moment.
+void World::took_effect(std::uint32_t number) {
+  stage_.coverage.began(number, plan_[number].kind);
+  if (!active_[number].begun) stage_.coverage.ended(number);
+}
+
 void World::end_fault(std::uint32_t number) {
   Active& active = active_[number];
   if (!active.begun) return;
   active.begun = false;
   const Fault& fault = plan_[number];
+  const bool ends_itself = fault.kind == FaultKind::membership || fault.kind == FaultKind::transfer;
+  if (!ends_itself) stage_.coverage.ended(number);
   if (stage_.trace != nullptr) {
     Trace::Line(*stage_.trace, stage_.now, "heal").field("what", to_string(fault.kind));
   }
-  network_conditions(fault, false);
+  network_conditions(number, false);
   if (active.cut) cut_links(number, false);
   active.links.clear();
   if (active.node == nullptr) return;
@@ -63,14 +83,15 @@ void World::end_fault(std::uint32_t number) {
   }
   if (fault.kind == FaultKind::full_disk || fault.kind == FaultKind::io_error ||
       fault.kind == FaultKind::failed_sync) {
-    node.disk_faults().disarm();
+    node.disk_faults().disarm(number);
   }
   if (fault.kind == FaultKind::wild_clock) node.set_speed(0);
 }
 
 // The network.
 
-void World::network_conditions(const Fault& fault, bool on) {
+void World::network_conditions(std::uint32_t number, bool on) {
+  const Fault& fault = plan_[number];
   auto& network = stage_.network.conditions();
   const double i = fault.intensity;
   switch (fault.kind) {
@@ -85,7 +106,7 @@ void World::network_conditions(const Fault& fault, bool on) {
       break;
     default: return;
   }
-  if (on) struck(fault.kind);
+  if (on) took_effect(number);
 }
 
 void World::cut_network(std::uint32_t number, Rng& rng) {
@@ -115,7 +136,7 @@ void World::cut_network(std::uint32_t number, Rng& rng) {
     }
   }
   if (active.links.empty()) return;
-  struck(fault.kind);
+  took_effect(number);
   if (fault.kind == FaultKind::clog) {
     for (const auto& [a, b] : active.links) stage_.network.clog(a, b, fault.until);
     return;
@@ -147,9 +168,10 @@ void World::node_fault(std::uint32_t number, Rng& rng) {
   const Fault& fault = plan_[number];
   const Duration lasts = fault.until - fault.from;
   Node* node = destructive(fault.kind) ? any_victim(rng) : any_node(rng, true);
-  if (node == nullptr || !node->up() || node->halted()) return;
+  if (node == nullptr || node->silent_loss()) return;
+  if ((!node->up() || node->halted()) && !strikes_at_rest(fault.kind)) return;
   active_[number].node = node;
-  struck(fault.kind);
+  if (!strikes_at_access(fault.kind)) took_effect(number);
   const auto most = stage_.tuning.drift_ppm;
   switch (fault.kind) {
     case FaultKind::pause: node->pause(); break;
@@ -179,34 +201,52 @@ void World::node_fault(std::uint32_t number, Rng& rng) {
 
 void World::disk_fault(std::uint32_t number, Node& node, Rng& rng) {
   const Fault& fault = plan_[number];
-  DiskFaults& disk = node.disk_faults();
-  const Duration lasts = fault.until - fault.from;
-  disk.aim_at_reads(false);
+  DiskFaults::Armed armed{.number = number, .struck = [this, number] { took_effect(number); }};
+  const auto distance = [&rng] {
+    return rng.chance(0.5) ? 512 * rng.between(1, 40) : rng.between(1, 20'000);
+  };
   switch (fault.kind) {
-    case FaultKind::power_cut: disk.once(DiskFault::power_cut, rng.below(6), 0); break;
-    case FaultKind::full_disk: disk.lasting(DiskFault::full); break;
+    case FaultKind::power_cut:
+      armed.kind = DiskFault::power_cut;
+      armed.skip = rng.below(6);
+      break;
+    case FaultKind::full_disk:
+      armed.kind = DiskFault::full;
+      armed.lasting = true;
+      break;
     case FaultKind::io_error:
-      fault.intensity < 0.3 ? disk.lasting(DiskFault::io_error)
-                            : disk.once(DiskFault::io_error, rng.below(6), 0);
+      armed.kind = DiskFault::io_error;
+      armed.lasting = fault.intensity < 0.3;
+      if (!armed.lasting) armed.skip = rng.below(6);
       break;
-    case FaultKind::failed_sync: disk.once(DiskFault::failed_sync, rng.below(3), 0); break;
+    case FaultKind::failed_sync:
+      armed.kind = DiskFault::failed_sync;
+      armed.skip = rng.below(3);
+      break;
     case FaultKind::misdirected_write:
-      disk.once(DiskFault::misdirected, rng.below(6),
-                rng.chance(0.5) ? 512 * rng.between(1, 40) : rng.between(1, 20'000));
+      armed.kind = DiskFault::misdirected;
+      armed.skip = rng.below(6);
+      armed.detail = distance();
       break;
-    case FaultKind::lost_write: disk.once(DiskFault::lost, rng.below(6), 0); break;
+    case FaultKind::lost_write:
+      armed.kind = DiskFault::lost;
+      armed.skip = rng.below(6);
+      break;
     case FaultKind::misdirected_read:
     case FaultKind::stale_read:
-      stop_node(node, Survival::all, "killed", lasts);
-      disk.aim_at_reads(true);
-      disk.once(fault.kind == FaultKind::stale_read ? DiskFault::stale : DiskFault::misdirected, rng.below(8),
-                rng.chance(0.5) ? 512 * rng.between(1, 40) : rng.between(1, 20'000));
+      stop_node(node, Survival::all, "killed", fault.until - fault.from);
+      armed.kind = fault.kind == FaultKind::stale_read ? DiskFault::stale : DiskFault::misdirected;
+      armed.reads = true;
+      armed.skip = rng.below(8);
+      armed.detail = distance();
       break;
-    default: damage_at_rest(fault, node, rng); break;
+    default: return damage_at_rest(number, node, rng);
   }
+  node.disk_faults().arm(std::move(armed));
 }
 
-void World::damage_at_rest(const Fault& fault, Node& node, Rng& rng) {
+void World::damage_at_rest(std::uint32_t number, Node& node, Rng& rng) {
+  const Fault& fault = plan_[number];
   stop_node(node, Survival::all, "killed", fault.until - fault.from);
   auto files = node.disk().list();
   if (!files || files->empty()) return;
@@ -217,8 +257,10 @@ void World::damage_at_rest(const Fault& fault, Node& node, Rng& rng) {
   } else if (const auto size = node.disk().contents(name).size(); size != 0) {
     // Most of a preallocated file is empty: aim at its front as often as anywhere.
     const std::uint64_t reach = rng.chance(0.7) ? std::min<std::uint64_t>(size, 3000) : size;
-    node.disk().flip_bit(name, rng.below(reach), static_cast<unsigned>(rng.below(8)));
+    const std::uint64_t offset = rng.below(reach);
+    node.disk().flip_bit(name, offset, static_cast<unsigned>(rng.below(8)));
   }
+  took_effect(number);
 }
 
 // Operators.
@@ -270,23 +312,27 @@ std::optional<std::vector<Member>> World::draw_members(Rng& rng) {
   return members;
 }
 
-void World::change_membership(Rng& rng) {
+// In effect from the moment it is asked for until it has an outcome.
+void World::change_membership(std::uint32_t number, Rng& rng) {
   auto members = draw_members(rng);
   Node* node = any_node(rng, true);
   if (!members || node == nullptr || node->paused()) return;
-  struck(FaultKind::membership);
+  took_effect(number);
   Env env = node->env();
-  node->replica().reconfigure(env, std::move(*members), [](const replica::Outcome<Bytes>&) {});
+  node->replica().reconfigure(env, std::move(*members), [this, number](const replica::Outcome<Bytes>&) {
+    stage_.coverage.ended(number);
+  });
   node->settle();
 }
 
-void World::transfer_leadership(Rng& rng) {
+void World::transfer_leadership(std::uint32_t number, Rng& rng) {
   Node* node = any_node(rng, true);
   Node* to = any_node(rng, false);
   if (node == nullptr || node->paused()) return;
-  struck(FaultKind::transfer);
+  took_effect(number);
   Env env = node->env();
-  node->replica().transfer(env, to->id(), [](const replica::Outcome<Bytes>&) {});
+  node->replica().transfer(env, to->id(),
+                           [this, number](const replica::Outcome<Bytes>&) { stage_.coverage.ended(number); });
   node->settle();
 }
 
