@@ -1,18 +1,39 @@
 #include "core/bytes.h"
 
 #include <algorithm>
+#include <cstring>
+#include <new>
 
 namespace quorate {
 
+struct Bytes::Adopter : Owner {
+  explicit Adopter(std::string&& taken) : Owner{.copied = false}, text(std::move(taken)) {}
+  std::string text;
+};
+
 Bytes Bytes::copy(std::string_view text) {
   if (text.empty()) return {};
-  return adopt(std::string(text));
+  void* memory = ::operator new(sizeof(Owner) + text.size());
+  auto* owner = new (memory) Owner{.copied = true};
+  auto* data = static_cast<char*>(memory) + sizeof(Owner);
+  std::memcpy(data, text.data(), text.size());
+  return Bytes(owner, data, text.size());
 }
 
 Bytes Bytes::adopt(std::string&& text) {
-  if (text.empty()) return {};
-  auto* owner = new Owner{.text = std::move(text)};
+  constexpr std::size_t short_text = 64;  // cheaper to copy than to keep two pieces of memory
+  if (text.size() <= short_text) return copy(text);
+  auto* owner = new Adopter(std::move(text));
   return Bytes(owner, owner->text.data(), owner->text.size());
+}
+
+void Bytes::destroy(Owner* owner) noexcept {
+  if (owner->copied) {
+    owner->~Owner();
+    ::operator delete(owner);
+  } else {
+    delete static_cast<Adopter*>(owner);
+  }
 }
 
 Bytes Bytes::slice(std::size_t offset, std::size_t length) const {

@@ -20,7 +20,7 @@ class Bytes {
   Bytes() = default;
   ~Bytes() { release(); }
 
-  // The only constructors that allocate: a copy of `text`, or a buffer taken over from a string.
+  // The only constructors that allocate, once each: a copy of `text`, or a buffer taken over from a string.
   static Bytes copy(std::string_view text);
   static Bytes adopt(std::string&& text);
 
@@ -60,12 +60,14 @@ class Bytes {
  private:
   struct Owner {
     std::atomic<std::uint32_t> references{1};
-    std::string text;
+    const bool copied;  // the bytes follow the owner in memory; else it is an Adopter
   };
+  struct Adopter;
   Bytes(Owner* owner, const char* data, std::size_t size) : owner_(owner), data_(data), size_(size) {}
   void release() noexcept {
-    if (owner_ && owner_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete owner_;
+    if (owner_ && owner_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(owner_);
   }
+  static void destroy(Owner* owner) noexcept;
 
   Owner* owner_ = nullptr;
   const char* data_ = nullptr;

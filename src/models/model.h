@@ -29,7 +29,10 @@ class Model {
   // an error result, the same everywhere. The result goes to the client whose command it is.
   virtual Bytes apply(const Bytes& command, storage::Transaction& txn) = 0;
 
-  // The changes of every apply() since the last call are in the engine now; `index` is applied.
+  // After the last apply() of a batch: changes that need to be made only once for all of it.
+  virtual void settle(storage::Transaction&) {}
+
+  // The batch is through; `index` is applied.
   // Here watchers are told.
   virtual void committed(Index index) = 0;
 

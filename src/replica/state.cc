@@ -83,8 +83,8 @@ std::expected<std::vector<State::Executed>, std::string> State::apply(const std:
   for (const NodeId node : touched) {
     txn.put(storage::Table::system, session_key(node), encoded(sessions_.by_node[node.value]));
   }
+  model_->settle(txn);
   txn.put(storage::Table::system, applied_key, encoded(applied_));
-  live_->write(txn.take());
   model_->committed(applied_.index);
   return executed;
 }

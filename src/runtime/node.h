@@ -102,6 +102,7 @@ class Node final : private net::PeersHandler {
   void wait_for_input();
   void fire_timers();
   void end_turn();
+  void flush_states();
   void update_peers();
 
   void received(NodeId from, KeyspaceId keyspace, Bytes frame) override;

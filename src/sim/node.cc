@@ -63,7 +63,8 @@ bool Node::start() {
   process_ = ++stage_->stamps;
   submitted_ = {};
   unsynced_groups_ = syncing_groups_ = 0;
-  syncing_ = flush_due_ = pump_due_ = paused_ = false;
+  syncing_ = pump_due_ = paused_ = false;
+  flush_due_ = nullptr;
   timers_.clear();
   held_.clear();
   halted_.reset();
@@ -301,18 +302,18 @@ void Node::log_durable(Ticket upto) {
 }
 
 void Node::flush_state(Index upto) {
-  flush_due_ = true;
+  flush_due_ = replica_->engine().begin_flush();
   schedule(EventKind::flush, stage_->tuning.flush_time, upto.value);
 }
 
 void Node::flush_engine(Index upto) {
-  if (!std::exchange(flush_due_, false)) return;
-  if (auto flushed = replica_->engine().flush(); !flushed)
-    return halt("flushing the state: " + flushed.error().what);
+  auto flush = std::exchange(flush_due_, nullptr);
+  if (!flush) return;
+  if (auto flushed = flush(); !flushed) return halt("flushing the state: " + flushed.error().what);
   schedule(EventKind::flushed, stage_->tuning.flush_time, upto.value);
 }
 
-void Node::await_flush() { flush_due_ = false; }
+void Node::await_flush() { flush_due_ = nullptr; }
 
 void Node::halt(const std::string& reason) {
   if (!halted_) halted_ = reason;

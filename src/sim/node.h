@@ -109,7 +109,7 @@ class Node final : public replica::Host {
   std::size_t unsynced_groups_ = 0;
   std::size_t syncing_groups_ = 0;
   bool syncing_ = false;
-  bool flush_due_ = false;
+  storage::Engine::FlushJob flush_due_;
   bool pump_due_ = false;
   bool paused_ = false;
   std::vector<Event> held_;

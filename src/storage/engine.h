@@ -4,12 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/bytes.h"
 #include "storage/disk.h"
 
 namespace quorate::storage {
@@ -68,12 +70,20 @@ class Reader {
   [[nodiscard]] virtual std::unique_ptr<Cursor> cursor(Table table) const = 0;
 };
 
+// One thread writes and reads. A write is visible at once, and durable after a later flush; between the
+// writes of one flush a crash keeps all or none. A cursor is invalid after the next write.
 class Engine : public Reader {
  public:
-  // Atomic and visible at once; durable after a later flush().
-  virtual void write(const Batch& batch) = 0;
-  // Everything written before the call is durable when it returns. May run on another thread than write().
-  [[nodiscard]] virtual IoResult<void> flush() = 0;
+  // Makes what was written before begin_flush() durable; runs on any thread.
+  using FlushJob = std::move_only_function<IoResult<void>()>;
+
+  virtual void put(Table table, std::string_view key, Bytes value) = 0;
+  virtual void erase(Table table, std::string_view key) = 0;
+  virtual void write(const Batch& batch);  // for many rows at once
+  // Called on the writing thread. One flush at a time: the next one begins after the job of the last one ran,
+  // or was dropped.
+  [[nodiscard]] virtual FlushJob begin_flush() = 0;
+  [[nodiscard]] IoResult<void> flush() { return begin_flush()(); }
   // A view of this moment, unaffected by later writes; may be read from another thread.
   [[nodiscard]] virtual std::shared_ptr<const Reader> snapshot() const = 0;
   [[nodiscard]] virtual std::uint64_t bytes_on_disk() const = 0;  // an estimate

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "storage/layered_engine.h"
+
 namespace quorate::storage {
 namespace {
 
@@ -88,7 +90,7 @@ class MemorySnapshot final : public Reader {
   Tables tables_;
 };
 
-class MemoryEngine final : public Engine {
+class MemoryEngine final : public BaseEngine {
  public:
   explicit MemoryEngine(std::shared_ptr<MemoryHome::Store> store) : store_(std::move(store)) {}
 
@@ -100,19 +102,35 @@ class MemoryEngine final : public Engine {
     const std::lock_guard lock(store_->mutex);
     return std::make_unique<MemoryCursor>(store_->tables.at(static_cast<std::size_t>(table)));
   }
-  void write(const Batch& batch) override {
+  void put(Table table, std::string_view key, Bytes value) override {
     const std::lock_guard lock(store_->mutex);
-    for (const auto& change : batch.changes()) {
-      auto& map = store_->writable(change.table);
-      if (change.erase) {
-        map.erase(change.key);
-      } else {
-        map.insert_or_assign(change.key, change.value);
+    store_->writable(table).insert_or_assign(std::string(key), value.str());
+  }
+  void erase(Table table, std::string_view key) override {
+    const std::lock_guard lock(store_->mutex);
+    auto& map = store_->writable(table);
+    if (const auto known = map.find(key); known != map.end()) map.erase(known);
+  }
+  [[nodiscard]] FlushJob begin_flush() override {
+    const std::lock_guard lock(store_->mutex);
+    return [store = store_, tables = store_->tables]() -> IoResult<void> {
+      const std::lock_guard writing(store->mutex);
+      store->flushed = tables;
+      return {};
+    };
+  }
+  [[nodiscard]] IoResult<void> merge(std::span<const std::shared_ptr<const Memtable>> memtables) override {
+    const std::lock_guard lock(store_->mutex);
+    for (std::size_t i = 0; i < table_count; ++i) {
+      for (const auto* row : newest_rows(memtables, static_cast<Table>(i))) {
+        auto& map = store_->writable(static_cast<Table>(i));
+        if (row->erased) {
+          map.erase(std::string(row->key));
+        } else {
+          map.insert_or_assign(std::string(row->key), row->value.str());
+        }
       }
     }
-  }
-  [[nodiscard]] IoResult<void> flush() override {
-    const std::lock_guard lock(store_->mutex);
     store_->flushed = store_->tables;
     return {};
   }
@@ -150,7 +168,9 @@ void MemoryHome::crash() {
   }
 }
 
-IoResult<std::unique_ptr<Engine>> MemoryHome::open_live() { return std::make_unique<MemoryEngine>(live_); }
+IoResult<std::unique_ptr<Engine>> MemoryHome::open_live() {
+  return std::make_unique<LayeredEngine>(std::make_shared<MemoryEngine>(live_));
+}
 
 IoResult<std::unique_ptr<Engine>> MemoryHome::create_staging() {
   staging_ = std::make_shared<Store>();
@@ -175,7 +195,8 @@ IoResult<void> MemoryHome::promote_staging() {
 void MemoryHome::discard_staging() { staging_.reset(); }
 
 std::unique_ptr<Engine> make_memory_engine() {
-  return std::make_unique<MemoryEngine>(std::make_shared<MemoryHome::Store>());
+  return std::make_unique<LayeredEngine>(
+      std::make_shared<MemoryEngine>(std::make_shared<MemoryHome::Store>()));
 }
 
 }  // namespace quorate::storage

@@ -1,9 +1,6 @@
 #include "storage/rocks_engine.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <utility>
 
@@ -15,36 +12,29 @@
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
+#include "storage/layered_engine.h"
 #include "storage/posix_disk.h"
+#include "storage/rocks_database.h"
 
 namespace quorate::storage {
 namespace {
 
 namespace fs = std::filesystem;
 
+using rocks::Database;
+using rocks::io_error;
+using rocks::slice;
+using rocks::stop;
+using rocks::view;
+
 constexpr const char* live_name = "live";
 constexpr const char* staging_name = "staging";
 constexpr const char* retired_name = "retired";
-
-// State that can not be read or written leaves nothing safe to do; the log on disk is the way back.
-[[noreturn]] void stop(const std::string& path, const rocksdb::Status& status) {
-  std::fprintf(stderr, "quorate: state in %s: %s. The node stops; nothing acknowledged is lost.\n",
-               path.c_str(), status.ToString().c_str());
-  std::abort();
-}
-
-IoError io_error(const char* operation, const std::string& path, const rocksdb::Status& status) {
-  return {status.IsNoSpace() ? IoErrorKind::full : IoErrorKind::failed,
-          std::string(operation) + " " + path + ": " + status.ToString()};
-}
 
 IoError io_error(const char* operation, const std::string& path, std::error_code error) {
   return {error == std::errc::no_space_on_device ? IoErrorKind::full : IoErrorKind::failed,
           std::string(operation) + " " + path + ": " + error.message()};
 }
-
-rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
-std::string_view view(const rocksdb::Slice& text) { return {text.data(), text.size()}; }
 
 rocksdb::CompressionType best_of(std::initializer_list<rocksdb::CompressionType> wanted) {
   const auto supported = rocksdb::GetSupportedCompressions();
@@ -93,39 +83,6 @@ rocksdb::ColumnFamilyOptions table_options(const RocksConfig& config, std::share
 std::string family_name(std::size_t table) {
   return table == 0 ? rocksdb::kDefaultColumnFamilyName : "table" + std::to_string(table);
 }
-
-}  // namespace
-
-// An open database; kept open by its engine and by every snapshot and cursor of it.
-struct Database {
-  std::string path;
-  std::unique_ptr<rocksdb::DB> db;
-  std::array<rocksdb::ColumnFamilyHandle*, table_count> families{};
-
-  Database() = default;
-  Database(const Database&) = delete;
-  Database& operator=(const Database&) = delete;
-  ~Database() {
-    if (!db) return;
-    for (auto* family : families) db->DestroyColumnFamilyHandle(family);
-    // Closing flushes what is still in memory, so that an orderly restart has nothing to replay.
-    db->Close().PermitUncheckedError();
-  }
-
-  [[nodiscard]] rocksdb::ColumnFamilyHandle* family(Table table) const {
-    return families.at(static_cast<std::size_t>(table));
-  }
-  bool get(const rocksdb::ReadOptions& options, Table table, std::string_view key, std::string& value) const {
-    rocksdb::PinnableSlice found(&value);
-    const auto status = db->Get(options, family(table), slice(key), &found);
-    if (status.IsNotFound()) return false;
-    if (!status.ok()) stop(path, status);
-    if (found.IsPinned()) value.assign(found.data(), found.size());
-    return true;
-  }
-};
-
-namespace {
 
 class RocksCursor final : public Cursor {
  public:
@@ -187,7 +144,7 @@ class RocksSnapshot final : public Reader {
   const rocksdb::Snapshot* pinned_;
 };
 
-class RocksEngine final : public Engine {
+class RocksEngine final : public BaseEngine {
  public:
   explicit RocksEngine(std::shared_ptr<Database> database) : database_(std::move(database)) {
     unlogged_.disableWAL = true;
@@ -204,24 +161,35 @@ class RocksEngine final : public Engine {
     rocksdb::WriteBatch changes;
     for (const auto& change : batch.changes()) {
       auto* family = database_->family(change.table);
-      const auto status =
-          change.erase ? changes.Delete(family, change.key) : changes.Put(family, change.key, change.value);
-      if (!status.ok()) stop(database_->path, status);
+      check(change.erase ? changes.Delete(family, change.key)
+                         : changes.Put(family, change.key, change.value));
     }
-    if (const auto status = database_->db->Write(unlogged_, &changes); !status.ok())
-      stop(database_->path, status);
+    check(database_->db->Write(unlogged_, &changes));
   }
 
-  [[nodiscard]] IoResult<void> flush() override {
-    rocksdb::FlushOptions options;
-    options.wait = true;
-    options.allow_write_stall = true;  // waiting for better times could wait for ever
-    const std::vector<rocksdb::ColumnFamilyHandle*> all(database_->families.begin(),
-                                                        database_->families.end());
-    if (const auto status = database_->db->Flush(options, all); !status.ok()) {
-      return std::unexpected(io_error("flush", database_->path, status));
-    }
-    return {};
+  void put(Table table, std::string_view key, Bytes value) override {
+    check(database_->db->Put(unlogged_, database_->family(table), slice(key), slice(value.view())));
+  }
+  void erase(Table table, std::string_view key) override {
+    check(database_->db->Delete(unlogged_, database_->family(table), slice(key)));
+  }
+
+  [[nodiscard]] FlushJob begin_flush() override {
+    return [database = database_]() -> IoResult<void> {
+      rocksdb::FlushOptions options;
+      options.wait = true;
+      options.allow_write_stall = true;  // waiting for better times could wait for ever
+      const std::vector<rocksdb::ColumnFamilyHandle*> all(database->families.begin(),
+                                                          database->families.end());
+      if (const auto status = database->db->Flush(options, all); !status.ok()) {
+        return std::unexpected(io_error("flush", database->path, status));
+      }
+      return {};
+    };
+  }
+
+  [[nodiscard]] IoResult<void> merge(std::span<const std::shared_ptr<const Memtable>> memtables) override {
+    return database_->merge(memtables);
   }
 
   [[nodiscard]] std::shared_ptr<const Reader> snapshot() const override {
@@ -236,6 +204,9 @@ class RocksEngine final : public Engine {
   }
 
  private:
+  void check(const rocksdb::Status& status) const {
+    if (!status.ok()) stop(database_->path, status);
+  }
   [[nodiscard]] std::uint64_t sum(const std::string& property) const {
     std::uint64_t total = 0;
     for (auto* family : database_->families) {
@@ -293,7 +264,7 @@ IoResult<void> RocksHome::settle() {
   return {};
 }
 
-IoResult<std::unique_ptr<Engine>> RocksHome::open_at(const char* name) {
+IoResult<std::unique_ptr<BaseEngine>> RocksHome::open_at(const char* name) {
   auto database = std::make_shared<Database>();
   database->path = at(name);
   const auto options = table_options(shared_->config, shared_->cache);
@@ -314,7 +285,9 @@ IoResult<std::unique_ptr<Engine>> RocksHome::open_at(const char* name) {
 
 IoResult<std::unique_ptr<Engine>> RocksHome::open_live() {
   if (auto settled = settle(); !settled) return std::unexpected(settled.error());
-  return open_at(live_name);
+  auto base = open_at(live_name);
+  if (!base) return std::unexpected(base.error());
+  return std::make_unique<LayeredEngine>(std::move(*base));
 }
 
 IoResult<std::unique_ptr<Engine>> RocksHome::create_staging() {

@@ -13,6 +13,8 @@
 
 namespace quorate::storage {
 
+class BaseEngine;
+
 struct RocksConfig {
   std::uint64_t cache_bytes = 64U << 20U;         // blocks, indexes and filters; shared by live and staging
   std::uint64_t write_buffer_bytes = 32U << 20U;  // of all tables together; full buffers are flushed
@@ -34,7 +36,7 @@ class RocksHome final : public EngineHome {
  private:
   struct Shared;
   [[nodiscard]] IoResult<void> settle();  // finishes or undoes what a crash interrupted
-  [[nodiscard]] IoResult<std::unique_ptr<Engine>> open_at(const char* name);
+  [[nodiscard]] IoResult<std::unique_ptr<BaseEngine>> open_at(const char* name);
   [[nodiscard]] std::string at(const char* name) const;
 
   std::string path_;

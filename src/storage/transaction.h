@@ -1,12 +1,11 @@
-// Uncommitted changes over an engine, read as one: commands of one batch see what those before them wrote,
-// and the whole batch reaches the engine in one atomic write.
+// The changes that a state machine makes while it applies one committed batch. They are in the engine at
+// once, so that commands see what those before them wrote; the host begins no flush before the batch is
+// through, so that a crash keeps all of them or none.
 #pragma once
 
-#include <array>
-#include <map>
 #include <memory>
-#include <optional>
 #include <string>
+#include <string_view>
 
 #include "storage/engine.h"
 
@@ -14,21 +13,21 @@ namespace quorate::storage {
 
 class Transaction final : public Reader {
  public:
-  explicit Transaction(const Reader& base) : base_(&base) {}
+  explicit Transaction(Engine& engine) : engine_(&engine) {}
 
-  void put(Table table, std::string_view key, std::string value);
-  void erase(Table table, std::string_view key);
-  bool get(Table table, std::string_view key, std::string& value) const override;
-  // Sees base and changes merged in key order. Invalidated by put and erase.
-  [[nodiscard]] std::unique_ptr<Cursor> cursor(Table table) const override;
-
-  [[nodiscard]] Batch take();  // the changes, in key order by table; the transaction is empty afterwards
-  [[nodiscard]] bool empty() const;
+  void put(Table table, std::string_view key, Bytes value) { engine_->put(table, key, std::move(value)); }
+  void put(Table table, std::string_view key, std::string value) {
+    put(table, key, Bytes::adopt(std::move(value)));
+  }
+  void erase(Table table, std::string_view key) { engine_->erase(table, key); }
+  bool get(Table table, std::string_view key, std::string& value) const override {
+    return engine_->get(table, key, value);
+  }
+  // Invalidated by put and erase.
+  [[nodiscard]] std::unique_ptr<Cursor> cursor(Table table) const override { return engine_->cursor(table); }
 
  private:
-  using Changes = std::map<std::string, std::optional<std::string>, std::less<>>;  // nullopt: erased
-  const Reader* base_;
-  std::array<Changes, table_count> changes_;
+  Engine* engine_;
 };
 
 }  // namespace quorate::storage

@@ -57,13 +57,15 @@ class Implementation final : public EtcdModel {
   }
 
   Bytes apply(const Bytes& command, storage::Transaction& txn) override {
-    const State before = state_;
     std::string body;
     const Error error = execute(command.view(), txn, body);
     sweep(state_, txn, sweep_per_command);
-    if (state_ != before) save_state(state_, txn);
     if (error != Error::none) body.clear();
     return codec::encode(Result{error, state_.revision, Bytes::adopt(std::move(body))});
+  }
+
+  void settle(storage::Transaction& txn) override {
+    if (state_ != visible_) save_state(state_, txn);
   }
 
   void committed(Index) override {
@@ -184,7 +186,7 @@ class Implementation final : public EtcdModel {
     const std::string_view request = command.substr(1);
     if (op == Op::tick) return tick(request, txn);
     if (op == Op::publish) return publish(request, txn);
-    Writer writer(state_, txn, sink());
+    Writer writer(state_, txn, sink(), scratch_);
     const Error error = execute(op, request, writer, txn, body);
     finish(writer);
     arena_.Reset();
@@ -289,7 +291,7 @@ class Implementation final : public EtcdModel {
     const Duration left = Duration::max() - state_.log_time;
     state_.log_time += std::min(parsed->elapsed, left);
     for (const std::int64_t id : leases_.expired(state_.log_time, expiries_per_tick)) {
-      Writer writer(state_, txn, sink());
+      Writer writer(state_, txn, sink(), scratch_);
       end_lease(id, writer, txn);
       finish(writer);
     }
@@ -327,6 +329,7 @@ class Implementation final : public EtcdModel {
   bool changes_complete_ = true;
   Hub hub_;
   google::protobuf::Arena arena_;
+  Scratch scratch_;
 };
 
 }  // namespace

@@ -61,36 +61,45 @@ std::optional<std::string> read_version(const storage::Reader& reader, std::stri
   return std::string(scan.tail());
 }
 
-void Writer::record(bool deleted, std::string_view key, const std::string& tail, std::string_view old,
+void Writer::record(bool deleted, std::string_view key, const Record& after, std::string_view old,
                     const Record& before) {
   const Position at{state_.revision + 1, subs_++};
-  std::string event(8, '\0');
-  event.reserve(32 + key.size() + tail.size());
+  std::string& event = scratch_.event;
+  event.assign(8, '\0');
   append_superseded(event, old.empty() ? Position{} : Position{before.mod, sub_of(old)});
   const std::size_t payload_at = event.size();
-  append_payload(event, deleted, key, tail);
+  append_payload_front(event, deleted, key);
+  const std::size_t tail_at = event.size();
+  append_tail(event, after);
   const std::string_view payload = std::string_view(event).substr(payload_at);
   state_.chain = extend(state_.chain, payload);
   if (!old.empty()) {
-    append_element(scratch_, key, tail_of(old));
-    state_.live.remove(scratch_);
+    append_element(scratch_.element, key, tail_of(old));
+    state_.live.remove(scratch_.element);
   }
   if (!deleted) state_.live.add(payload);
-  std::string chain;
-  append_u64(chain, state_.chain);
-  event.replace(0, 8, chain);
-
   if (sink_ != nullptr) {
-    Change change{at.revision, deleted, std::string(key), tail, std::nullopt};
+    Change change{at.revision, deleted, std::string(key), event.substr(tail_at), std::nullopt};
     if (!old.empty() && before.mod != at.revision) change.prev.emplace(tail_of(old));
     sink_->push_back(std::move(change));
   }
-  txn_.put(table::history, history_key(at), std::move(event));
-  txn_.put(table::versions, version_key(version_prefix(key), at), std::string(deleted ? tombstone_mark : ""));
+  append_u32(event, at.sub);
+  write_u64(event.data(), state_.chain);
+  store(deleted, key, at, tail_at);
+}
+
+void Writer::store(bool deleted, std::string_view key, Position at, std::size_t tail_at) {
+  const Bytes event = Bytes::copy(scratch_.event);
+  scratch_.row.clear();
+  append_history_key(scratch_.row, at);
+  txn_.put(table::history, scratch_.row, event);
+  scratch_.row.clear();
+  append_version_key(scratch_.row, key, at);
+  txn_.put(table::versions, scratch_.row, deleted ? Bytes::literal(tombstone_mark) : Bytes());
   if (deleted) {
     txn_.erase(table::current, key);
   } else {
-    txn_.put(table::current, key, encode_current(at.sub, tail));
+    txn_.put(table::current, key, event.slice(tail_at));
   }
 }
 
@@ -108,16 +117,16 @@ void Writer::put(std::string_view key, std::string_view value, std::int64_t leas
   }
   if (before.lease != lease) {
     if (before.lease != 0) txn_.erase(table::attached, attached_key(before.lease, key));
-    if (lease != 0) txn_.put(table::attached, attached_key(lease, key), {});
+    if (lease != 0) txn_.put(table::attached, attached_key(lease, key), Bytes());
   }
-  record(false, key, encode_tail(after), old, before);
+  record(false, key, after, old, before);
 }
 
 void Writer::erase(std::string_view key, std::string_view old) {
   const Record before = decode_tail(tail_of(old));
   if (before.lease != 0) txn_.erase(table::attached, attached_key(before.lease, key));
   --state_.keys;
-  record(true, key, encode_tail({.mod = state_.revision + 1}), old, before);
+  record(true, key, {.mod = state_.revision + 1}, old, before);
 }
 
 void Writer::finish() {

@@ -31,7 +31,7 @@ struct SetHash {
 };
 BOOST_DESCRIBE_STRUCT(SetHash, (), (low, high))
 
-// Everything about the state that is not in a row of its own. Stored with every command that changes it.
+// Everything about the state that is not in a row of its own. Stored once for every batch that changes it.
 struct State {
   std::int64_t revision = 1;
   std::int64_t compacted = 0;  // reads and watches below it are refused
@@ -67,10 +67,19 @@ struct Change {
 };
 using ChangeSink = std::vector<Change>*;  // null: nobody watches
 
+// Memory that is used again for every command.
+struct Scratch {
+  std::string old;
+  std::string event;
+  std::string element;
+  std::string row;
+};
+
 // The changes of one command: all get the same revision, one above the last, if there are any.
 class Writer {
  public:
-  Writer(State& state, storage::Transaction& txn, ChangeSink sink) : state_(state), txn_(txn), sink_(sink) {}
+  Writer(State& state, storage::Transaction& txn, ChangeSink sink, Scratch& scratch)
+      : state_(state), txn_(txn), sink_(sink), scratch_(scratch) {}
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
@@ -84,16 +93,18 @@ class Writer {
   // As a read within the command sees it.
   [[nodiscard]] std::int64_t revision() const { return state_.revision + (changed() ? 1 : 0); }
   [[nodiscard]] const storage::Transaction& reader() const { return txn_; }
+  [[nodiscard]] Scratch& scratch() { return scratch_; }
 
  private:
-  void record(bool deleted, std::string_view key, const std::string& tail, std::string_view old,
+  void record(bool deleted, std::string_view key, const Record& after, std::string_view old,
               const Record& before);
+  void store(bool deleted, std::string_view key, Position at, std::size_t tail_at);
 
   State& state_;
   storage::Transaction& txn_;
   ChangeSink sink_;
   std::uint32_t subs_ = 0;
-  std::string scratch_;
+  Scratch& scratch_;
 };
 
 // Walks the records of a range in key order, as of now (revision 0) or of an earlier revision.

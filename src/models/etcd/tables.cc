@@ -1,12 +1,18 @@
 #include "models/etcd/tables.h"
 
+#include <algorithm>
+
 #include "models/etcd/wire.h"
 
 namespace quorate::models::etcd {
 
+void write_u64(char* out, std::uint64_t v) {
+  for (unsigned i = 0; i < 8; ++i) out[i] = static_cast<char>(v >> (56U - 8U * i));
+}
+
 void append_u64(std::string& out, std::uint64_t v) {
   char raw[8];
-  for (unsigned i = 0; i < 8; ++i) raw[i] = static_cast<char>(v >> (56U - 8U * i));
+  write_u64(raw, v);
   out.append(raw, 8);
 }
 
@@ -28,11 +34,14 @@ std::uint32_t read_u32(std::string_view in) {
   return v;
 }
 
+void append_history_key(std::string& out, Position at) {
+  append_u64(out, static_cast<std::uint64_t>(at.revision));
+  append_u32(out, at.sub);
+}
+
 std::string history_key(Position at) {
   std::string row;
-  row.reserve(12);
-  append_u64(row, static_cast<std::uint64_t>(at.revision));
-  append_u32(row, at.sub);
+  append_history_key(row, at);
   return row;
 }
 
@@ -79,6 +88,13 @@ std::string version_key(std::string_view prefix, Position at) {
   return row;
 }
 
+void append_version_key(std::string& out, std::string_view key, Position at) {
+  append_escaped(out, key);
+  out.append("\0\1", 2);
+  append_u64(out, ~static_cast<std::uint64_t>(at.revision));
+  append_u32(out, ~at.sub);
+}
+
 std::string_view prefix_of_version(std::string_view row) { return row.substr(0, row.size() - 12); }
 
 Position version_position(std::string_view row) {
@@ -113,14 +129,18 @@ std::string attached_key(std::int64_t lease, std::string_view key) {
   return row;
 }
 
+void append_tail(std::string& out, const Record& record) {
+  wire::append_int(out, 2, record.create);
+  wire::append_int(out, 3, record.mod);
+  wire::append_int(out, 4, record.version);
+  wire::append_bytes(out, 5, record.value);
+  wire::append_int(out, 6, record.lease);
+}
+
 std::string encode_tail(const Record& record) {
   std::string tail;
   tail.reserve(record.value.size() + 48);
-  wire::append_int(tail, 2, record.create);
-  wire::append_int(tail, 3, record.mod);
-  wire::append_int(tail, 4, record.version);
-  wire::append_bytes(tail, 5, record.value);
-  wire::append_int(tail, 6, record.lease);
+  append_tail(tail, record);
   return tail;
 }
 
@@ -137,17 +157,16 @@ Record decode_tail(std::string_view tail) {
   return record;
 }
 
-std::string encode_current(std::uint32_t sub, std::string_view tail) {
-  std::string row;
-  row.reserve(tail.size() + 4);
-  wire::append_varint(row, sub);
-  return row.append(tail);
-}
+namespace {
 
-std::uint32_t sub_of(std::string_view row) { return static_cast<std::uint32_t>(wire::take_varint(row)); }
+constexpr std::size_t sub_bytes = 4;
+
+}  // namespace
+
+std::uint32_t sub_of(std::string_view row) { return read_u32(row.substr(row.size() - sub_bytes)); }
 
 std::string_view tail_of(std::string_view row) {
-  (void)wire::take_varint(row);
+  row.remove_suffix(std::min(row.size(), sub_bytes));
   return row;
 }
 
@@ -159,10 +178,14 @@ void append_key_value(std::string& out, std::uint32_t field, std::string_view ke
 }
 
 void append_payload(std::string& out, bool deleted, std::string_view key, std::string_view tail) {
+  append_payload_front(out, deleted, key);
+  out.append(tail);
+}
+
+void append_payload_front(std::string& out, bool deleted, std::string_view key) {
   out.push_back(deleted ? '\1' : '\0');
   wire::append_varint(out, key.size());
   out.append(key);
-  out.append(tail);
 }
 
 void append_superseded(std::string& out, Position at) {
@@ -176,6 +199,7 @@ EventView decode_event(std::string_view row) {
   row.remove_prefix(8);
   event.superseded.revision = static_cast<std::int64_t>(wire::take_varint(row));
   event.superseded.sub = static_cast<std::uint32_t>(wire::take_varint(row));
+  row.remove_suffix(sub_bytes);
   event.payload = row;
   event.deleted = row.front() != '\0';
   row.remove_prefix(1);

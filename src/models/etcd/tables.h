@@ -12,7 +12,7 @@
 namespace quorate::models::etcd {
 
 namespace table {
-inline constexpr auto current = static_cast<storage::Table>(1);  // key -> sub, tail of the live record
+inline constexpr auto current = static_cast<storage::Table>(1);  // key -> tail of the live record, sub
 inline constexpr auto history = static_cast<storage::Table>(2);  // revision, sub -> event
 inline constexpr auto versions =
     static_cast<storage::Table>(3);                             // escaped key, ~revision, ~sub -> tombstone?
@@ -31,10 +31,12 @@ struct Position {
 // Big endian, so that byte order is numeric order.
 void append_u64(std::string& out, std::uint64_t v);
 void append_u32(std::string& out, std::uint32_t v);
+void write_u64(char* out, std::uint64_t v);
 std::uint64_t read_u64(std::string_view in);  // in.size() >= 8
 std::uint32_t read_u32(std::string_view in);  // in.size() >= 4
 
 std::string history_key(Position at);
+void append_history_key(std::string& out, Position at);
 Position history_position(std::string_view row);
 
 // The versions of a key lie together, newest first. The key is escaped (0 as 0 255) and ended (0 1), so that
@@ -43,6 +45,7 @@ std::string version_prefix(std::string_view key);
 std::string behind_versions(
     std::string_view prefix);  // greater than every row of the prefix, below the next key's
 std::string version_key(std::string_view prefix, Position at);
+void append_version_key(std::string& out, std::string_view key, Position at);  // of the key itself
 std::string_view prefix_of_version(std::string_view row);
 Position version_position(std::string_view row);
 std::string key_of_version(std::string_view row);
@@ -61,11 +64,12 @@ struct Record {
   std::int64_t lease = 0;
   std::string_view value = {};
 };
+void append_tail(std::string& out, const Record& record);
 std::string encode_tail(const Record& record);
 Record decode_tail(std::string_view tail);
 
-// A row of `current`: the sub of the event that made the record (its revision is in the tail), and the tail.
-std::string encode_current(std::uint32_t sub, std::string_view tail);
+// A row of `current` is the end of the event that made the record: the tail, and the event's sub (4 bytes;
+// its revision is in the tail). In memory the two share their bytes.
 std::uint32_t sub_of(std::string_view row);
 std::string_view tail_of(std::string_view row);  // empty for an empty row, which no record has
 
@@ -73,7 +77,7 @@ std::string_view tail_of(std::string_view row);  // empty for an empty row, whic
 void append_key_value(std::string& out, std::uint32_t field, std::string_view key, std::string_view tail);
 
 // A row of history: the running hash of history up to and with it (8 bytes), the place of the live record it
-// superseded, then the change itself.
+// superseded, the change itself, and its sub (4 bytes).
 struct EventView {
   std::uint64_t chain = 0;
   Position superseded;  // revision 0: there was no record
@@ -83,6 +87,7 @@ struct EventView {
   std::string_view payload;  // what is hashed: the change itself
 };
 void append_payload(std::string& out, bool deleted, std::string_view key, std::string_view tail);
+void append_payload_front(std::string& out, bool deleted, std::string_view key);  // all but the tail
 void append_superseded(std::string& out, Position at);
 EventView decode_event(std::string_view row);
 // mvccpb.Event; `prev` is the tail of what was there before, if wanted and known.

@@ -62,6 +62,7 @@ TEST(Events, RoundTrip) {
   append_u64(row, 77);
   append_superseded(row, {.revision = 400, .sub = 3});
   append_payload(row, true, key, encode_tail({.mod = 9}));
+  append_u32(row, 5);
   const EventView event = decode_event(row);
   EXPECT_EQ(event.chain, 77U);
   EXPECT_EQ(event.superseded, (Position{400, 3}));

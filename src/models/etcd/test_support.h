@@ -45,7 +45,7 @@ class Replica {
       EXPECT_TRUE(result.has_value());
       results.push_back(result.value_or(Result{}));
     }
-    engine_->write(txn.take());
+    model_->settle(txn);
     model_->committed(++index_);
     return results;
   }

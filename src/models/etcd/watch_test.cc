@@ -211,7 +211,6 @@ TEST_F(Watches, AddedBetweenApplyAndCommitMissNothing) {
   const WatchId id = watch({.key = "a"});
   (void)store.model().apply(encoded(Op::put, put), txn);
   EXPECT_EQ(drain(id), "");
-  store.engine().write(txn.take());
   store.model().committed(Index(1));
   EXPECT_EQ(ready(1), 1);
   EXPECT_EQ(drain(id), "2+a 3+a");

@@ -42,7 +42,7 @@ Error validate(const Put& put) {
 
 Error execute(const Put& put, const Leases& leases, Writer& writer, std::string& body) {
   if (put.lease != 0 && leases.find(put.lease) == nullptr) return Error::lease_not_found;
-  std::string old;
+  std::string& old = writer.scratch().old;
   const bool exists = read_current(writer.reader(), put.key, old);
   if (!exists && (put.ignore_value || put.ignore_lease)) return Error::key_not_found;
   const Record before = decode_tail(tail_of(old));

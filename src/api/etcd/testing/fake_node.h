@@ -87,7 +87,7 @@ class FakeNode final : public Backend {
   Bytes apply(const Bytes& command) {
     storage::Transaction txn(*engine_);
     Bytes result = model_->apply(command, txn);
-    engine_->write(txn.take());
+    model_->settle(txn);
     model_->committed(++status_.applied);
     status_.committed = status_.applied;
     return result;
@@ -98,7 +98,7 @@ class FakeNode final : public Backend {
     std::vector<Bytes> results;
     results.reserve(batch.size());
     for (auto& [command, done] : batch) results.push_back(model_->apply(command, txn));
-    engine_->write(txn.take());
+    model_->settle(txn);
     status_.applied = status_.applied + batch.size();
     status_.committed = status_.applied;
     model_->committed(status_.applied);

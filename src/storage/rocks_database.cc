@@ -1,0 +1,92 @@
+#include "storage/rocks_database.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <rocksdb/sst_file_writer.h>
+
+namespace quorate::storage::rocks {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The newest rows of `table` as a sorted file at `path`; false if there are none.
+IoResult<bool> write_file(const Database& database, Table table, const std::string& path,
+                          std::span<const std::shared_ptr<const Memtable>> memtables) {
+  const auto rows = newest_rows(memtables, table);
+  if (rows.empty()) return false;
+  auto* family = database.family(table);
+  rocksdb::SstFileWriter file(rocksdb::EnvOptions(), database.db->GetOptions(family), family);
+  auto status = file.Open(path);
+  for (const auto* row : rows) {
+    if (!status.ok()) break;
+    status = row->erased ? file.Delete(slice(row->key)) : file.Put(slice(row->key), slice(row->value.view()));
+  }
+  if (status.ok()) status = file.Finish();
+  if (!status.ok()) return std::unexpected(io_error("write", path, status));
+  return true;
+}
+
+}  // namespace
+
+IoError io_error(const char* operation, const std::string& path, const rocksdb::Status& status) {
+  return {status.IsNoSpace() ? IoErrorKind::full : IoErrorKind::failed,
+          std::string(operation) + " " + path + ": " + status.ToString()};
+}
+
+void stop(const std::string& path, const rocksdb::Status& status) {
+  std::fprintf(stderr, "quorate: state in %s: %s. The node stops; nothing acknowledged is lost.\n",
+               path.c_str(), status.ToString().c_str());
+  std::abort();
+}
+
+Database::~Database() {
+  if (!db) return;
+  for (auto* family : families) db->DestroyColumnFamilyHandle(family);
+  // Closing flushes what is still in memory, so that an orderly restart has nothing to replay.
+  db->Close().PermitUncheckedError();
+}
+
+bool Database::get(const rocksdb::ReadOptions& options, Table table, std::string_view key,
+                   std::string& value) const {
+  rocksdb::PinnableSlice found(&value);
+  const auto status = db->Get(options, family(table), slice(key), &found);
+  if (status.IsNotFound()) return false;
+  if (!status.ok()) stop(path, status);
+  if (found.IsPinned()) value.assign(found.data(), found.size());
+  return true;
+}
+
+IoResult<void> Database::merge(std::span<const std::shared_ptr<const Memtable>> memtables) const {
+  const std::string incoming = path + "/incoming";
+  std::error_code error;
+  fs::remove_all(incoming, error);  // what a crash left
+  fs::create_directory(incoming, error);
+  if (error)
+    return std::unexpected(IoError{IoErrorKind::failed, "mkdir " + incoming + ": " + error.message()});
+
+  std::vector<rocksdb::IngestExternalFileArg> files;
+  for (std::size_t i = 0; i < table_count; ++i) {
+    const std::string name = incoming + "/table" + std::to_string(i) + ".sst";
+    auto written = write_file(*this, static_cast<Table>(i), name, memtables);
+    if (!written) return std::unexpected(written.error());
+    if (!*written) continue;
+    rocksdb::IngestExternalFileArg file;
+    file.column_family = family(static_cast<Table>(i));
+    file.external_files = {name};
+    file.options.move_files = true;
+    file.options.write_global_seqno = false;
+    files.push_back(std::move(file));
+  }
+  if (files.empty()) return {};
+  if (const auto status = db->IngestExternalFiles(files); !status.ok()) {
+    return std::unexpected(io_error("take in", incoming, status));
+  }
+  return {};
+}
+
+}  // namespace quorate::storage::rocks
