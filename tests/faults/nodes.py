@@ -1,0 +1,292 @@
+"""Real nodes of one cluster: each a `quorate serve` behind the fault proxy and above the fault disk."""
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+QUORATE = os.environ.get('QUORATE', os.path.join(ROOT, 'build', 'quorate'))
+BUILD = os.environ.get('QUORATE_BUILD', os.path.join(ROOT, 'build', 'release'))
+TOOL = os.path.join(BUILD, 'tests', 'faults', 'fault_tool')
+PRELOAD = os.path.join(BUILD, 'tests', 'faults', 'libfault_disk.so')
+
+PATIENCE = 60  # seconds: only a cluster that hangs takes longer, however loaded the machine is
+
+
+class Trouble(Exception):
+    """The cluster did not do what it must; the run fails."""
+
+
+def free_port():
+    """Below the range from which connections take theirs, or nodes would lose their ports to them."""
+    for _ in range(1000):
+        port = random.SystemRandom().randrange(12000, 30000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(('127.0.0.1', port))
+                return port
+            except OSError:
+                continue
+    raise Trouble('no free port')
+
+
+def wait_for(what, condition, seconds=PATIENCE, every=0.05):
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            result = condition()
+            if result:
+                return result
+        except (OSError, http.client.HTTPException, ValueError):
+            pass
+        if time.monotonic() > end:
+            raise Trouble(f'not within {seconds} s: {what}')
+        time.sleep(every)
+
+
+def call(endpoint, path, request, timeout=5):
+    """One request to the JSON gateway. ValueError: the server's refusal."""
+    connection = http.client.HTTPConnection(endpoint, timeout=timeout)
+    try:
+        connection.request('POST', path, json.dumps(request), {'Content-Type': 'application/json'})
+        response = connection.getresponse()
+        body = json.loads(response.read())
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise ValueError(f'{path}: {response.status} {body}')
+    return body
+
+
+class Disk:
+    """The numbers that a node's preloaded disk obeys (disk/preload.cc, Control)."""
+    FIELDS = ('sync_delay_us', 'write_delay_us', 'fail_sync', 'full', 'tear', 'tear_seed')
+
+    def __init__(self, path):
+        self.path = path
+        self.heal()
+
+    def set(self, **fields):
+        with open(self.path, 'r+b') as file:
+            for name, value in fields.items():
+                file.seek(4 * self.FIELDS.index(name))
+                file.write(struct.pack('=I', value))
+
+    def heal(self):
+        if not os.path.exists(self.path):
+            with open(self.path, 'wb') as file:
+                file.write(bytes(4 * len(self.FIELDS)))
+        self.set(**{name: 0 for name in self.FIELDS})
+
+
+class Proxy:
+    """The proxy's process. Links are named by nodes."""
+
+    def __init__(self, seed):
+        self.process = subprocess.Popen([TOOL, 'proxy', '--seed', str(seed)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+
+    def say(self, *words):
+        self.process.stdin.write(' '.join(map(str, words)) + '\n')
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().strip()
+        if answer != 'ok':
+            raise Trouble(f'the proxy: {answer or "it ended"}')
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+
+class Node:
+    def __init__(self, cluster, number):
+        self.cluster, self.number, self.name = cluster, number, f'n{number}'
+        self.id = number  # of a node that joins later: told by the cluster
+        self.join = False
+        self.client, self.peer, self.proxied = free_port(), free_port(), free_port()
+        self.directory = os.path.join(cluster.directory, self.name)
+        os.makedirs(self.directory)
+        self.data = os.path.join(self.directory, 'data')
+        self.log = os.path.join(self.directory, 'log')
+        self.disk = Disk(os.path.join(self.directory, 'disk'))
+        self.process = None
+        self.paused = False
+        cluster.proxy.say('node', self.name, self.proxied, self.peer)
+
+    @property
+    def endpoint(self):
+        return f'127.0.0.1:{self.client}'
+
+    @property
+    def address(self):
+        return f'127.0.0.1:{self.proxied}'
+
+    def configure(self):
+        peers = ', '.join(f'"{n.id}={n.address}"' for n in self.cluster.nodes)
+        with open(os.path.join(self.directory, 'quorate.toml'), 'w', encoding='utf-8') as file:
+            file.write(f'''cluster = "faults"
+
+[node]
+id = {self.id}
+name = "{self.name}"
+data = "{self.data}"
+listen = "127.0.0.1:{self.peer}"
+peers = [{peers}]
+join = {"true" if self.join else "false"}
+log_segment = "1MiB"
+
+[[keyspace]]
+name = "store"
+protocol = "{self.cluster.protocol}"
+listen = "{self.endpoint}"
+flush_after_entries = {self.cluster.flush_after}
+''')
+
+    def start(self):
+        if not os.path.exists(os.path.join(self.directory, 'quorate.toml')):
+            self.configure()
+        environment = {**os.environ, 'LD_PRELOAD': PRELOAD, 'QUORATE_FAULT_DISK': self.disk.path}
+        with open(self.log, 'ab') as log:
+            self.process = subprocess.Popen([QUORATE, 'serve', '--config', os.path.join(self.directory, 'quorate.toml')],
+                                            stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
+        self.paused = False
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+        self.paused = False
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+        self.paused = True
+
+    def resume(self):
+        if self.running() and self.paused:
+            self.process.send_signal(signal.SIGCONT)
+        self.paused = False
+
+    def status(self, timeout=2):
+        return call(self.endpoint, '/v3/maintenance/status', {}, timeout)
+
+    def last_words(self):
+        with open(self.log, encoding='utf-8', errors='replace') as file:
+            return ''.join(file.readlines()[-5:])
+
+    def resident(self):
+        """Bytes of memory."""
+        try:
+            with open(f'/proc/{self.process.pid}/statm', encoding='ascii') as file:
+                return int(file.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+        except (OSError, AttributeError):
+            return 0
+
+    def stored(self):
+        """Bytes of files."""
+        total = 0
+        for where, _, files in os.walk(self.data):
+            for file in files:
+                try:
+                    total += os.stat(os.path.join(where, file)).st_blocks * 512
+                except OSError:
+                    pass
+        return total
+
+
+class Cluster:
+    def __init__(self, directory, size, seed, protocol='raft', flush_after=2000):
+        self.directory, self.protocol, self.flush_after = directory, protocol, flush_after
+        self.proxy = Proxy(seed)
+        self.nodes = []
+        self.numbers = 0
+        for _ in range(size):
+            self.nodes.append(self.new_node())
+        for node in self.nodes:
+            node.start()
+
+    def new_node(self):
+        self.numbers += 1
+        return Node(self, self.numbers)
+
+    def end(self):
+        for node in self.nodes:
+            node.kill()
+        self.proxy.end()
+
+    def endpoints(self):
+        return ','.join(n.endpoint for n in self.nodes)
+
+    def leader(self, seconds=PATIENCE):
+        """The node that says of itself that it leads, in the latest term."""
+        def find():
+            terms = {}
+            for node in self.nodes:
+                if not node.running() or node.paused:
+                    continue
+                try:
+                    status = node.status(1)
+                except (OSError, http.client.HTTPException, ValueError):
+                    continue
+                if status.get('leader') == status['header'].get('member_id') and int(status.get('leader', 0)) != 0:
+                    terms[int(status.get('raftTerm', 0))] = node
+            return terms[max(terms)] if terms else None
+        return wait_for('a leader', find, seconds)
+
+    def links(self, rule, pairs=None):
+        for a in self.nodes:
+            for b in self.nodes:
+                if a is not b and (pairs is None or (a, b) in pairs):
+                    self.proxy.say('link', a.name, b.name, rule)
+
+    def call(self, path, request):
+        """To whichever member answers."""
+        last = None
+        for node in self.nodes:
+            try:
+                return call(node.endpoint, path, request)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                last = error
+        raise ValueError(str(last))
+
+    def heal(self):
+        """Everything whole again: links, disks, processes."""
+        self.links('pass')
+        for node in self.nodes:
+            node.disk.heal()
+            node.resume()
+            if not node.running():
+                node.start()
+
+    def settle(self):
+        """Until every member answers a linearizable read."""
+        for node in self.nodes:
+            def answers(node=node):
+                if not node.running():
+                    raise Trouble(f'{node.name} does not stay up: {node.last_words()}')
+                return call(node.endpoint, '/v3/kv/range', {'key': 'eA=='}, 2)
+            wait_for(f'{node.name} to answer', answers)
+
+    def equal_hashes(self):
+        """All replicas hold the same: HashKV of one revision."""
+        def compare():
+            revision = int(call(self.nodes[0].endpoint, '/v3/kv/range', {'key': 'eA=='})['header']['revision'])
+            answers = []
+            for node in self.nodes:
+                call(node.endpoint, '/v3/kv/range', {'key': 'eA=='})  # it has applied all that was acknowledged
+                answers.append(call(node.endpoint, '/v3/maintenance/hashkv', {'revision': revision}))
+            # A compaction or a lease's end in between makes a hash of another moment: ask again.
+            if len({a.get('compact_revision') for a in answers}) > 1:
+                return None
+            return [a.get('hash') for a in answers]
+        hashes = wait_for('hashes of one revision', compare)
+        if len(set(hashes)) != 1:
+            raise Trouble(f'the replicas differ: {dict(zip([n.name for n in self.nodes], hashes))}')
