@@ -14,6 +14,9 @@
 
 namespace quorate::models {
 
+// What one periodic() may be told at most.
+inline constexpr Duration max_periodic_elapsed = 500ms;
+
 class Model {
  public:
   Model() = default;
@@ -36,8 +39,9 @@ class Model {
   // Here watchers are told.
   virtual void committed(Index index) = 0;
 
-  // Asked of the leader's model from time to time, `elapsed` after the last time it was asked (capped, so
-  // that a pause does not count): a command it wants in the log, such as the passing of time for its leases.
+  // Asked of the leader's model from time to time, `elapsed` after the last time it was asked (capped at
+  // max_periodic_elapsed, so that a pause does not count): a command it wants in the log, such as the passing
+  // of time for its leases.
   virtual std::optional<Bytes> periodic(Duration elapsed) = 0;
 
   // A read that changes nothing, against the applied state.

@@ -116,6 +116,13 @@ void Replica::requeue_all() {
   std::ranges::sort(unsent_);
 }
 
+// It tells of time that passed under a leadership that is over: behind commands of the next one it would be a
+// lie.
+void Replica::drop_model_command() {
+  if (!model_command_) return;
+  if (auto done = pending_.settle(*model_command_)) (*done)(std::unexpected(Failure::timed_out));
+}
+
 void Replica::on_frame(Env&, NodeId, Forward&& frame) {
   std::size_t bytes = forwarded_bytes_;
   for (const Command& command : frame.commands) bytes += command.body.size();

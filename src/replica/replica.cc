@@ -200,12 +200,12 @@ void Replica::on(Env& env, rl::LeaderChanged&& event) {
   host_->leader_changed(leader_, epoch_);
   if (leads()) {
     asked_model_at_ = env.now;
-    model_command_pending_ = false;
     host_->set_timer(model_timer, env.now + config_.periodic_interval);
   } else {
     host_->cancel_timer(model_timer);
   }
   for (auto& [id, change] : changes_) change.asked = false;
+  drop_model_command();
   if (!leader_.none()) requeue_all();
   finish_changes_in_force();
 }
@@ -268,13 +268,13 @@ void Replica::tick(Env& env) {
 void Replica::ask_model(Env& env) {
   if (!leads()) return;
   // A pause of this process must not count as time that passed for everybody's leases.
-  const Duration elapsed = std::min(env.now - asked_model_at_, 2 * config_.periodic_interval);
+  const Duration elapsed = std::min(env.now - asked_model_at_, models::max_periodic_elapsed);
   host_->set_timer(model_timer, env.now + config_.periodic_interval);
-  if (model_command_pending_) return;
+  if (model_command_) return;
   asked_model_at_ = env.now;
   if (auto command = state_.model().periodic(elapsed)) {
-    model_command_pending_ = true;
-    propose(env, std::move(*command), [this](const Outcome<Bytes>&) { model_command_pending_ = false; });
+    model_command_ = pending_.end();  // what propose() is about to number it
+    propose(env, std::move(*command), [this](const Outcome<Bytes>&) { model_command_.reset(); });
   }
 }
 

@@ -179,6 +179,7 @@ class Replica {
   void refuse(std::span<const Command> commands, bool busy);
   void requeue(std::uint64_t number);
   void requeue_all();
+  void drop_model_command();
   void pump_reads(Env& env);
   void issue_barrier(Env& env, ReadGroup group);
   void serve_ready_reads();
@@ -251,7 +252,7 @@ class Replica {
 
   bool ticking_ = false;
   Instant asked_model_at_;
-  bool model_command_pending_ = false;
+  std::optional<std::uint64_t> model_command_;  // the number of the one in flight
 };
 
 }  // namespace quorate::replica

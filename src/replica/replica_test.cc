@@ -69,7 +69,7 @@ class TextModel final : public models::Model {
   void committed(Index index) override { committed_at.push_back(index); }
   std::optional<Bytes> periodic(Duration elapsed) override {
     elapsed_seen.push_back(elapsed);
-    return std::nullopt;
+    return std::exchange(wanted, std::nullopt);
   }
   Bytes query(const Bytes&) override { return Bytes::adopt(text()); }
   Bytes digest() const override { return {}; }
@@ -83,6 +83,7 @@ class TextModel final : public models::Model {
   storage::Engine* engine = nullptr;
   std::vector<Index> committed_at;
   std::vector<Duration> elapsed_seen;
+  std::optional<Bytes> wanted;  // what periodic() asks for next
 };
 
 class RecordingHost final : public Host {
@@ -387,6 +388,24 @@ TEST(Replica, AnotherProcessWithThisNodesIdHalts) {
   Node node(1);
   node.commit(batch({command(1, 1, "x", 2)}));
   EXPECT_THAT(node.host.halted, testing::HasSubstr("another process"));
+}
+
+TEST(Replica, WhatTheModelWantedAsALeadersIsNotHandedToTheNextLeader) {
+  Node node(1);
+  node.lead();
+  node.model->wanted = Bytes::literal("tick");
+  node.pass(250ms);
+  ASSERT_THAT(node.protocol->asked<rl::Propose>(), SizeIs(1));
+  node.host.take<Forward>();
+  node.follow(2, 2);
+  node.pass(1s);
+  EXPECT_THAT(node.host.take<Forward>(), IsEmpty());
+  node.emit(rl::LeaderChanged{NodeId(1), Epoch(3)});
+  node.pass(200ms);
+  EXPECT_THAT(node.protocol->asked<rl::Propose>(), SizeIs(1));
+  node.model->wanted = Bytes::literal("tick");  // and it may ask again
+  node.pass(250ms);
+  EXPECT_THAT(node.protocol->asked<rl::Propose>(), SizeIs(2));
 }
 
 TEST(Replica, TimeOfAPauseDoesNotReachTheModel) {

@@ -41,7 +41,7 @@ const LeaseRecord* Leases::find(std::int64_t id) const {
 std::vector<std::int64_t> Leases::expired(Duration log_time, std::size_t limit) const {
   std::vector<std::int64_t> due;
   for (const auto& [expiry, id] : by_expiry_) {
-    if (expiry > log_time || due.size() == limit) break;
+    if (expiry > log_time - models::max_periodic_elapsed || due.size() == limit) break;
     due.push_back(id);
   }
   return due;

@@ -13,6 +13,7 @@
 
 #include "core/time.h"
 #include "models/etcd/store.h"
+#include "models/model.h"
 
 namespace quorate::models::etcd {
 
@@ -33,7 +34,8 @@ class Leases {
   [[nodiscard]] const LeaseRecord* find(std::int64_t id) const;
   [[nodiscard]] std::size_t size() const { return by_id_.size(); }
   [[nodiscard]] const std::set<std::pair<Duration, std::int64_t>>& by_expiry() const { return by_expiry_; }
-  // The ones that are due, earliest first, ties by id; at most `limit`.
+  // The ones that are due, earliest first, ties by id; at most `limit`. The tick behind a grant tells also of
+  // time that had passed before it, so a lease is given as much longer as one tick may tell.
   [[nodiscard]] std::vector<std::int64_t> expired(Duration log_time, std::size_t limit) const;
 
   // Grants or renews: `ttl` seconds from state.log_time on.

@@ -141,7 +141,8 @@ class Reference {
     now += seconds;
     std::vector<std::pair<std::int64_t, std::int64_t>> due;
     for (const auto& [id, lease] : leases) {
-      if (lease.second <= now) due.emplace_back(lease.second, id);
+      // In whole seconds: the half one that leases live longer.
+      if (lease.second < now) due.emplace_back(lease.second, id);
     }
     std::ranges::sort(due);
     for (const auto& [expiry, id] : due) revoke(id);

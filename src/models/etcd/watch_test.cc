@@ -199,7 +199,7 @@ TEST_F(Watches, SeeExpiriesAndRevocations) {
   const WatchId id = watch({.key = "a", .range_end = all, .prev_kv = true});
   store.grant(7, 1);
   store.put("a", "1", 7);
-  store.tick(1s);
+  store.tick(2s);
   EXPECT_EQ(drain(id), "2+a1 3-a(1)");
 }
 
