@@ -100,6 +100,7 @@ std::expected<std::string, Status> Client::call_bytes(std::string_view path, con
   std::size_t attempts = 0;
   for (;;) {
     auto answer = attempt(path, request, deadline);
+    if (!answer && answer.error().code == Code::deadline_exceeded) next_endpoint();
     if (answer || !retriable(answer.error(), repeatable)) return answer;
     next_endpoint();
     const bool round_done = ++attempts % options_.endpoints.size() == 0;

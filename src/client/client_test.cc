@@ -3,6 +3,8 @@
 
 #include <atomic>
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <gmock/gmock.h>
 
 #include "client/fake_server.h"
@@ -79,6 +81,29 @@ TEST(Client, GoesToTheNextEndpointWhenNobodyListens) {
   FakeServer server(&echo);
   const auto client = make_client({dead_endpoint(), server.endpoint()});
   EXPECT_TRUE(client->call_bytes(kCall, "x", false).has_value());
+  EXPECT_EQ(client->endpoint().port, server.endpoint().port);
+}
+
+// The kernel takes connections for a frozen process.
+TEST(Client, GoesToTheNextEndpointWhenAServerIsFrozen) {
+  boost::asio::io_context io;
+  const boost::asio::ip::tcp::acceptor frozen(io, {boost::asio::ip::address_v4::loopback(), 0});
+  const auto port = std::to_string(frozen.local_endpoint().port());
+  FakeServer server(&echo);
+  Options options;
+  options.endpoints = {{"127.0.0.1", port, "127.0.0.1:" + port}, server.endpoint()};
+  options.dial_timeout = std::chrono::seconds(1);
+  Client client(options);
+  EXPECT_TRUE(client.call_bytes(kCall, "x", false).has_value());
+  EXPECT_EQ(client.endpoint().port, server.endpoint().port);
+}
+
+// And a connection made before: who lets a call wait to its deadline is not asked first again.
+TEST(Client, LeavesAServerThatDoesNotAnswerInTime) {
+  FakeServer hanging([](const auto&, const auto&) { return FakeAnswer{.hang = true}; });
+  FakeServer server(&echo);
+  const auto client = make_client({hanging.endpoint(), server.endpoint()}, std::chrono::milliseconds(300));
+  EXPECT_EQ(client->call_bytes(kCall, "x", true).error().code, Code::deadline_exceeded);
   EXPECT_EQ(client->endpoint().port, server.endpoint().port);
 }
 

@@ -106,16 +106,30 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
     timer.expires_after(timeout);
     timer.async_wait([weak = weak_from_this()](error_code error) {
       const auto self = weak.lock();
-      if (self && !error && !self->is_open) self->finish_connect("no connection within the dial timeout");
+      if (self && !error) self->finish_connect("no answer within the dial timeout");
     });
     resolver.async_resolve(
         endpoint.host, endpoint.port,
         [self = shared_from_this()](error_code error, const tcp::resolver::results_type& found) {
           if (error) return self->finish_connect(error.message());
           asio::async_connect(self->socket, found, [self](error_code failed, const tcp::endpoint&) {
-            self->finish_connect(failed ? failed.message() : std::string());
+            if (failed) return self->finish_connect(failed.message());
+            self->introduce();
           });
         });
+  }
+
+  // The kernel takes connections for a process that is frozen or hangs, so that there is one means little
+  // before the server's SETTINGS are here.
+  void introduce() {
+    if (!connected) return;
+    socket.set_option(tcp::no_delay(true));
+    socket.non_blocking(true);
+    begin_session();
+    is_open = true;
+    read_buffer.resize(kReadBuffer);
+    read();
+    flush();
   }
 
   void finish_connect(const std::string& failure) {
@@ -124,17 +138,11 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
     auto done = std::exchange(connected, nullptr);
     if (!failure.empty()) {
       error_code ignored;
+      is_open = false;
       socket.close(ignored);
       resolver.cancel();
       return done(Status{Code::unavailable, "cannot connect to " + authority + ": " + failure, false});
     }
-    socket.set_option(tcp::no_delay(true));
-    socket.non_blocking(true);
-    begin_session();
-    is_open = true;
-    read_buffer.resize(kReadBuffer);
-    read();
-    flush();
     done(Status{});
   }
 
@@ -234,6 +242,7 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
 
   void fail(const std::string& why) {
     if (!is_open) return;
+    if (connected) return finish_connect(why);
     is_open = false;
     error_code ignored;
     socket.close(ignored);
@@ -419,7 +428,8 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
 
   // The server has said its last word while our side of the stream is open (a refused stream, a cancelled
   // watch): without this the stream would stay.
-  static int on_frame(nghttp2_session* session, const nghttp2_frame* frame, void*) {
+  static int on_frame(nghttp2_session* session, const nghttp2_frame* frame, void* self_pointer) {
+    if (frame->hd.type == NGHTTP2_SETTINGS) static_cast<Impl*>(self_pointer)->finish_connect({});
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 || frame->hd.stream_id == 0) return 0;
     auto* call = static_cast<Call*>(nghttp2_session_get_stream_user_data(session, frame->hd.stream_id));
     if (call && !call->half_close) {
@@ -468,7 +478,7 @@ void Connection::connect(const Endpoint& endpoint, std::chrono::nanoseconds time
                          std::function<void(Status)> done) {
   impl_->connect(endpoint, timeout, std::move(done));
 }
-bool Connection::open() const { return impl_->is_open; }
+bool Connection::open() const { return impl_->is_open && !impl_->connected; }
 CallId Connection::start(std::string_view path, std::string_view frames, bool half_close,
                          CallHandler& handler, const Metadata& metadata) {
   return impl_->start(path, frames, half_close, handler, metadata);

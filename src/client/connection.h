@@ -43,8 +43,8 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // done(ok) once the TCP connection stands; done(unavailable, why) when it fails or takes longer than
-  // timeout.
+  // done(ok) once the server has answered with its HTTP/2 settings; done(unavailable, why) when that fails or
+  // takes longer than timeout.
   void connect(const Endpoint& endpoint, std::chrono::nanoseconds timeout, std::function<void(Status)> done);
   [[nodiscard]] bool open() const;
 
