@@ -51,7 +51,7 @@ class Section {
   }
 
   const toml::node* find(const std::string& key) {
-    known_.push_back(key);
+    if (std::ranges::find(known_, key) == known_.end()) known_.push_back(key);
     return table_->get(key);
   }
   std::string text(const std::string& key, const std::string& fallback) {
@@ -231,6 +231,10 @@ void read_node(Section& section, Config& config) {
   }
   const auto& own = config.members.find(config.id);
   if (own != config.members.end()) config.peer_urls = own->second.peer_urls;
+  if (const auto told = section.addresses("advertise"); !told.empty()) {
+    config.peer_urls.clear();
+    for (const auto& address : told) config.peer_urls.push_back(net::to_url(address));
+  }
   if (config.listen_peers.empty()) {
     for (const auto& url : config.peer_urls) config.listen_peers.push_back(net::parse_address(url).value());
   }

@@ -53,6 +53,14 @@ TEST(ConfigFile, OneNodeNeedsNoPeers) {
   EXPECT_TRUE(config->listen_peers.empty());
 }
 
+TEST(ConfigFile, WhereOthersReachANodeMayDifferFromWhereItListens) {
+  auto config =
+      parse(changed("id = 1\n", "join = true\nlisten = \"127.0.0.1:9\"\nadvertise = \"10.0.0.1:8\"\n"));
+  ASSERT_TRUE(config) << config.error();
+  EXPECT_THAT(config->peer_urls, ElementsAre("http://10.0.0.1:8"));
+  EXPECT_THAT(config->listen_peers, ElementsAre(net::Address{"127.0.0.1", 9}));
+}
+
 struct Mistake {
   const char* from;
   const char* to;

@@ -168,6 +168,14 @@ class Shutdown {
   std::size_t open_ = 0;
 };
 
+// Of a node that gave up. Its disk or its state is not to be trusted, and closing the engine would write to
+// it once more (RocksDB aborts when that fails).
+[[noreturn]] void end_at_once(const std::string& why) {
+  spdlog::critical("{}", why);
+  spdlog::shutdown();
+  _exit(exit_failed);
+}
+
 std::expected<void, std::string> run_checked(const Config& config) {
   auto directory = runtime::DataDirectory::open(config.data);
   if (!directory) return std::unexpected(directory.error());
@@ -190,7 +198,9 @@ std::expected<void, std::string> run_checked(const Config& config) {
   }
   Shutdown shutdown(**node, keyspaces);
   shutdown.await_signal();
-  return (*node)->run();
+  auto ended = (*node)->run();
+  if (!ended) end_at_once(ended.error());
+  return ended;
 }
 
 }  // namespace
