@@ -10,8 +10,6 @@ import traceback
 from nemesis import BACKDROPS, FAULTS
 from nodes import PATIENCE, TOOL, Cluster, Trouble
 
-CAMPAIGN_KEEPS = ('report.json', 'report.txt')
-
 
 class Load:
     """The load's process: clients, watchers and their judgement."""
@@ -174,6 +172,6 @@ class Campaign:
         lines += [f'  {v}' for v in r['violations']]
         return '\n'.join(lines) + '\n'
 
-    def forget(self):
+    def forget(self, everything=False):
         """Of a good run only the report is worth keeping."""
-        shutil.rmtree(os.path.join(self.directory, 'nodes'), ignore_errors=True)
+        shutil.rmtree(self.directory if everything else os.path.join(self.directory, 'nodes'), ignore_errors=True)

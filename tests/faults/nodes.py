@@ -129,16 +129,17 @@ class Node:
 
     def configure(self):
         peers = ', '.join(f'"{n.id}={n.address}"' for n in self.cluster.nodes)
+        # Who joins is told its id, which may be larger than a number of TOML.
+        who = f'join = true\nadvertise = "{self.address}"' if self.join else f'id = {self.id}'
         with open(os.path.join(self.directory, 'quorate.toml'), 'w', encoding='utf-8') as file:
             file.write(f'''cluster = "faults"
 
 [node]
-id = {self.id}
+{who}
 name = "{self.name}"
 data = "{self.data}"
 listen = "127.0.0.1:{self.peer}"
 peers = [{peers}]
-join = {"true" if self.join else "false"}
 log_segment = "1MiB"
 
 [[keyspace]]

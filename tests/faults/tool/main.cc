@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "tool/load.h"
+#include "tool/probe.h"
 #include "tool/proxy.h"
 
 int main(int count, char** words) {
@@ -18,8 +19,13 @@ int main(int count, char** words) {
   load->add_option("--history", options.history);
   long pause = options.pause.count();
   load->add_option("--pause", pause, "milliseconds between two operations of a client, on average");
+  long interval = 5;
+  auto* probe = app.add_subcommand("probe", "puts at a fixed interval; a line for each answer");
+  probe->add_option("--endpoints", options.endpoints)->required();
+  probe->add_option("--interval", interval, "milliseconds");
   CLI11_PARSE(app, count, words);
   if (*proxy) return quorate::faults::run_proxy(seed);
+  if (*probe) return quorate::faults::run_probe(options.endpoints, std::chrono::milliseconds(interval));
   options.pause = std::chrono::milliseconds(pause);
   return quorate::faults::run_load(options);
 }

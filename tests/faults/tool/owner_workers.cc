@@ -31,6 +31,7 @@ constexpr std::chrono::seconds kTimeout{4};
 class OwnerWorker : protected Worker {
  public:
   OwnerWorker(Run& run, std::uint64_t number) : Worker(run, number, kTimeout) {}
+  virtual ~OwnerWorker() = default;
 
   void work() {
     while (!ending()) {

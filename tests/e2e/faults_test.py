@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Real nodes under load and faults: the bounded part of tests/soak. Each test is rounds of faults whose history is
+judged (tests/faults/README.md). A failure names the directory that holds history, logs and data."""
+import os
+import sys
+import tempfile
+
+from cluster import ROOT, run
+
+sys.path.insert(0, os.path.join(ROOT, 'tests', 'faults'))
+from campaign import Campaign  # noqa: E402
+
+SEED = 1
+
+
+def campaign(name, faults, rounds, **options):
+    # Beside the scratch directory of the test, which is removed: what a failure leaves must stay.
+    directory = tempfile.mkdtemp(prefix=f'quorate-faults-{name}-', dir='/tmp')
+    one = Campaign(directory, SEED, faults, stretch=0.4, pause_ms=8, **options)
+    good = one.run(rounds)
+    print(one.text(), end='')
+    if good:
+        one.forget(everything=True)
+    assert good, f'seed {SEED}; history, logs and data are in {directory}'
+
+
+def processes_die_and_stop():
+    campaign('processes', ['kill_leader', 'kill_follower', 'kill_all', 'freeze_leader', 'stop_leader', 'freeze_for_100_ms'],
+             rounds=2, faults_a_round=3)
+
+
+def links_fail_one_way_and_in_part():
+    campaign('links', ['isolate_leader', 'leader_hears_nothing', 'leader_is_not_heard', 'one_link_cut', 'lossy_links',
+                       'flapping_link'], rounds=2, faults_a_round=3)
+
+
+def disks_fail():
+    campaign('disks', ['failed_sync', 'full_disk', 'torn_write', 'slow_disk_of_leader', 'damaged_log'], rounds=1,
+             faults_a_round=5)
+
+
+def members_come_and_go():
+    campaign('members', ['grow_and_shrink', 'wiped_member', 'transfer'], rounds=1, faults_a_round=3)
+
+
+if __name__ == '__main__':
+    sys.exit(run([processes_die_and_stop, links_fail_one_way_and_in_part, disks_fail, members_come_and_go]))
