@@ -279,20 +279,19 @@ def members(cluster):
     return cluster.call('/v3/cluster/member/list', {})['members']
 
 
-def until_done(what, attempt):
-    """Repeats a change that faults may interrupt: refusals are for trying again."""
+def change(cluster, what, path, request, done):
+    """Asks for a change until the list of members shows it: answers get lost, and refusals are for trying again."""
     def one():
-        try:
-            return attempt() or True
-        except ValueError as refused:
-            if 'not found' in str(refused) or 'already' in str(refused):
-                return True  # an earlier attempt was done although its answer was lost
-            raise
-    return wait_for(what, one, every=0.2)
+        if done():
+            return True
+        cluster.call(path, request)
+        return done()
+    wait_for(what, one, every=0.2)
 
 
 def remove(cluster, node):
-    until_done(f'{node.name} to be removed', lambda: cluster.call('/v3/cluster/member/remove', {'ID': str(node.id)}))
+    change(cluster, f'{node.name} to be removed', '/v3/cluster/member/remove', {'ID': str(node.id)},
+           lambda: all(int(m['ID']) != node.id for m in members(cluster)))
     cluster.nodes.remove(node)
     node.kill()
     shutil.rmtree(node.data, ignore_errors=True)
@@ -302,14 +301,17 @@ def add(cluster):
     """A learner that catches up and is promoted, as a running cluster should grow."""
     node = cluster.new_node()
     url = f'http://{node.address}'
-    until_done(f'{node.name} to be added',
-               lambda: cluster.call('/v3/cluster/member/add', {'peerURLs': [url], 'isLearner': True}))
-    node.id = next(int(m['ID']) for m in members(cluster) if url in m.get('peerURLs', []))
+
+    def entry():
+        return next((m for m in members(cluster) if url in m.get('peerURLs', [])), None)
+    change(cluster, f'{node.name} to be added', '/v3/cluster/member/add', {'peerURLs': [url], 'isLearner': True}, entry)
+    node.id = int(entry()['ID'])
     node.join = True
     cluster.nodes.append(node)
     node.start()
     up_again(node)
-    until_done(f'{node.name} to be promoted', lambda: cluster.call('/v3/cluster/member/promote', {'ID': str(node.id)}))
+    change(cluster, f'{node.name} to be promoted', '/v3/cluster/member/promote', {'ID': str(node.id)},
+           lambda: not entry().get('isLearner', False))
     return node
 
 
