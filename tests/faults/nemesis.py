@@ -11,6 +11,7 @@ import time
 from nodes import PATIENCE, Trouble, call, wait_for
 
 FAULTS = {}
+OF_DISKS = ('slow_disk_of_leader', 'slow_disks', 'failed_sync', 'full_disk', 'torn_write')
 BACKDROPS = ('slow_links', 'lossy_links', 'slow_disks')  # may last while others happen
 
 

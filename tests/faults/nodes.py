@@ -63,6 +63,15 @@ def call(endpoint, path, request, timeout=5):
     return body
 
 
+def disks_can_fail():
+    """Whether the binary runs with a preloaded disk: one built with a sanitizer does not."""
+    try:
+        return subprocess.run([QUORATE, 'version'], env={**os.environ, 'LD_PRELOAD': PRELOAD}, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE).stderr == b''
+    except OSError:
+        return False
+
+
 class Disk:
     """The numbers that a node's preloaded disk obeys (disk/preload.cc, Control)."""
     FIELDS = ('sync_delay_us', 'write_delay_us', 'fail_sync', 'full', 'tear', 'tear_seed')
@@ -152,7 +161,9 @@ flush_after_entries = {self.cluster.flush_after}
     def start(self):
         if not os.path.exists(os.path.join(self.directory, 'quorate.toml')):
             self.configure()
-        environment = {**os.environ, 'LD_PRELOAD': PRELOAD, 'QUORATE_FAULT_DISK': self.disk.path}
+        environment = {**os.environ, 'QUORATE_FAULT_DISK': self.disk.path}
+        if self.cluster.preload:
+            environment['LD_PRELOAD'] = PRELOAD
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen([QUORATE, 'serve', '--config', os.path.join(self.directory, 'quorate.toml')],
                                             stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
@@ -206,6 +217,7 @@ flush_after_entries = {self.cluster.flush_after}
 class Cluster:
     def __init__(self, directory, size, seed, protocol='raft', flush_after=2000):
         self.directory, self.protocol, self.flush_after = directory, protocol, flush_after
+        self.preload = disks_can_fail()
         self.proxy = Proxy(seed)
         self.nodes = []
         self.numbers = 0
