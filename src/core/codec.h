@@ -75,6 +75,11 @@ struct IsMap<std::map<K, V>> : std::true_type {};
 template <class T>
 inline constexpr bool is_text = std::is_same_v<T, Bytes> || std::is_same_v<T, std::string>;
 
+template <class T>
+concept NamesItself = requires {  // by a static member; a field that is called `name` is a field
+  requires std::is_same_v<decltype(&T::name), const char* const*>;
+};
+
 template <class T, class F>
 constexpr void for_each_field(F&& f) {
   using Fields = boost::describe::describe_members<T, boost::describe::mod_public>;
@@ -386,8 +391,8 @@ void json(std::string& out, const T& value) {
     std::visit([&](const auto& v) { json(out, v); }, value);
   } else {
     out += '{';
-    if constexpr (requires { T::name; }) out += "\"type\":" + quote(T::name);
-    bool first = !requires { T::name; };
+    if constexpr (NamesItself<T>) out += "\"type\":" + quote(T::name);
+    bool first = !NamesItself<T>;
     for_each_field<T>([&](auto field) {
       if (!std::exchange(first, false)) out += ',';
       out += quote(field.name);

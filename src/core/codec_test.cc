@@ -14,6 +14,11 @@ struct Inner {
 };
 BOOST_DESCRIBE_STRUCT(Inner, (), (a, text))
 
+struct Titled {
+  std::string name;
+};
+BOOST_DESCRIBE_STRUCT(Titled, (), (name))
+
 struct Other {
   static constexpr const char* name = "Other";
   bool flag = false;
@@ -115,6 +120,7 @@ TEST(Codec, BytesShareTheInput) {
 TEST(Codec, JsonNamesFieldsAndMessages) {
   EXPECT_EQ(codec::to_json(Inner{1, Bytes::copy("a\"\n")}), R"({"a":1,"text":"a\"\u000a"})");
   EXPECT_EQ(codec::to_json(std::variant<Inner, Other>(Other{true})), R"({"type":"Other","flag":true})");
+  EXPECT_EQ(codec::to_json(Titled{"t"}), R"({"name":"t"})");  // a field called `name` names no message
 }
 
 }  // namespace
