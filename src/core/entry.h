@@ -22,6 +22,9 @@ enum class EntryKind : std::uint8_t {
   membership = 2,  // an encoded Membership
 };
 
+// False for a kind of a later version or of damage: to be refused before it is made durable.
+constexpr bool known(EntryKind kind) { return kind <= EntryKind::membership; }
+
 struct Entry {
   Epoch epoch;
   Index index;

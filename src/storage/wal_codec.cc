@@ -82,9 +82,10 @@ AppendEntries read_entries(Reader& in) {
   write.entries.reserve(count);
   for (std::uint64_t i = 0; i < count && in.ok(); ++i, ++index) {
     const Epoch epoch(in.varint());
-    const std::uint64_t kind = in.varint();
-    if (kind > static_cast<std::uint64_t>(EntryKind::membership)) in.fail(codec::Error::bad_value);
-    write.entries.push_back({epoch, index, static_cast<EntryKind>(kind), read_text(in)});
+    const std::uint64_t number = in.varint();
+    const auto kind = static_cast<EntryKind>(number);
+    if (number > UINT8_MAX || !known(kind)) in.fail(codec::Error::bad_value);
+    write.entries.push_back({epoch, index, kind, read_text(in)});
   }
   return write;
 }

@@ -30,6 +30,7 @@ bool Raft::well_formed(const AppendEntries& m) {
   for (const auto& entry : m.entries) {
     if (entry.index != index.next() || entry.epoch < term || entry.epoch > m.term || entry.epoch.none())
       return false;
+    if (!known(entry.kind)) return false;  // recovery would refuse the log that holds it
     index = entry.index;
     term = entry.epoch;
   }

@@ -53,9 +53,12 @@ TEST_F(RaftInput, GapsAndDisorderAmongEntriesAreDropped) {
   append(2, 1, {entry(1, 3), entry(1, 5)});  // a gap between
   append(2, 1, {entry(9, 3)});               // a term beyond the message's
   append(2, 1, {entry(0, 3)});               // no term
-  append(0, 1, {});                          // a term at index 0
-  append(2, 0, {});                          // no term at an index
-  append(max, 1, {entry(1, 0)});             // an index that overflows
+  auto strange = entry(1, 3);
+  strange.kind = static_cast<EntryKind>(3);
+  append(2, 1, {strange});
+  append(0, 1, {});               // a term at index 0
+  append(2, 0, {});               // no term at an index
+  append(max, 1, {entry(1, 0)});  // an index that overflows
   append(max - 1, 1, {entry(1, max)});
 }
 
