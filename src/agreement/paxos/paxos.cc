@@ -50,7 +50,8 @@ void Paxos::start(Env& env, Out& out) {
 void Paxos::step(Env& env, const In& input, Out& out) {
   if (damage_) return;
   if (const auto* received = std::get_if<Receive<Message>>(&input)) {
-    if (received->from != settings_.self) dispatch(env, received->from, received->message, out);
+    if (received->from != settings_.self && !received->from.none())
+      dispatch(env, received->from, received->message, out);
   } else if (const auto* fired = std::get_if<TimerFired>(&input)) {
     if (!decided_) {
       if (fired->id == retry_timer && timer_set_) {

@@ -432,6 +432,7 @@ TEST(BadInput, IsDroppedWithoutATrace) {
   node.receive(n2, Prepare{b(huge, n2)});
   node.receive(n2, Prepare{b(0, n2)});
   node.receive(n2, Prepare{b(3, n3)});  // another's ballot
+  node.receive(NodeId(), Prepare{b(3, NodeId())});
   node.receive(n2, Accept{b(huge, n2), text("v")});
   node.receive(n2, Accept{b(3, n3), text("v")});
   node.receive(n2, Promise{b(1, n1), std::nullopt});  // nobody asked
