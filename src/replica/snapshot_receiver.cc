@@ -8,7 +8,7 @@ std::expected<SnapshotReceiver::Step, std::string> SnapshotReceiver::chunk(NodeI
                                                                            const SnapshotChunk& chunk,
                                                                            Instant now) {
   Step step{{.transfer = chunk.transfer}};
-  const bool current = from == from_ && chunk.transfer == transfer_;
+  const bool current = (staging_ || staged_) && from == from_ && chunk.transfer == transfer_;
   if (!current) {
     if (chunk.number != 0) return step;  // of a transfer this node does not know: ask for its start
     if (!outranks_current(chunk, now)) {
