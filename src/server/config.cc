@@ -42,4 +42,18 @@ NodeId node_id(const std::string& cluster, std::vector<std::string> peer_urls) {
   return NodeId(hash.value());
 }
 
+std::string one_line(const std::string& message) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string out;
+  for (const char c : message) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      out += {'\\', 'x', digits[byte >> 4U], digits[byte & 15U]};
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
 }  // namespace quorate::server

@@ -58,6 +58,9 @@ struct Config {
 // From a node's peer URLs, in any order, and the cluster's name; for clusters configured by etcd's flags.
 [[nodiscard]] NodeId node_id(const std::string& cluster, std::vector<std::string> peer_urls);
 
+// A message that quotes what people wrote, without what would break its line.
+[[nodiscard]] std::string one_line(const std::string& message);
+
 inline constexpr const char* known_models[] = {"etcd"};
 
 // `protocols`: the names the registry knows. The error is one line: file:line: key: what is wrong, what is

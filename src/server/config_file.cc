@@ -341,9 +341,9 @@ std::expected<Config, std::string> parse_config(const std::string& text, const s
     return read_all(toml::parse(text, file_name), file_name, protocols);
   } catch (const toml::parse_error& error) {
     return std::unexpected(file_name + ":" + std::to_string(error.source().begin.line) +
-                           ": not valid TOML: " + std::string(error.description()));
+                           ": not valid TOML: " + one_line(std::string(error.description())));
   } catch (const Wrong& wrong) {
-    return std::unexpected(wrong.words);
+    return std::unexpected(one_line(wrong.words));
   }
 }
 

@@ -24,7 +24,7 @@ Words split(const std::string& text, char separator) {
 }
 
 std::unexpected<std::string> wrong(const std::string& flag, const std::string& why) {
-  return std::unexpected(flag + ": " + why);
+  return std::unexpected(one_line(flag + ": " + why));
 }
 
 Or<std::vector<net::Address>> addresses(const std::string& flag, const std::string& urls) {
@@ -97,10 +97,12 @@ Or<void> set_compaction(const EtcdFlags& flags, Keyspace& keyspace) {
                              "' must be a number (hours, or revisions with --auto-compaction-mode=revision) "
                              "or a duration such as 30m or 10h");
   if (error != std::errc() || count < 0) return bad;
+  constexpr std::int64_t longest = 1'000'000;  // hours: what a Duration holds
   if (flags.auto_compaction_mode == "revision") {
     if (!unit.empty()) return bad;
     keyspace.compaction_revisions = count;
   } else if (flags.auto_compaction_mode == "periodic") {
+    if (count > longest) return bad;
     if (unit.empty() || unit == "h")
       keyspace.compaction_period = std::chrono::hours(count);
     else if (unit == "m")
@@ -128,6 +130,11 @@ Or<Keyspace> keyspace_of(const EtcdFlags& flags) {
                 flags.advertise_client_urls.empty() ? flags.listen_client_urls : flags.advertise_client_urls);
   if (!advertised) return std::unexpected(advertised.error());
   keyspace.client_urls = urls_of(*advertised);
+  constexpr std::uint64_t longest = 50'000;  // ms, as etcd
+  if (flags.heartbeat_interval > longest || flags.election_timeout > longest) {
+    return wrong(flags.heartbeat_interval > longest ? "--heartbeat-interval" : "--election-timeout",
+                 "must be at most " + std::to_string(longest) + " ms");
+  }
   if (flags.heartbeat_interval != 0) keyspace.heartbeat = std::chrono::milliseconds(flags.heartbeat_interval);
   if (flags.election_timeout != 0)
     keyspace.election_timeout = std::chrono::milliseconds(flags.election_timeout);

@@ -87,6 +87,14 @@ TEST(EtcdFlags, MistakesNameTheFlag) {
   EXPECT_THAT(error_with([](auto& f) { f.initial_cluster_state = "old"; }),
               StartsWith("--initial-cluster-state"));
   EXPECT_THAT(error_with([](auto& f) { f.election_timeout = 20; }), StartsWith("--election-timeout"));
+  EXPECT_THAT(error_with([](auto& f) { f.election_timeout = 50'001; }), StartsWith("--election-timeout"));
+  EXPECT_THAT(error_with([](auto& f) { f.heartbeat_interval = UINT64_MAX; }),
+              StartsWith("--heartbeat-interval"));
+  for (const char* much : {"1000001", "9223372036854775807h", "9223372036854775807s"}) {
+    EXPECT_THAT(error_with([&](auto& f) { f.auto_compaction_retention = much; }),
+                StartsWith("--auto-compaction-retention"));
+  }
+  EXPECT_EQ(error_with([](auto& f) { f.initial_cluster = "a\nb"; }).find('\n'), std::string::npos);
   EXPECT_THAT(error_with([](auto& f) { f.auto_compaction_mode = "x"; }),
               StartsWith("--auto-compaction-mode"));
 }
