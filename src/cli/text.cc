@@ -148,9 +148,13 @@ int hex_value(char c) {
 // The escape at line[i] (behind the backslash); moves i onto its last character.
 bool unescape(std::string_view line, std::size_t& i, std::string& word) {
   switch (line[i]) {
+    case 'a': word += '\a'; return true;
+    case 'b': word += '\b'; return true;
+    case 'f': word += '\f'; return true;
     case 'n': word += '\n'; return true;
-    case 't': word += '\t'; return true;
     case 'r': word += '\r'; return true;
+    case 't': word += '\t'; return true;
+    case 'v': word += '\v'; return true;
     case '0': word += '\0'; return true;
     case 'x':
       if (i + 2 >= line.size() || hex_value(line[i + 1]) < 0 || hex_value(line[i + 2]) < 0) return false;

@@ -42,7 +42,7 @@ class Table {
 // defaults left out. (The JSON gateway's form differs: 64-bit numbers are strings there.)
 [[nodiscard]] std::string json(const google::protobuf::Message& message);
 
-// The words of one line: blanks separate; '…' literal, "…" with the escapes \" \\ \n \t \xNN.
+// The words of one line: blanks separate; '…' literal, "…" with the escapes quote() writes.
 struct Words {
   std::vector<std::string> words;
   std::string error;  // not empty: why the line cannot be split

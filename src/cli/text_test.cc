@@ -68,6 +68,8 @@ TEST(Words, AreSplitAtBlanksOutsideQuotes) {
   EXPECT_THAT(split_words(R"(put  key "two words" 'and $more')").words,
               ElementsAre("put", "key", "two words", "and $more"));
   EXPECT_THAT(split_words(R"("\"\\\n\x41" a"b"c '')").words, ElementsAre("\"\\\nA", "abc", ""));
+  EXPECT_THAT(split_words(quote("\a\b\f\n\r\t\v\\\"\x01'\xff é")).words,
+              ElementsAre("\a\b\f\n\r\t\v\\\"\x01'\xff é"));
   EXPECT_TRUE(split_words("").words.empty());
   EXPECT_FALSE(split_words("\"open").error.empty());
   EXPECT_FALSE(split_words("'open").error.empty());
