@@ -40,11 +40,18 @@ void Hub::flush_all() {
   if (dirty_.empty()) dirty_ = std::move(batch);  // keeps the capacity
 }
 
+Connection::Connection(Hub& hub, const MakeTransport& make_transport)
+    : hub_(hub),
+      transport_(make_transport(*this)),
+      head_since_(hub.now),
+      last_activity_(hub.now),
+      last_progress_(hub.now) {}
+
 Connection::Connection(Hub& hub, Tcp::socket socket, boost::asio::ssl::context* tls)
-    : hub_(hub), head_since_(hub.now), last_activity_(hub.now), last_progress_(hub.now) {
-  transport_ = tls != nullptr ? make_tls_transport(std::move(socket), *this, *tls)
-                              : make_plain_transport(std::move(socket), *this, hub.read_buffer);
-}
+    : Connection(hub, [&](Transport::Observer& observer) {
+        return tls != nullptr ? make_tls_transport(std::move(socket), observer, *tls)
+                              : make_plain_transport(std::move(socket), observer, hub.read_buffer);
+      }) {}
 
 Connection::~Connection() { close(); }
 

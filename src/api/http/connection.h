@@ -2,6 +2,7 @@
 // session.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -60,7 +61,10 @@ class Session {
 
 class Connection final : public Transport::Observer {
  public:
+  using MakeTransport = std::function<std::unique_ptr<Transport>(Transport::Observer&)>;
+
   Connection(Hub& hub, Tcp::socket socket, boost::asio::ssl::context* tls);
+  Connection(Hub& hub, const MakeTransport& make_transport);  // over anything that carries bytes
   ~Connection() override;
 
   void start() { transport_->start(); }
