@@ -9,7 +9,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(quorate_options INTERFACE -Wno-maybe-uninitialized)  # g++ 12 cries wolf on std::optional
 endif()
 if(QUORATE_SANITIZE)
-  target_compile_options(quorate_options INTERFACE -fsanitize=${QUORATE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_compile_options(quorate_options INTERFACE -fsanitize=${QUORATE_SANITIZE} -fno-omit-frame-pointer
+                         -fno-sanitize-recover=all -O1)
   target_link_options(quorate_options INTERFACE -fsanitize=${QUORATE_SANITIZE})
 endif()
 
