@@ -27,6 +27,7 @@ enum class EventKind : std::uint8_t {
   heal,       // number: which; it ends
   restart,    // a node that is down starts
   phase,      // the next phase of the run
+  ambush,     // number: which of its acts
 };
 
 struct Event {

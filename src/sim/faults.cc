@@ -49,6 +49,11 @@ constexpr std::array<Row, fault_kinds> table{{
     {"lost_file", "a file is gone after a restart", 1ms, 400ms, 1},
     {"membership", "members are added, removed, replaced", 1ms, 2ms, 6},
     {"transfer", "leadership is handed over", 1ms, 2ms, 5},
+    {"leader_hunt", "each new leader is soon cut off, stopped or asked to change members", 300ms, 4s, 2},
+    {"hold_back", "messages of one kind, or copies, wait until leadership changes", 100ms, 2s, 4},
+    {"crash_after_send", "a node loses power in the step in which it sends", 100ms, 2s, 3},
+    {"usurper", "a node loses the leader, then the leader loses the others", 300ms, 1500ms, 4},
+    {"sleeping_leader", "a leader stands still and wakes when others lead", 200ms, 1s, 4},
     {"clock_jump", "a clock leaps ahead", 1ms, 2ms, 5},
     {"wild_clock", "a clock runs faster or slower than the bound", 100ms, 2s, 4},
     {"undetected_corruption", "damaged frames are delivered", 50ms, 1s, 3},
@@ -63,6 +68,9 @@ std::string_view describe(FaultKind kind) { return row(kind).what; }
 
 bool destructive(FaultKind kind) { return kind >= FaultKind::bit_flip && kind <= FaultKind::lost_file; }
 bool beyond_promise(FaultKind kind) { return kind >= FaultKind::clock_jump; }
+bool is_ambush(FaultKind kind) {
+  return kind >= FaultKind::leader_hunt && kind <= FaultKind::sleeping_leader;
+}
 
 FaultSet FaultSet::usual() {
   FaultSet set;

@@ -46,18 +46,25 @@ enum class FaultKind : std::uint8_t {
   // Operators.
   membership,
   transfer,
+  // At revealing moments: see ambush.h.
+  leader_hunt,
+  hold_back,
+  crash_after_send,
+  usurper,
+  sleeping_leader,
   // Beyond what the protocols promise to survive; never drawn unless asked for.
   clock_jump,             // a clock leaps ahead
   wild_clock,             // a clock runs faster or slower than the bound
   undetected_corruption,  // flipped frames are delivered
 };
-inline constexpr std::size_t fault_kinds = 31;
+inline constexpr std::size_t fault_kinds = 36;
 
 std::string_view to_string(FaultKind kind);
 std::string_view describe(FaultKind kind);
 // Damages what a node had made durable: only nodes whose loss a quorum can bear may suffer it.
 [[nodiscard]] bool destructive(FaultKind kind);
 [[nodiscard]] bool beyond_promise(FaultKind kind);
+[[nodiscard]] bool is_ambush(FaultKind kind);
 
 class FaultSet {
  public:

@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include "core/codec.h"
+#include "sim/ambush.h"
 #include "sim/draw.h"
 #include "sim/probe.h"
 
@@ -243,6 +244,7 @@ void Node::jump(Duration by) {
 void Node::send(NodeId to, Bytes frame) {
   const std::uint32_t target = slot_of(to);
   if (to.none() || target >= most_nodes || target == slot_) return;
+  if (stage_->ambushes->sends(*this, target, frame)) return;
   const auto fate = stage_->network.send(stage_->now, slot_, target);
   if (stage_->trace != nullptr) {
     Trace::Line line(*stage_->trace, stage_->now, "send");
@@ -322,6 +324,7 @@ void Node::halt(const std::string& reason) {
 void Node::leader_changed(NodeId leader, Epoch epoch) {
   leader_ = leader;
   epoch_ = epoch;
+  stage_->ambushes->sees_leader(*this);
   if (stage_->trace != nullptr) {
     Trace::Line(*stage_->trace, stage_->now, "leader")
         .field("node", id_.value)

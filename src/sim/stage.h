@@ -16,6 +16,7 @@
 
 namespace quorate::sim {
 
+class Ambushes;
 class Node;
 
 // Settings drawn from the seed, so that small limits and their edges are met often.
@@ -46,6 +47,7 @@ struct Stage {
   // A client's operation reaches a node; `run` is false if the node dies before it looks at it.
   std::function<void(Node&, std::uint64_t number, bool run)> operation;
   Coverage coverage;
+  Ambushes* ambushes = nullptr;
   std::uint64_t stamps = 0;  // of processes and timers
   std::uint64_t hash = 0xcbf29ce484222325U;
 

@@ -23,8 +23,13 @@ using Survival = storage::MemoryDisk::Survival;
 }  // namespace
 
 World::World(const Options& options, const WorkloadModel& model, std::uint64_t seed, Trace* trace)
-    : options_(options), stage_(options_, Rng(seed), model), seed_(seed), rng_(stage_.rng.fork()) {
+    : options_(options),
+      stage_(options_, Rng(seed), model),
+      seed_(seed),
+      ambushes_(stage_, *this),
+      rng_(stage_.rng.fork()) {
   stage_.trace = trace;
+  stage_.ambushes = &ambushes_;
   tune();
   plan();
   found_cluster();
@@ -56,8 +61,12 @@ void World::tune() {
                                      : rng.between(Duration(1ms), Duration(10ms));
   tuning.flush_time = rng.between(Duration(100us), Duration(20ms));
   tuning.pump_delay = rng.chance(0.5) ? Duration(0) : rng.between(Duration(0), Duration(2ms));
-  tuning.drift_ppm = static_cast<std::int64_t>(settings.max_clock_drift_ppm) / 2 - 1;
-  tuning.lease_reads = rng.chance(0.5) ? 0 : rng.unit();
+  if (rng.chance(0.4))
+    settings.max_clock_drift_ppm = static_cast<std::uint32_t>(rng.between(10'000, 300'000));
+  // Of any two clocks, one runs (1 + x) / (1 - x) times as fast as the other at most.
+  const auto bound = static_cast<std::int64_t>(settings.max_clock_drift_ppm);
+  tuning.drift_ppm = bound * 1'000'000 / (2'000'000 + bound) - 1;
+  tuning.lease_reads = rng.chance(0.4) ? 0 : rng.chance(0.5) ? 1 : rng.unit();
   auto& network = stage_.network.conditions();
   network.latency = rng.between(Duration(50us), Duration(1ms));
   network.jitter = rng.between(Duration(50us), Duration(2ms));
@@ -147,6 +156,7 @@ void World::dispatch(Event event) {
     case EventKind::client: clients_->wake(static_cast<std::uint32_t>(event.number)); break;
     case EventKind::fault: begin_fault(static_cast<std::uint32_t>(event.number)); break;
     case EventKind::heal: end_fault(static_cast<std::uint32_t>(event.number)); break;
+    case EventKind::ambush: ambushes_.due(event.number); break;
     case EventKind::restart:
       if (!nodes_[event.node]->up()) start_node(*nodes_[event.node]);
       break;
@@ -227,6 +237,7 @@ void World::begin_recovery() {
   enter(Phase::recovery, "recovery");
   healed_at_ = recovered_at_ = stage_.now;
   for (std::uint32_t i = 0; i < plan_.size(); ++i) end_fault(i);
+  ambushes_.over();
   stage_.network.heal();
   for (auto& node : nodes_) {
     node->disk_faults().disarm();

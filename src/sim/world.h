@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/ambush.h"
 #include "sim/clients.h"
 #include "sim/node.h"
 #include "sim/options.h"
@@ -16,10 +17,10 @@
 
 namespace quorate::sim {
 
-class World {
+class World final : private Powers {
  public:
   World(const Options& options, const WorkloadModel& model, std::uint64_t seed, Trace* trace);
-  ~World();
+  ~World() override;
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
@@ -54,7 +55,6 @@ class World {
   void damage_at_rest(std::uint32_t number, Node& node, Rng& rng);
   void stop_node(Node& node, storage::MemoryDisk::Survival survival, const char* reason, Duration down);
   void start_node(Node& node);
-  void took_effect(std::uint32_t number);
 
   // Operators.
   void change_membership(std::uint32_t number, Rng& rng);
@@ -62,6 +62,14 @@ class World {
   std::optional<std::vector<Member>> draw_members(Rng& rng);
   [[nodiscard]] bool bearable(const std::vector<Member>& members) const;
   Node* add_node();
+
+  // Powers.
+  std::uint32_t node_count() override { return static_cast<std::uint32_t>(nodes_.size()); }
+  Node& node(std::uint32_t slot) override { return *nodes_[slot]; }
+  void stop(Node& node, storage::MemoryDisk::Survival survival, const char* reason, Duration down) override;
+  void change_members(Node& at, Rng& rng) override;
+  void hand_over(Node& leader, Rng& rng) override;
+  void took_effect(std::uint32_t number) override;
 
   Node* any_node(Rng& rng, bool only_up);
   Node* any_victim(Rng& rng);
@@ -74,6 +82,7 @@ class World {
   Options options_;
   Stage stage_;
   std::uint64_t seed_;
+  Ambushes ambushes_;
   Rng rng_;
   Membership initial_;
   std::vector<std::unique_ptr<Node>> nodes_;

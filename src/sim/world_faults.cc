@@ -31,6 +31,7 @@ void World::begin_fault(std::uint32_t number) {
   if (stage_.trace != nullptr)
     Trace::Line(*stage_.trace, stage_.now, "fault").field("what", to_string(fault));
   active_[number].begun = true;
+  if (is_ambush(fault.kind)) return ambushes_.begin(number, fault);
   switch (fault.kind) {
     case FaultKind::loss:
     case FaultKind::duplication:
@@ -70,6 +71,7 @@ void World::end_fault(std::uint32_t number) {
   if (stage_.trace != nullptr) {
     Trace::Line(*stage_.trace, stage_.now, "heal").field("what", to_string(fault.kind));
   }
+  if (is_ambush(fault.kind)) return ambushes_.end(number);
   network_conditions(number, false);
   if (active.cut) cut_links(number, false);
   active.links.clear();
@@ -334,6 +336,30 @@ void World::transfer_leadership(std::uint32_t number, Rng& rng) {
   node->replica().transfer(env, to->id(),
                            [this, number](const replica::Outcome<Bytes>&) { stage_.coverage.ended(number); });
   node->settle();
+}
+
+// What ambushes do.
+
+void World::stop(Node& node, Survival survival, const char* reason, Duration down) {
+  if (phase_ == Phase::faults && !node.halted()) stop_node(node, survival, reason, down);
+}
+
+void World::change_members(Node& at, Rng& rng) {
+  if (!options_.faults.has(FaultKind::membership)) return;
+  auto members = draw_members(rng);
+  if (!members) return;
+  Env env = at.env();
+  at.replica().reconfigure(env, std::move(*members), [](const replica::Outcome<Bytes>&) {});
+  at.settle();
+}
+
+void World::hand_over(Node& leader, Rng& rng) {
+  if (!options_.faults.has(FaultKind::transfer)) return;
+  if (!leader.up() || leader.halted() || leader.paused()) return;
+  const Node& to = *nodes_[rng.below(nodes_.size())];
+  Env env = leader.env();
+  leader.replica().transfer(env, to.id(), [](const replica::Outcome<Bytes>&) {});
+  leader.settle();
 }
 
 }  // namespace quorate::sim

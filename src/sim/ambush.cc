@@ -1,0 +1,264 @@
+#include "sim/ambush.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "sim/draw.h"
+#include "sim/node.h"
+
+namespace quorate::sim {
+
+namespace {
+
+using Survival = storage::MemoryDisk::Survival;
+
+}  // namespace
+
+// Acts happen between the steps of nodes, never within one.
+void Ambushes::later(Duration after, std::function<void()> act) {
+  acts_.emplace(next_act_, std::move(act));
+  stage_->queue.push(stage_->now + after, {EventKind::ambush, 0, 0, next_act_++, {}});
+}
+
+void Ambushes::due(std::uint64_t number) {
+  auto act = acts_.extract(number);
+  if (act) act.mapped()();
+}
+
+void Ambushes::begin(std::uint32_t number, const Fault& fault) {
+  Rng rng(fault.seed);
+  switch (fault.kind) {
+    case FaultKind::leader_hunt: {
+      static constexpr std::uint64_t patience[] = {2, 6, 15, 40, 120, 400};
+      hunts_.push_back({number, rng.fork(), patience[rng.below(std::size(patience))]});
+      powers_->took_effect(number);
+      if (const Node* now = leader()) chase(hunts_.back(), *now);
+      break;
+    }
+    case FaultKind::hold_back: hold_back(number, rng); break;
+    case FaultKind::crash_after_send: {
+      const auto kind = seen_kind(rng);
+      const auto times = static_cast<unsigned>(rng.between(1, 8));
+      tripwires_.push_back({number, rng, kind, times});
+      break;
+    }
+    case FaultKind::usurper: usurp(number, rng); break;
+    case FaultKind::sleeping_leader:
+      if (const Node* now = leader()) {
+        powers_->took_effect(number);
+        sleep(now->slot(), rng);
+      }
+      break;
+    default: break;
+  }
+  watching_frames_ = !prey_.empty() || !holds_.empty() || !tripwires_.empty();
+}
+
+void Ambushes::end(std::uint32_t number) {
+  const auto is = [&](const auto& each) { return each.number == number; };
+  std::erase_if(hunts_, is);
+  std::erase_if(prey_, is);
+  std::erase_if(tripwires_, is);
+  std::erase_if(usurpers_, is);
+  for (Hold& hold : holds_) {
+    if (is(hold)) release(hold, true);
+  }
+  std::erase_if(holds_, is);
+  watching_frames_ = !prey_.empty() || !holds_.empty() || !tripwires_.empty();
+}
+
+void Ambushes::over() {
+  acts_.clear();
+  hunts_.clear();
+  prey_.clear();
+  tripwires_.clear();
+  usurpers_.clear();
+  for (Hold& hold : holds_) release(hold, true);
+  holds_.clear();
+  watching_frames_ = false;
+}
+
+// What the nodes do.
+
+bool Ambushes::sends(const Node& from, std::uint32_t to, const Bytes& frame) {
+  const FrameKind kind = frame_kind(frame, !stage_->options.leaders);
+  kinds_seen_ |= std::uint64_t{1} << kind;
+  if (!watching_frames_) return false;
+  const std::uint32_t slot = from.slot();
+  for (auto it = prey_.begin(); it != prey_.end(); ++it) {
+    if (it->slot != slot || it->left-- != 0) continue;
+    const std::uint64_t seed = stage_->network.rng().next();
+    later(Duration(0), [this, slot, seed] { strike(slot, seed); });
+    prey_.erase(it);
+    break;
+  }
+  for (Tripwire& wire : tripwires_) {
+    if (wire.kind != kind || wire.left == 0 || !wire.rng.chance(0.2)) continue;
+    --wire.left;
+    powers_->took_effect(wire.number);
+    const Duration down = log_uniform(wire.rng, 500us, 250ms);
+    later(Duration(0),
+          [this, slot, down] { powers_->stop(powers_->node(slot), Survival::none, "power loss", down); });
+  }
+  for (Hold& hold : holds_) {
+    constexpr std::size_t most_held = 64;
+    if (hold.kind != kind || (hold.senders >> slot & 1U) == 0 || hold.held.size() == most_held) continue;
+    powers_->took_effect(hold.number);
+    hold.held.push_back({EventKind::deliver, to, 0, from.id().value, frame});
+    return !hold.copies;
+  }
+  return false;
+}
+
+void Ambushes::sees_leader(const Node& node) {
+  if (node.leader() == node.id()) {
+    for (Hunt& hunt : hunts_) chase(hunt, node);
+    for (Hold& hold : holds_) {
+      if (hold.rng.chance(0.7)) release(hold, false);
+    }
+  } else if (node.leader().none()) {
+    const auto it = std::ranges::find(usurpers_, node.slot(), &Usurper::usurper);
+    if (it == usurpers_.end()) return;
+    Usurper usurper = *it;
+    usurpers_.erase(it);
+    const Duration after = usurper.rng.chance(0.5) ? Duration(0) : Duration(1ms);
+    later(after, [this, usurper] { usurped(usurper); });
+  }
+}
+
+// leader_hunt.
+
+void Ambushes::chase(Hunt& hunt, const Node& leader) {
+  const std::uint32_t slot = leader.slot();
+  std::erase_if(prey_, [&](const Prey& prey) { return prey.number == hunt.number; });
+  prey_.push_back({hunt.number, slot, hunt.rng.below(hunt.patience)});
+  watching_frames_ = true;
+  // Operators have no better timing.
+  const std::uint64_t choice = hunt.rng.below(8);
+  if (choice > 2) return;
+  later(choice == 0 ? Duration(0) : log_uniform(hunt.rng, 100us, 25ms),
+        [this, slot, choice, rng = hunt.rng.fork()]() mutable {
+          Node& at = powers_->node(slot);
+          if (!at.up() || at.halted() || at.paused()) return;
+          choice == 2 ? powers_->hand_over(at, rng) : powers_->change_members(at, rng);
+        });
+}
+
+void Ambushes::strike(std::uint32_t slot, std::uint64_t seed) {
+  Rng rng(seed);
+  Node& node = powers_->node(slot);
+  if (!node.up() || node.halted()) return;
+  const Duration lasts = log_uniform(rng, 20ms, 1200ms);
+  const std::uint64_t one = std::uint64_t{1} << rng.below(powers_->node_count());
+  switch (rng.below(8)) {
+    case 0: cut_for(links_of(slot, Side::both, 0), lasts); break;
+    case 1: cut_for(links_of(slot, Side::both, one), lasts); break;
+    case 2: cut_for(links_of(slot, Side::both, rng.next()), lasts); break;
+    case 3: cut_for(links_of(slot, Side::outgoing, rng.chance(0.5) ? one : 0), lasts); break;
+    case 4: cut_for(links_of(slot, Side::incoming, rng.chance(0.5) ? one : 0), lasts); break;
+    case 5: powers_->stop(node, Survival::all, "killed", lasts); break;
+    case 6: powers_->stop(node, Survival::none, "power loss", lasts); break;
+    default: sleep(slot, rng); break;
+  }
+}
+
+// sleeping_leader.
+
+void Ambushes::sleep(std::uint32_t slot, Rng rng) {
+  Duration until = rng.between(Duration(0), Duration(4ms));
+  if (rng.chance(0.3) && !powers_->node(slot).paused()) powers_->hand_over(powers_->node(slot), rng);
+  later(until, [this, slot] {
+    Node& node = powers_->node(slot);
+    if (node.up()) node.pause();
+  });
+  // What is under way when it falls asleep still arrives: answers to what it sent before.
+  until += rng.between(Duration(0), Duration(8ms));
+  const Duration lasts = log_uniform(rng, 100ms, 800ms);
+  const Duration deaf = lasts + rng.between(Duration(0), Duration(80ms));
+  const std::uint64_t spared = rng.chance(0.3) ? std::uint64_t{1} << rng.below(powers_->node_count()) : 0;
+  later(until, [this, slot, spared, deaf] { cut_for(links_of(slot, Side::incoming, spared), deaf); });
+  later(until + lasts, [this, slot] {
+    Node& node = powers_->node(slot);
+    if (node.up()) node.resume();
+  });
+}
+
+// usurper.
+
+void Ambushes::usurp(std::uint32_t number, Rng rng) {
+  const Node* now = leader();
+  const auto count = powers_->node_count();
+  if (now == nullptr || count < 2) return;
+  const auto slot = static_cast<std::uint32_t>((now->slot() + 1 + rng.below(count - 1)) % count);
+  if (!powers_->node(slot).up()) return;
+  powers_->took_effect(number);
+  cut_for({{now->slot(), slot}}, log_uniform(rng, 300ms, 1200ms));
+  usurpers_.push_back({number, rng, now->slot(), slot});
+}
+
+void Ambushes::usurped(Usurper usurper) {
+  Rng& rng = usurper.rng;
+  const auto count = static_cast<std::uint32_t>(powers_->node_count());
+  // One of those that could vote for it may just have started again.
+  const auto other = static_cast<std::uint32_t>(rng.below(count));
+  if (rng.chance(0.4) && other != usurper.leader && other != usurper.usurper)
+    powers_->stop(powers_->node(other), Survival::all, "killed", Duration(100us));
+  const Side side = rng.chance(0.5) ? Side::incoming : Side::both;
+  cut_for(links_of(usurper.leader, side, 0), log_uniform(rng, 50ms, 400ms));
+}
+
+// hold_back.
+
+void Ambushes::hold_back(std::uint32_t number, Rng rng) {
+  const FrameKind kind = seen_kind(rng);
+  const std::uint64_t senders = rng.chance(0.4) ? ~std::uint64_t{0} : rng.next();
+  holds_.push_back({number, rng.fork(), kind, senders, rng.chance(0.5), {}});
+}
+
+void Ambushes::release(Hold& hold, bool spread_out) {
+  for (Event& event : std::exchange(hold.held, {})) {
+    const Duration longest = spread_out || hold.rng.chance(0.3) ? Duration(50ms) : Duration(2ms);
+    stage_->queue.push(stage_->now + hold.rng.between(Duration(0), longest), std::move(event));
+  }
+}
+
+// Helpers.
+
+void Ambushes::cut_for(Links links, Duration lasts) {
+  for (const auto& [from, to] : links) stage_->network.cut(from, to);
+  later(lasts, [this, links = std::move(links)] {
+    for (const auto& [from, to] : links) stage_->network.mend(from, to);
+  });
+}
+
+Ambushes::Links Ambushes::links_of(std::uint32_t slot, Side side, std::uint64_t spared) {
+  Links links;
+  for (std::uint32_t other = 0; other < powers_->node_count(); ++other) {
+    if (other == slot || (spared >> other & 1U) != 0) continue;
+    if (side != Side::incoming) links.emplace_back(slot, other);
+    if (side != Side::outgoing) links.emplace_back(other, slot);
+  }
+  return links;
+}
+
+// Of those that believe to lead, the one in the latest epoch.
+Node* Ambushes::leader() {
+  Node* found = nullptr;
+  for (std::uint32_t slot = 0; slot < powers_->node_count(); ++slot) {
+    Node& node = powers_->node(slot);
+    if (!node.up() || node.halted() || node.leader() != node.id()) continue;
+    if (found == nullptr || node.epoch() > found->epoch()) found = &node;
+  }
+  return found;
+}
+
+// Each kind alike, however often it is sent.
+FrameKind Ambushes::seen_kind(Rng& rng) const {
+  if (kinds_seen_ == 0) return 0;
+  std::uint64_t kinds = kinds_seen_;
+  for (std::uint64_t skip = rng.below(static_cast<std::uint64_t>(std::popcount(kinds))); skip != 0; --skip)
+    kinds &= kinds - 1;
+  return static_cast<FrameKind>(std::countr_zero(kinds));
+}
+
+}  // namespace quorate::sim

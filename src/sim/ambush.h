@@ -1,0 +1,115 @@
+// Faults that wait for the moment that reveals most: right after a leader was elected, right after a message
+// of one kind was sent, right when a node lost its leader. Left to chance those moments, some of which last
+// less than a millisecond, are hardly ever met.
+//
+//   leader_hunt       each new leader sends so many messages and is then cut off, stopped, or put to sleep
+//   hold_back         messages of one kind wait until leadership changes, or a copy of them does
+//   crash_after_send  a node loses power in the very step in which it sends a message of one kind
+//   usurper           one node stops hearing the leader; when it noticed, the leader is cut off from all
+//   sleeping_leader   a leader stands still, unheard, while others go on; it wakes before it hears of them
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "sim/faults.h"
+#include "sim/frame_kind.h"
+#include "sim/stage.h"
+#include "storage/memory_disk.h"
+
+namespace quorate::sim {
+
+class Node;
+
+// What an ambush may do to a run.
+class Powers {
+ public:
+  Powers() = default;
+  Powers(const Powers&) = delete;
+  Powers& operator=(const Powers&) = delete;
+  virtual ~Powers() = default;
+  virtual std::uint32_t node_count() = 0;
+  virtual Node& node(std::uint32_t slot) = 0;
+  virtual void stop(Node& node, storage::MemoryDisk::Survival survival, const char* reason,
+                    Duration down) = 0;
+  virtual void change_members(Node& at, Rng& rng) = 0;
+  virtual void hand_over(Node& leader, Rng& rng) = 0;
+  virtual void took_effect(std::uint32_t number) = 0;
+};
+
+class Ambushes {
+ public:
+  Ambushes(Stage& stage, Powers& powers) : stage_(&stage), powers_(&powers) {}
+
+  void begin(std::uint32_t number, const Fault& fault);
+  void end(std::uint32_t number);
+  void over();                     // everything is healed: nothing more happens
+  void due(std::uint64_t number);  // an event of kind `ambush`
+
+  // Told by the nodes. True if the frame is held back.
+  [[nodiscard]] bool sends(const Node& from, std::uint32_t to, const Bytes& frame);
+  void sees_leader(const Node& node);
+
+ private:
+  struct Hunt {
+    std::uint32_t number;
+    Rng rng;
+    std::uint64_t patience;  // messages that a new leader sends at most
+  };
+  struct Prey {
+    std::uint32_t number;
+    std::uint32_t slot;
+    std::uint64_t left;
+  };
+  struct Hold {
+    std::uint32_t number;
+    Rng rng;
+    FrameKind kind;
+    std::uint64_t senders;  // a bit each
+    bool copies;            // the frame itself goes on its way
+    std::vector<Event> held;
+  };
+  struct Tripwire {
+    std::uint32_t number;
+    Rng rng;
+    FrameKind kind;
+    unsigned left;
+  };
+  struct Usurper {
+    std::uint32_t number;
+    Rng rng;
+    std::uint32_t leader;
+    std::uint32_t usurper;
+  };
+  using Links = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
+
+  void later(Duration after, std::function<void()> act);
+  void chase(Hunt& hunt, const Node& leader);
+  void strike(std::uint32_t slot, std::uint64_t seed);
+  void sleep(std::uint32_t slot, Rng rng);
+  void hold_back(std::uint32_t number, Rng rng);
+  void usurp(std::uint32_t number, Rng rng);
+  void usurped(Usurper usurper);
+  void release(Hold& hold, bool spread);
+  void cut_for(Links links, Duration lasts);
+  enum class Side : std::uint8_t { both, incoming, outgoing };
+  [[nodiscard]] Links links_of(std::uint32_t slot, Side side, std::uint64_t spared);
+  [[nodiscard]] Node* leader();
+  [[nodiscard]] FrameKind seen_kind(Rng& rng) const;
+
+  Stage* stage_;
+  Powers* powers_;
+  std::map<std::uint64_t, std::function<void()>> acts_;
+  std::uint64_t next_act_ = 0;
+  std::uint64_t kinds_seen_ = 0;  // a bit each
+  std::vector<Hunt> hunts_;
+  std::vector<Prey> prey_;
+  std::vector<Hold> holds_;
+  std::vector<Tripwire> tripwires_;
+  std::vector<Usurper> usurpers_;
+  bool watching_frames_ = false;
+};
+
+}  // namespace quorate::sim

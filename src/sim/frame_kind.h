@@ -1,0 +1,44 @@
+// What kind of message a frame carries, without decoding it: small numbers, equal for equal kinds.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "core/bytes.h"
+
+namespace quorate::sim {
+
+using FrameKind = std::uint8_t;
+inline constexpr FrameKind frame_kind_count = 64;
+
+// The codec writes a variant as its alternative's number, a struct and bytes as their length and content.
+// `slots`: the protocol's first message carries one of an agreement within, whose kind counts then.
+inline FrameKind frame_kind(const Bytes& frame, bool slots) {
+  const std::string_view bytes = frame.view();
+  std::size_t at = 0;
+  const auto varint = [&] {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0; at < bytes.size() && shift < 64; shift += 7) {
+      const auto byte = static_cast<unsigned char>(bytes[at++]);
+      value |= static_cast<std::uint64_t>(byte & 0x7fU) << shift;
+      if (byte < 0x80U) break;
+    }
+    return value;
+  };
+  constexpr std::uint64_t each = 16;  // more alternatives than any of the three variants has
+  const auto numbered = [](std::uint64_t group, std::uint64_t alternative) {
+    return static_cast<FrameKind>(group * each + (alternative < each ? alternative : each - 1));
+  };
+  const std::uint64_t outer = varint();
+  if (outer != 0) return numbered(0, outer);
+  varint();  // the length of the ProtocolFrame
+  varint();  // of the message
+  const std::uint64_t message = varint();
+  if (!slots || message != 0) return numbered(1, message);
+  varint();  // the length of the InSlot
+  varint();  // the slot
+  varint();  // the length of the message within
+  return numbered(2, varint());
+}
+
+}  // namespace quorate::sim
