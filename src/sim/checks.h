@@ -12,6 +12,7 @@
 #include "check/log_matching.h"
 #include "check/state_machine_safety.h"
 #include "core/entry.h"
+#include "sim/companion.h"
 #include "sim/workload_model.h"
 
 namespace quorate::sim {
@@ -31,6 +32,7 @@ class Checks {
   };
   [[nodiscard]] const std::optional<Failure>& failure() const { return failure_; }
 
+  void tell(Companion& companion) { companion_ = &companion; }  // of commands
   void started(NodeId node, const Recovered& recovered);
   void wrote(NodeId node, const std::vector<Write>& writes);
   void committed(NodeId node, const std::vector<Entry>& entries);
@@ -54,6 +56,7 @@ class Checks {
   void first_committed(const Entry& entry);
 
   const WorkloadModel* model_;
+  Companion* companion_ = nullptr;
   bool leaders_;
   check::StateMachineSafety safety_;
   check::ElectionSafety elections_;

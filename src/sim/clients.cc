@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "sim/companion.h"
 #include "sim/draw.h"
 
 namespace quorate::sim {
@@ -31,6 +32,12 @@ void Clients::demand(Node& node) {
   }
   clients_.push_back({.rng = stage_->rng.fork(), .only = &node});
   again(static_cast<std::uint32_t>(clients_.size() - 1));
+}
+
+void Clients::demand_again() {
+  for (Client& client : clients_) {
+    if (client.only != nullptr && client.done) client.only = nullptr;
+  }
 }
 
 bool Clients::met(const Node& node) const {
@@ -127,13 +134,15 @@ void Clients::operate(Node& node, std::size_t at, bool run) {
 
 void Clients::write(std::uint32_t client, Node& node, std::size_t at) {
   Env env = node.env();
-  auto done = [this, client, at](replica::Outcome<Bytes> outcome) {
+  const Bytes command = stage_->model.command(history_[at], id_of(at));
+  auto done = [this, client, at, command](replica::Outcome<Bytes> outcome) {
     if (!outcome) return end(client, at, of(outcome.error()));
+    if (stage_->companion != nullptr) stage_->companion->answered(command, *outcome);
     stage_->model.result(*outcome, history_[at]);
     stage_->checks.acknowledged(id_of(at));
     end(client, at, End::answered);
   };
-  node.replica().propose(env, stage_->model.command(history_[at], id_of(at)), std::move(done));
+  node.replica().propose(env, command, std::move(done));
 }
 
 void Clients::read(std::uint32_t client, Node& node, std::size_t at) {

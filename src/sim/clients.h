@@ -30,6 +30,7 @@ class Clients {
   // asking again for the same node changes nothing.
   void demand(Node& node);
   [[nodiscard]] bool met(const Node& node) const;
+  void demand_again();  // what was met counts no longer
   [[nodiscard]] std::string unmet(const std::vector<Node*>& nodes) const;
 
   [[nodiscard]] const check::History& history() const { return history_; }

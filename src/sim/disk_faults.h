@@ -28,11 +28,14 @@ class DiskFaults {
   [[nodiscard]] bool armed() const { return !armed_.empty(); }
 
   // True once anything went wrong since the last forget(): an excuse to stop, or not to start.
-  [[nodiscard]] bool struck() const { return struck_ || tampered_; }
+  [[nodiscard]] bool struck() const { return struck_ || tampered(); }
   void forget() { struck_ = false; }
   // True once the disk lied, which may show much later: an excuse for the log to be damaged.
-  [[nodiscard]] bool tampered() const { return tampered_; }
+  [[nodiscard]] bool tampered() const { return tampered_ || flips_ != 0; }
   void tamper() { tampered_ = true; }
+  // One bit of what lay on the disk flipped, and nothing else was ever wrong with what it holds.
+  void flip() { ++flips_; }
+  [[nodiscard]] bool flipped_once() const { return !tampered_ && flips_ == 1; }
 
   Disk::Fault operator()(const Disk::Access& access);
 
@@ -40,6 +43,7 @@ class DiskFaults {
   std::vector<Armed> armed_;
   bool struck_ = false;
   bool tampered_ = false;
+  unsigned flips_ = 0;
 };
 
 }  // namespace quorate::sim

@@ -54,16 +54,21 @@ std::optional<std::string> DurableShadow::difference(const Recovered& found) con
 }
 
 std::optional<std::string> DurableShadow::recovered(const Recovered& found) {
+  const bool without_the_last = !last_.empty() && !difference(found);
+  settle();
   auto broken = difference(found);
   while (broken && !in_flight_.empty()) {
     synced(1);
+    settle();
     if (!difference(found)) broken.reset();
   }
+  missed_only_the_last_ = broken && without_the_last;
   reset(found);
   return broken;
 }
 
-Recovered DurableShadow::contents() const {
+Recovered DurableShadow::contents() {
+  settle();
   Recovered found;
   found.records = records_;
   found.snapshot = snapshot_;
@@ -73,6 +78,7 @@ Recovered DurableShadow::contents() const {
 
 void DurableShadow::reset(const Recovered& found) {
   in_flight_.clear();
+  last_.clear();
   records_ = found.records;
   snapshot_ = found.snapshot;
   log_.clear();

@@ -6,6 +6,7 @@
 #include "api/proto/rpc.pb.h"
 #include "core/codec.h"
 #include "models/etcd/etcd_model.h"
+#include "sim/etcd_sessions.h"
 
 namespace quorate::sim {
 
@@ -62,6 +63,11 @@ class EtcdWorkload final : public WorkloadModel {
  public:
   [[nodiscard]] std::unique_ptr<models::Model> create() const override { return etcd::EtcdModel::create(); }
   [[nodiscard]] bool appends() const override { return false; }
+  [[nodiscard]] std::unique_ptr<Companion> companion(Stage& stage, Rng rng,
+                                                     std::function<Node*(Rng&)> pick) const override {
+    const auto sessions = static_cast<std::uint32_t>(rng.between(1, 4));
+    return std::make_unique<EtcdSessions>(stage, rng, sessions, std::move(pick));
+  }
 
   [[nodiscard]] Bytes command(const check::Operation& op, std::uint64_t id) const override {
     switch (op.kind) {

@@ -28,6 +28,7 @@ enum class EventKind : std::uint8_t {
   restart,    // a node that is down starts
   phase,      // the next phase of the run
   ambush,     // number: which of its acts
+  companion,  // number: which of its sessions
 };
 
 struct Event {

@@ -49,9 +49,11 @@ class Node final : public replica::Host {
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
   [[nodiscard]] int refused_again() { return ++refusals_; }
   [[nodiscard]] bool silent_loss() const { return silent_loss_; }
+  [[nodiscard]] std::uint64_t process() const { return process_; }  // differs after each start
   [[nodiscard]] NodeId leader() const { return leader_; }
   [[nodiscard]] Epoch epoch() const { return epoch_; }
   void set_sync_time(Duration mean) { sync_time_ = mean; }
+  void stall(bool on) { stalled_ = on; }  // the disk does nothing, and does not fail
   void operate(std::uint64_t operation);  // a client's operation arrives
   void gather();                          // commands were handed in: pump soon
   void settle();                          // after anything was asked of the replica
@@ -111,6 +113,7 @@ class Node final : public replica::Host {
   bool syncing_ = false;
   storage::Engine::FlushJob flush_due_;
   bool pump_due_ = false;
+  bool stalled_ = false;
   bool paused_ = false;
   std::vector<Event> held_;
   std::optional<std::string> halted_;

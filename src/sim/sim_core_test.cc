@@ -1,6 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "agreement/paxos/messages.h"
+#include "core/codec.h"
+#include "replica/messages.h"
+#include "replog/raft/messages.h"
+#include "replog/slots/messages.h"
 #include "sim/clock.h"
 #include "sim/coverage.h"
 #include "sim/disk_faults.h"
@@ -8,6 +13,7 @@
 #include "sim/durable_shadow.h"
 #include "sim/event_queue.h"
 #include "sim/faults.h"
+#include "sim/frame_kind.h"
 #include "sim/network.h"
 #include "sim/trace.h"
 
@@ -235,6 +241,44 @@ TEST(DurableShadow, FollowsTruncationSnapshotsAndErasedRecords) {
   EXPECT_FALSE(shadow.recovered(found));
   found.log.push_back(entry(3));
   EXPECT_TRUE(shadow.recovered(found));
+}
+
+TEST(DurableShadow, TellsWhetherOnlyTheLastSyncIsMissing) {
+  const auto missed = [](std::uint64_t last) {
+    DurableShadow shadow;
+    shadow.submitted({AppendEntries{{entry(1)}}});
+    shadow.synced(1);
+    shadow.submitted({AppendEntries{{entry(2)}}});
+    shadow.submitted({AppendEntries{{entry(3)}}});
+    shadow.synced(2);
+    shadow.submitted({AppendEntries{{entry(4)}}});
+    Recovered found;
+    for (std::uint64_t i = 1; i <= last; ++i) found.log.push_back(entry(i));
+    return std::pair(shadow.recovered(found).has_value(), shadow.missed_only_the_last());
+  };
+  EXPECT_EQ(missed(4), std::pair(false, false));
+  EXPECT_EQ(missed(3), std::pair(false, false));
+  EXPECT_EQ(missed(2), std::pair(true, false));
+  EXPECT_EQ(missed(1), std::pair(true, true));
+  EXPECT_EQ(missed(0), std::pair(true, false));
+}
+
+TEST(FrameKind, TellsMessagesApartWithoutDecodingThem) {
+  const auto raft = [](raft::Message message) {
+    return frame_kind(codec::encode(replica::Frame(replica::ProtocolFrame{codec::encode(message)})), false);
+  };
+  const auto slots = [](slots::Message message) {
+    return frame_kind(codec::encode(replica::Frame(replica::ProtocolFrame{codec::encode(message)})), true);
+  };
+  EXPECT_EQ(raft(raft::PreVote{Epoch(1), Index(1), Epoch(1)}), raft(raft::PreVote{Epoch(900), {}, {}}));
+  EXPECT_NE(raft(raft::PreVote{}), raft(raft::RequestVote{}));
+  const auto prepare = codec::encode(paxos::Message(paxos::Prepare{}));
+  const auto accept = codec::encode(paxos::Message(paxos::Accept{{}, Bytes::copy(std::string(500, 'x'))}));
+  EXPECT_EQ(slots(slots::InSlot{Index(1), prepare}), slots(slots::InSlot{Index(100'000), prepare}));
+  EXPECT_NE(slots(slots::InSlot{Index(1), prepare}), slots(slots::InSlot{Index(1), accept}));
+  EXPECT_NE(slots(slots::InSlot{Index(1), prepare}), slots(slots::CatchUp{Index(1)}));
+  EXPECT_NE(frame_kind(codec::encode(replica::Frame(replica::Forward{})), false), raft(raft::PreVote{}));
+  EXPECT_EQ(frame_kind(Bytes(), false), frame_kind(Bytes(), true));
 }
 
 TEST(Trace, IsAJsonArray) {

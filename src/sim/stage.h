@@ -17,6 +17,7 @@
 namespace quorate::sim {
 
 class Ambushes;
+class Companion;
 class Node;
 
 // Settings drawn from the seed, so that small limits and their edges are met often.
@@ -48,7 +49,9 @@ struct Stage {
   std::function<void(Node&, std::uint64_t number, bool run)> operation;
   Coverage coverage;
   Ambushes* ambushes = nullptr;
-  std::uint64_t stamps = 0;  // of processes and timers
+  Companion* companion = nullptr;  // none where the model has none
+  std::uint64_t leaderships = 0;   // how often a node began to lead
+  std::uint64_t stamps = 0;        // of processes and timers
   std::uint64_t hash = 0xcbf29ce484222325U;
 
   void note(std::uint64_t what) { hash = check::combine(hash, what); }

@@ -1,6 +1,7 @@
 #include "sim/workload_model.h"
 
 #include "core/codec.h"
+#include "sim/companion.h"
 #include "sim/etcd_workload.h"
 #include "sim/register_model.h"
 
@@ -34,6 +35,10 @@ class RegisterWorkload final : public WorkloadModel {
 };
 
 }  // namespace
+
+std::unique_ptr<Companion> WorkloadModel::companion(Stage&, Rng, std::function<Node*(Rng&)>) const {
+  return nullptr;
+}
 
 std::unique_ptr<WorkloadModel> make_workload_model(std::string_view name) {
   if (name == "register") return std::make_unique<RegisterWorkload>();

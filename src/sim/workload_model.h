@@ -2,14 +2,20 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 
 #include "check/history.h"
 #include "core/bytes.h"
+#include "core/rng.h"
 #include "models/model.h"
 
 namespace quorate::sim {
+
+class Companion;
+class Node;
+struct Stage;
 
 class WorkloadModel {
  public:
@@ -26,6 +32,9 @@ class WorkloadModel {
   virtual void result(const Bytes& result, check::Operation& op) const = 0;
   // The id of a command seen in the log; 0 if it has none.
   [[nodiscard]] virtual std::uint64_t id_of(const Bytes& command) const = 0;
+  // Further clients, of the model's own kind; none by default. `pick` names a node that is up.
+  [[nodiscard]] virtual std::unique_ptr<Companion> companion(Stage& stage, Rng rng,
+                                                             std::function<Node*(Rng&)> pick) const;
   // A read.
   [[nodiscard]] virtual Bytes query(const check::Operation& op) const = 0;
   virtual void answer(const Bytes& answer, check::Operation& op) const = 0;

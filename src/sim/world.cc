@@ -50,6 +50,7 @@ void World::tune() {
   settings.keep_entries = rng.chance(0.7) ? rng.between(0, 20) : 4096;
   auto& replica = tuning.replica;
   replica.request_timeout = 1s;
+  replica.periodic_interval = rng.between(Duration(15ms), Duration(100ms));
   replica.retry_interval = 30ms;
   replica.max_batch_bytes = rng.chance(0.5) ? rng.between(1, 400) : 256U << 10U;
   replica.flush_after_entries = rng.chance(0.8) ? rng.between(3, 80) : 100'000;
@@ -104,8 +105,12 @@ void World::found_cluster() {
   const Duration think = length_ * clients / std::max(options_.operations, 1U) * 2 / 3;
   clients_ = std::make_unique<Clients>(stage_, rng.fork(), clients, keys, think, options_.operations,
                                        [this](Rng& r) { return any_node(r, true); });
+  companion_ = stage_.model.companion(stage_, rng.fork(), [this](Rng& r) { return any_node(r, true); });
+  stage_.companion = companion_.get();
+  if (companion_) stage_.checks.tell(*companion_);
   for (auto& node : nodes_) start_node(*node);
   clients_->begin();
+  if (companion_) companion_->begin();
   stage_.queue.push(length_, {EventKind::phase, 0, 0, 0, {}});
 }
 
@@ -156,6 +161,7 @@ void World::dispatch(Event event) {
     case EventKind::client: clients_->wake(static_cast<std::uint32_t>(event.number)); break;
     case EventKind::fault: begin_fault(static_cast<std::uint32_t>(event.number)); break;
     case EventKind::heal: end_fault(static_cast<std::uint32_t>(event.number)); break;
+    case EventKind::companion: companion_->wake(static_cast<std::uint32_t>(event.number)); break;
     case EventKind::ambush: ambushes_.due(event.number); break;
     case EventKind::restart:
       if (!nodes_[event.node]->up()) start_node(*nodes_[event.node]);
@@ -260,19 +266,21 @@ void World::check_progress() {
     for (Node* node : all) clients_->demand(*node);
     if (std::ranges::all_of(all, [&](const Node* node) { return clients_->met(*node); })) {
       recovered_at_ = stage_.now;
-      clients_->stop();
-      enter(Phase::quiet, "quiet");
+      constexpr double trials = 0.3;
+      options_.leaders&& rng_.chance(trials) ? begin_trial() : rest();
     } else if (since > options_.recovery_bound) {
       stage_.checks.fail("liveness", fmt::format("{} ms after healing: {}", since.count() / 1'000'000,
                                                  clients_->unmet(all)));
     }
+  } else if (phase_ == Phase::trial) {
+    continue_trial();
   } else if (phase_ == Phase::quiet) {
-    bool equal = clients_->idle();
+    bool equal = clients_->idle() && (!companion_ || companion_->idle());
     const auto all = members();
     for (Node* node : all)
       equal = equal && node->up() && node->replica().applied() == stage_.checks.last_committed();
     if (equal) return enter(Phase::over, "over");
-    if (stage_.now - recovered_at_ > quiet_bound) {
+    if (stage_.now - quiet_since_ > quiet_bound) {
       std::string text;
       for (Node* node : all) {
         text +=
@@ -286,8 +294,16 @@ void World::check_progress() {
   stage_.queue.push(stage_.now + progress_interval, {EventKind::phase, 0, 0, 1, {}});
 }
 
+void World::rest() {
+  clients_->stop();
+  if (companion_) companion_->stop();
+  quiet_since_ = stage_.now;
+  enter(Phase::quiet, "quiet");
+}
+
 void World::final_checks() {
   for (Node* node : members()) stage_.checks.final_state(node->id(), node->replica().applied());
+  if (companion_) companion_->final_checks();
   const auto history = clients_->judged();
   if (!check::witnessed(history)) {
     const auto finding = check::check_linearizable(history, search_budget);

@@ -11,6 +11,7 @@
 
 #include "sim/ambush.h"
 #include "sim/clients.h"
+#include "sim/companion.h"
 #include "sim/node.h"
 #include "sim/options.h"
 #include "sim/stage.h"
@@ -27,7 +28,7 @@ class World final : private Powers {
   Result run();
 
  private:
-  enum class Phase : std::uint8_t { faults, recovery, quiet, over };
+  enum class Phase : std::uint8_t { faults, recovery, trial, quiet, over };
 
   // Setting up.
   void tune();
@@ -41,7 +42,22 @@ class World final : private Powers {
   void begin_recovery();
   void enter(Phase phase, const char* name);
   void check_progress();
+  void rest();
   void final_checks();
+
+  // Trials: world_trial.cc.
+  struct Trial {
+    enum class Kind : std::uint8_t { rejoin, stall, lonely } kind{};
+    enum class Stage : std::uint8_t { calm, during, after } stage{};
+    Moment since{};  // or until when
+    std::uint64_t leaderships = 0;
+    Node* node = nullptr;
+  };
+  void begin_trial();
+  void continue_trial();
+  bool start_trial();
+  void judge_trial();
+  void cut_off(const Node& node, bool cut);
 
   // Faults.
   void begin_fault(std::uint32_t number);
@@ -87,6 +103,7 @@ class World final : private Powers {
   Membership initial_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::unique_ptr<Clients> clients_;
+  std::unique_ptr<Companion> companion_;
   std::vector<Fault> plan_;
   struct Active {  // what a begun fault must undo
     std::vector<std::pair<std::uint32_t, std::uint32_t>> links;
@@ -100,8 +117,10 @@ class World final : private Powers {
   std::uint32_t written_off_ = 0;  // of nodes that will not come back
   Moment length_{};
   Phase phase_ = Phase::faults;
+  Trial trial_;
   Moment healed_at_{};
   Moment recovered_at_{};
+  Moment quiet_since_{};
   std::uint64_t events_ = 0;
 };
 

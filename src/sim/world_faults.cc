@@ -253,13 +253,14 @@ void World::damage_at_rest(std::uint32_t number, Node& node, Rng& rng) {
   auto files = node.disk().list();
   if (!files || files->empty()) return;
   const std::string name = (*files)[rng.below(files->size())];
-  node.disk_faults().tamper();
   if (fault.kind == FaultKind::lost_file) {
+    node.disk_faults().tamper();
     if (!node.disk().remove(name) || !node.disk().sync_directory()) return;
   } else if (const auto size = node.disk().contents(name).size(); size != 0) {
     // Most of a preallocated file is empty: aim at its front as often as anywhere.
     const std::uint64_t reach = rng.chance(0.7) ? std::min<std::uint64_t>(size, 3000) : size;
     const std::uint64_t offset = rng.below(reach);
+    node.disk_faults().flip();
     node.disk().flip_bit(name, offset, static_cast<unsigned>(rng.below(8)));
   }
   took_effect(number);

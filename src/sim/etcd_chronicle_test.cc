@@ -1,0 +1,100 @@
+#include "sim/etcd_chronicle.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "api/proto/rpc.pb.h"
+#include "core/codec.h"
+#include "models/etcd/etcd_model.h"
+
+namespace quorate::sim {
+namespace {
+
+namespace etcd = models::etcd;
+namespace pb = etcdserverpb;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using Change = EtcdChronicle::Change;
+
+class Chronicle : public testing::Test {
+ protected:
+  std::vector<EtcdChronicle::Expiry> commit(Bytes body, std::uint64_t number = 0, std::uint64_t settled = 0,
+                                            std::uint64_t incarnation = 1) {
+    if (number == 0) number = ++last_;
+    return book_.committed({{NodeId(1), incarnation, number}, settled, std::move(body)}, Index(++index_),
+                           now_, 0);
+  }
+  static Bytes put(const std::string& key, const std::string& value, std::int64_t lease = 0) {
+    pb::PutRequest request;
+    request.set_key(key);
+    request.set_value(value);
+    request.set_lease(lease);
+    return etcd::command(etcd::Op::put, request.SerializeAsString());
+  }
+  static Bytes grant(std::int64_t id, std::int64_t ttl) {
+    pb::LeaseGrantRequest request;
+    request.set_id(id);
+    request.set_ttl(ttl);
+    return etcd::command(etcd::Op::lease_grant, request.SerializeAsString());
+  }
+  static Bytes keep_alive(std::int64_t id) {
+    pb::LeaseKeepAliveRequest request;
+    request.set_id(id);
+    return etcd::command(etcd::Op::lease_keep_alive, request.SerializeAsString());
+  }
+  static Bytes tick(Duration elapsed) {
+    return etcd::command(etcd::Op::tick, codec::encode(etcd::Tick{elapsed}).view());
+  }
+
+  EtcdChronicle book_;
+  Moment now_{};
+  std::uint64_t last_ = 0;
+  std::uint64_t index_ = 0;
+};
+
+TEST_F(Chronicle, KnowsEachRevision) {
+  commit(put("a", "1"));
+  commit(put("b", "2"));
+  commit(put("a", "3"));
+  EXPECT_EQ(book_.revision(), 4);
+  EXPECT_THAT(book_.changes(1), IsEmpty());
+  EXPECT_THAT(book_.changes(3), ElementsAre(Change{"b", "2"}));
+  EXPECT_EQ(book_.value_at("a", 3), "1");
+  EXPECT_EQ(book_.value_at("a", 4), "3");
+  EXPECT_EQ(book_.value_at("b", 2), std::nullopt);
+  EXPECT_EQ(book_.place_of(put("b", "2"))->revision, 3);
+}
+
+TEST_F(Chronicle, ExecutesACommandOnce) {
+  commit(put("a", "1"), 1);
+  commit(put("a", "1"), 1);
+  EXPECT_EQ(book_.revision(), 2);
+  commit(put("a", "4"), 4, 3);
+  commit(put("a", "2"), 2);  // given up before the fourth was sent
+  EXPECT_EQ(book_.revision(), 3);
+  commit(put("a", "5"), 1, 0, 2);
+  commit(put("a", "6"), 5, 0, 1);  // of an earlier life
+  EXPECT_EQ(book_.revision(), 4);
+}
+
+TEST_F(Chronicle, EndsLeasesInLogTime) {
+  commit(grant(7, 2));
+  commit(put("a", "1", 7));
+  commit(put("b", "1", 7));
+  commit(put("b", "2"));
+  now_ = 1500ms;
+  EXPECT_THAT(commit(tick(1500ms)), IsEmpty());
+  commit(keep_alive(7));
+  EXPECT_THAT(commit(tick(1500ms)), IsEmpty());
+  const auto expired = commit(tick(500ms));
+  ASSERT_EQ(expired.size(), 1U);
+  EXPECT_EQ(expired[0].id, 7);
+  EXPECT_EQ(expired[0].since, 1500ms);
+  EXPECT_THAT(book_.changes(5), ElementsAre(Change{"a", std::nullopt}));
+  EXPECT_EQ(book_.revision(), 5);
+  commit(put("a", "3", 7));  // the lease is gone: nothing happens
+  EXPECT_EQ(book_.revision(), 5);
+}
+
+}  // namespace
+}  // namespace quorate::sim
