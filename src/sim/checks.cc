@@ -36,6 +36,7 @@ void Checks::first_committed(const Entry& entry) {
   const auto batch = codec::decode<replica::CommandBatch>(entry.payload);
   if (!batch) return;
   for (const auto& command : batch->commands) {
+    if (!admission_.admit(command)) continue;
     if (companion_ != nullptr) companion_->committed(command, entry.index);
     const std::uint64_t id = model_->id_of(command.body);
     if (id != 0) take("refused means not done", durability_.committed(id, entry.index));

@@ -12,6 +12,7 @@
 #include "check/log_matching.h"
 #include "check/state_machine_safety.h"
 #include "core/entry.h"
+#include "sim/admission.h"
 #include "sim/companion.h"
 #include "sim/workload_model.h"
 
@@ -61,6 +62,7 @@ class Checks {
   check::StateMachineSafety safety_;
   check::ElectionSafety elections_;
   check::LogMatching logs_;
+  Admission admission_;
   check::Durability durability_;
   check::DigestAgreement digests_;
   std::optional<Membership> membership_;

@@ -21,7 +21,7 @@ class Companion {
   virtual void stop() = 0;
   [[nodiscard]] virtual bool idle() const = 0;
 
-  // A command of an entry that is committed for the first time, in the order of the log.
+  // A command that takes effect, when its entry is committed for the first time, in the order of the log.
   virtual void committed(const replica::Command& command, Index index) = 0;
   // A client was told the result of its command.
   virtual void answered(const Bytes& command, const Bytes& result) = 0;

@@ -28,21 +28,10 @@ std::uint64_t hash_of(const Bytes& bytes) { return XXH3_64bits(bytes.data(), byt
 
 }  // namespace
 
-// Each command once, of the latest incarnation of its origin, and none that was given up before.
-bool EtcdChronicle::admit(const replica::Command& command) {
-  Origin& origin = origins_[command.id.origin.value];
-  if (command.id.incarnation < origin.incarnation) return false;
-  if (command.id.incarnation > origin.incarnation) origin = {command.id.incarnation, 0, {}};
-  if (command.id.number <= origin.settled) return false;
-  const bool fresh = origin.executed.insert(command.id.number).second;
-  if (command.settled < command.id.number) origin.settled = std::max(origin.settled, command.settled);
-  return fresh;
-}
-
 std::vector<EtcdChronicle::Expiry> EtcdChronicle::committed(const replica::Command& command, Index index,
                                                             Moment now, std::uint64_t leaderships) {
   std::vector<Expiry> expired;
-  if (!admit(command) || command.body.empty()) return expired;
+  if (command.body.empty()) return expired;
   execute(command.body.view(), now, leaderships, expired);
   places_.try_emplace(hash_of(command.body), Place{index, revision()});
   return expired;

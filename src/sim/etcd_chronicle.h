@@ -34,7 +34,7 @@ class EtcdChronicle {
     std::uint64_t leaderships = 0;  // how many there had been then
   };
 
-  // Executes the command unless it is a repetition. Returns the leases that ended by time.
+  // Executes the command. Returns the leases that ended by time.
   std::vector<Expiry> committed(const replica::Command& command, Index index, Moment now,
                                 std::uint64_t leaderships);
 
@@ -57,18 +57,12 @@ class EtcdChronicle {
     std::uint64_t leaderships = 0;
     std::set<std::string> keys;
   };
-  struct Origin {
-    std::uint64_t incarnation = 0;
-    std::uint64_t settled = 0;
-    std::set<std::uint64_t> executed;
-  };
   struct Key {
     std::int64_t lease = 0;
     std::vector<std::pair<std::int64_t, std::optional<std::string>>> values;  // by revision
     [[nodiscard]] bool there() const { return !values.empty() && values.back().second.has_value(); }
   };
 
-  bool admit(const replica::Command& command);
   void put(const std::string& key, const std::string& value, std::int64_t lease);
   void erase(const std::string& key);
   void next_revision(std::vector<Change> changes) { changes_.push_back(std::move(changes)); }
@@ -80,7 +74,6 @@ class EtcdChronicle {
   Duration log_time_{};
   std::map<std::string, Key> keys_;
   std::map<std::int64_t, Lease> leases_;
-  std::map<std::uint64_t, Origin> origins_;
   std::unordered_map<std::uint64_t, Place> places_;  // by hash of the command
 };
 

@@ -6,6 +6,7 @@
 #include "api/proto/rpc.pb.h"
 #include "core/codec.h"
 #include "models/etcd/etcd_model.h"
+#include "sim/admission.h"
 
 namespace quorate::sim {
 namespace {
@@ -18,11 +19,9 @@ using Change = EtcdChronicle::Change;
 
 class Chronicle : public testing::Test {
  protected:
-  std::vector<EtcdChronicle::Expiry> commit(Bytes body, std::uint64_t number = 0, std::uint64_t settled = 0,
-                                            std::uint64_t incarnation = 1) {
-    if (number == 0) number = ++last_;
-    return book_.committed({{NodeId(1), incarnation, number}, settled, std::move(body)}, Index(++index_),
-                           now_, 0);
+  std::vector<EtcdChronicle::Expiry> commit(Bytes body) {
+    ++index_;
+    return book_.committed({{NodeId(1), 1, index_}, 0, std::move(body)}, Index(index_), now_, 0);
   }
   static Bytes put(const std::string& key, const std::string& value, std::int64_t lease = 0) {
     pb::PutRequest request;
@@ -48,7 +47,6 @@ class Chronicle : public testing::Test {
 
   EtcdChronicle book_;
   Moment now_{};
-  std::uint64_t last_ = 0;
   std::uint64_t index_ = 0;
 };
 
@@ -65,16 +63,17 @@ TEST_F(Chronicle, KnowsEachRevision) {
   EXPECT_EQ(book_.place_of(put("b", "2"))->revision, 3);
 }
 
-TEST_F(Chronicle, ExecutesACommandOnce) {
-  commit(put("a", "1"), 1);
-  commit(put("a", "1"), 1);
-  EXPECT_EQ(book_.revision(), 2);
-  commit(put("a", "4"), 4, 3);
-  commit(put("a", "2"), 2);  // given up before the fourth was sent
-  EXPECT_EQ(book_.revision(), 3);
-  commit(put("a", "5"), 1, 0, 2);
-  commit(put("a", "6"), 5, 0, 1);  // of an earlier life
-  EXPECT_EQ(book_.revision(), 4);
+TEST(Admission, LetsACommandTakeEffectOnce) {
+  Admission admission;
+  const auto admit = [&](std::uint64_t number, std::uint64_t settled = 0, std::uint64_t incarnation = 1) {
+    return admission.admit({{NodeId(1), incarnation, number}, settled, {}});
+  };
+  EXPECT_TRUE(admit(1));
+  EXPECT_FALSE(admit(1));
+  EXPECT_TRUE(admit(4, 3));
+  EXPECT_FALSE(admit(2));  // given up before the fourth was sent
+  EXPECT_TRUE(admit(1, 0, 2));
+  EXPECT_FALSE(admit(5));  // of an earlier life
 }
 
 TEST_F(Chronicle, EndsLeasesInLogTime) {

@@ -51,6 +51,8 @@ void EtcdSessions::wake(std::uint32_t number) {
       poll(session);
     } else if (choice < 60) {
       detach(session);
+    } else if (session.busy) {  // a client has one request at a time, beside its watch
+      return;
     } else if (choice < 72) {
       read(session);
     } else {
@@ -187,7 +189,6 @@ Bytes EtcdSessions::draw(Session& session) {
 
 void EtcdSessions::write(std::uint32_t number) {
   Session& session = sessions_[number];
-  if (session.busy) return;
   session.busy = true;
   ++open_;
   const Bytes command = draw(session);

@@ -97,7 +97,7 @@ class ReadsAtOnce final : public Spoiled {
 };
 
 TEST(PlantedBugs, ReadsThatAskNobodyAreFound) {
-  EXPECT_TRUE(found(options_with(with<ReadsAtOnce>("raft"), "none"), 20, "linearizability"));
+  EXPECT_TRUE(found(options_with(with<ReadsAtOnce>("raft"), "none"), 20, "fresh reads"));
 }
 
 class SkipsAnEntry final : public Spoiled {

@@ -254,7 +254,8 @@ TEST(DurableShadow, TellsWhetherOnlyTheLastSyncIsMissing) {
     shadow.submitted({AppendEntries{{entry(4)}}});
     Recovered found;
     for (std::uint64_t i = 1; i <= last; ++i) found.log.push_back(entry(i));
-    return std::pair(shadow.recovered(found).has_value(), shadow.missed_only_the_last());
+    const bool missing = shadow.recovered(found).has_value();
+    return std::pair(missing, shadow.missed_only_the_last());
   };
   EXPECT_EQ(missed(4), std::pair(false, false));
   EXPECT_EQ(missed(3), std::pair(false, false));
@@ -278,7 +279,7 @@ TEST(FrameKind, TellsMessagesApartWithoutDecodingThem) {
   EXPECT_NE(slots(slots::InSlot{Index(1), prepare}), slots(slots::InSlot{Index(1), accept}));
   EXPECT_NE(slots(slots::InSlot{Index(1), prepare}), slots(slots::CatchUp{Index(1)}));
   EXPECT_NE(frame_kind(codec::encode(replica::Frame(replica::Forward{})), false), raft(raft::PreVote{}));
-  EXPECT_EQ(frame_kind(Bytes(), false), frame_kind(Bytes(), true));
+  EXPECT_LT(frame_kind(Bytes(), true), frame_kind_count);
 }
 
 TEST(Trace, IsAJsonArray) {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include "check/bounded_staleness.h"
 #include "check/linearizability.h"
 #include "check/session.h"
 #include "check/witness.h"
@@ -305,6 +306,11 @@ void World::final_checks() {
   for (Node* node : members()) stage_.checks.final_state(node->id(), node->replica().applied());
   if (companion_) companion_->final_checks();
   const auto history = clients_->judged();
+  // More than linearizability asks, and decided at once: a read that went wrong may by chance see the right
+  // value.
+  if (auto finding = check::check_bounded_staleness(history, 0); !finding.ok()) {
+    stage_.checks.fail("fresh reads", finding.explanation);
+  }
   if (!check::witnessed(history)) {
     const auto finding = check::check_linearizable(history, search_budget);
     if (!finding.ok()) stage_.checks.fail("linearizability", finding.explanation);
