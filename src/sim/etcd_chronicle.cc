@@ -28,6 +28,11 @@ std::uint64_t hash_of(const Bytes& bytes) { return XXH3_64bits(bytes.data(), byt
 
 }  // namespace
 
+// The next tick may tell of time in front of the grant.
+Duration EtcdChronicle::end_of(std::int64_t ttl) const {
+  return log_time_ + std::chrono::seconds(ttl) + models::max_periodic_elapsed;
+}
+
 std::vector<EtcdChronicle::Expiry> EtcdChronicle::committed(const replica::Command& command, Index index,
                                                             Moment now, std::uint64_t leaderships) {
   std::vector<Expiry> expired;
@@ -73,14 +78,13 @@ void EtcdChronicle::execute(std::string_view command, Moment now, std::uint64_t 
     case etcd::Op::lease_grant: {
       const auto grant = parse<pb::LeaseGrantRequest>(request);
       const auto ttl = std::max(grant.ttl(), shortest_ttl);
-      leases_.try_emplace(grant.id(),
-                          Lease{ttl, log_time_ + std::chrono::seconds(ttl), now, leaderships, {}});
+      leases_.try_emplace(grant.id(), Lease{ttl, end_of(ttl), now, leaderships, {}});
       return;
     }
     case etcd::Op::lease_keep_alive: {
       const auto at = leases_.find(parse<pb::LeaseKeepAliveRequest>(request).id());
       if (at == leases_.end()) return;
-      at->second.expiry = log_time_ + std::chrono::seconds(at->second.ttl);
+      at->second.expiry = end_of(at->second.ttl);
       at->second.since = now;
       at->second.leaderships = leaderships;
       return;

@@ -67,6 +67,7 @@ class EtcdChronicle {
   void erase(const std::string& key);
   void next_revision(std::vector<Change> changes) { changes_.push_back(std::move(changes)); }
   void end_lease(std::int64_t id);
+  [[nodiscard]] Duration end_of(std::int64_t ttl) const;
   void execute(std::string_view command, Moment now, std::uint64_t leaderships, std::vector<Expiry>& expired);
 
   std::vector<std::vector<Change>> changes_{1};

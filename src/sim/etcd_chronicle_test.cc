@@ -85,6 +85,7 @@ TEST_F(Chronicle, EndsLeasesInLogTime) {
   EXPECT_THAT(commit(tick(1500ms)), IsEmpty());
   commit(keep_alive(7));
   EXPECT_THAT(commit(tick(1500ms)), IsEmpty());
+  EXPECT_THAT(commit(tick(models::max_periodic_elapsed)), IsEmpty());
   const auto expired = commit(tick(500ms));
   ASSERT_EQ(expired.size(), 1U);
   EXPECT_EQ(expired[0].id, 7);

@@ -217,10 +217,9 @@ void EtcdSessions::settle(const check::Operation& put, const Bytes& command) {
 
 void EtcdSessions::committed(const replica::Command& command, Index index) {
   for (const auto& expiry : chronicle_.committed(command, index, stage_->now, stage_->leaderships)) {
-    // Time is logged in steps, each of at most two intervals; a step under way and what a leader that was
-    // replaced meanwhile measured may count twice.
+    // What a leader that was replaced meanwhile measured last may count twice.
     const auto changes = static_cast<std::int64_t>(stage_->leaderships - expiry.leaderships);
-    const Duration slack = 2 * stage_->tuning.replica.periodic_interval * (2 + 2 * changes);
+    const Duration slack = models::max_periodic_elapsed * changes;
     const Duration granted = std::chrono::seconds(expiry.ttl);
     const Duration lasted = stage_->now - expiry.since;
     if (lasted + lasted * stage_->tuning.drift_ppm / 1'000'000 + slack >= granted) continue;

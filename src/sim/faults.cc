@@ -32,7 +32,7 @@ constexpr std::array<Row, fault_kinds> table{{
     {"partial", "some pairs of nodes can not talk", 50ms, 1200ms, 5},
     {"flapping", "a partition comes and goes", 200ms, 1500ms, 3},
     {"drift", "clocks change speed within the bound", 100ms, 3s, 4},
-    {"pause", "a process stands still", 5ms, 900ms, 6},
+    {"pause", "a process stands still", 5ms, 3s, 6},
     {"kill", "a process dies", 1ms, 800ms, 6},
     {"power_loss", "a node loses power, and writes that were not synced", 1ms, 800ms, 6},
     {"power_cut", "a node loses power within a disk access", 1ms, 800ms, 6},
