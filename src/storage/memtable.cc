@@ -114,14 +114,65 @@ bool Memtable::dismantle(std::size_t rows) {
   return false;
 }
 
+namespace {
+
+// What is compared first when rows are sorted: the eight bytes behind what all keys begin with. Keys differ
+// in these most of the time, and they are at hand, where the keys themselves are all over the memory.
+struct Sortable {
+  std::uint64_t lead = 0;
+  std::uint32_t age = 0;  // the newest memtable's is 0
+  const Memtable::Row* row = nullptr;
+
+  friend bool operator<(const Sortable& a, const Sortable& b) {
+    if (a.lead != b.lead) return a.lead < b.lead;
+    const int order = a.row->key.compare(b.row->key);
+    return order != 0 ? order < 0 : a.age < b.age;
+  }
+};
+
+std::uint64_t lead_of(std::string_view key, std::size_t shared) {
+  std::uint64_t lead = 0;
+  for (std::size_t i = 0; i < 8; ++i) {
+    const std::size_t at = shared + i;
+    lead = (lead << 8U) | (at < key.size() ? static_cast<unsigned char>(key[at]) : 0U);
+  }
+  return lead;
+}
+
+void sort_rows(std::vector<Sortable>& rows) {
+  if (rows.empty()) return;
+  const std::string_view first = rows.front().row->key;
+  std::size_t shared = first.size();
+  for (const auto& one : rows) {
+    const auto differs = std::ranges::mismatch(first.substr(0, shared), one.row->key);
+    shared = static_cast<std::size_t>(differs.in1 - first.begin());
+  }
+  for (auto& one : rows) one.lead = lead_of(one.row->key, shared);
+  std::sort(rows.begin(), rows.end());
+}
+
+}  // namespace
+
 std::vector<const Memtable::Row*> newest_rows(std::span<const std::shared_ptr<const Memtable>> memtables,
                                               Table table) {
   std::vector<const Memtable::Row*> rows;
-  for (const auto& memtable : std::views::reverse(memtables)) memtable->append_rows(table, rows);
-  const auto by_key = [](const Memtable::Row* a, const Memtable::Row* b) { return a->key < b->key; };
-  if (!std::ranges::is_sorted(rows, by_key)) std::ranges::stable_sort(rows, by_key);
-  const auto same_key = [](const Memtable::Row* a, const Memtable::Row* b) { return a->key == b->key; };
-  rows.erase(std::ranges::unique(rows, same_key).begin(), rows.end());
+  if (memtables.size() == 1 && memtables.front()->ascending(table)) {
+    memtables.front()->append_rows(table, rows);
+    return rows;
+  }
+  std::vector<Sortable> sorted;
+  std::uint32_t age = 0;
+  for (const auto& memtable : std::views::reverse(memtables)) {
+    rows.clear();
+    memtable->append_rows(table, rows);
+    for (const auto* row : rows) sorted.push_back({0, age, row});
+    ++age;
+  }
+  sort_rows(sorted);
+  rows.clear();
+  for (const auto& one : sorted) {
+    if (rows.empty() || rows.back()->key != one.row->key) rows.push_back(one.row);
+  }
   return rows;
 }
 

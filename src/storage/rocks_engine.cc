@@ -76,7 +76,6 @@ rocksdb::ColumnFamilyOptions table_options(const RocksConfig& config, std::share
   options.max_bytes_for_level_base = 128U << 20U;
   options.level_compaction_dynamic_level_bytes = true;
   options.compression = best_of({rocksdb::kLZ4Compression, rocksdb::kSnappyCompression});
-  options.bottommost_compression = best_of({rocksdb::kZSTD, rocksdb::kLZ4Compression});
   return options;
 }
 
