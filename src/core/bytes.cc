@@ -1,6 +1,5 @@
 #include "core/bytes.h"
 
-#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -34,14 +33,6 @@ void Bytes::destroy(Owner* owner) noexcept {
   } else {
     delete static_cast<Adopter*>(owner);
   }
-}
-
-Bytes Bytes::slice(std::size_t offset, std::size_t length) const {
-  Bytes part = *this;
-  offset = std::min(offset, size_);
-  part.data_ += offset;
-  part.size_ = std::min(length, size_ - offset);
-  return part;
 }
 
 }  // namespace quorate

@@ -51,7 +51,13 @@ class Bytes {
   [[nodiscard]] std::string str() const { return std::string(view()); }
 
   // The part [offset, offset + length), cut to what there is; shares the buffer.
-  [[nodiscard]] Bytes slice(std::size_t offset, std::size_t length = std::string_view::npos) const;
+  [[nodiscard]] Bytes slice(std::size_t offset, std::size_t length = std::string_view::npos) const {
+    Bytes part = *this;
+    offset = offset < size_ ? offset : size_;
+    part.data_ += offset;
+    part.size_ = length < size_ - offset ? length : size_ - offset;
+    return part;
+  }
 
   friend bool operator==(const Bytes& a, const Bytes& b) { return a.view() == b.view(); }
   friend bool operator==(const Bytes& a, std::string_view b) { return a.view() == b; }

@@ -8,6 +8,25 @@
 
 namespace quorate::runtime {
 
+namespace {
+
+// A batch up to here is written by the reactor, if flushes took no longer than this of late: the reactor
+// waits for it, and with it everything else.
+constexpr std::size_t small_bytes = 4096;
+constexpr double quick_seconds = 0.001;
+
+std::size_t bytes_of(const std::vector<Write>& writes) {
+  std::size_t bytes = 0;
+  for (const auto& write : writes) {
+    if (const auto* append = std::get_if<AppendEntries>(&write)) {
+      for (const auto& entry : append->entries) bytes += entry.payload.size();
+    }
+  }
+  return bytes;
+}
+
+}  // namespace
+
 LogWriter::LogWriter(boost::asio::io_context& context, std::unique_ptr<storage::Wal> wal,
                      std::move_only_function<void(const Durable&)> durable,
                      std::move_only_function<void(const std::string&)> failed)
@@ -19,11 +38,14 @@ LogWriter::LogWriter(boost::asio::io_context& context, std::unique_ptr<storage::
 LogWriter::~LogWriter() { stop(); }
 
 void LogWriter::stage(KeyspaceId keyspace, Ticket ticket, std::vector<Write> writes) {
+  staged_bytes_ += bytes_of(writes);
   staged_.push_back({keyspace, ticket, std::move(writes)});
 }
 
-void LogWriter::submit() {
-  if (staged_.empty()) return;
+bool LogWriter::submit() {
+  if (staged_.empty()) return false;
+  if (staged_bytes_ <= small_bytes && write_here()) return true;
+  staged_bytes_ = 0;
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
@@ -36,6 +58,28 @@ void LogWriter::submit() {
   }
   staged_.clear();
   if (wake) wake_.notify_one();
+  return false;
+}
+
+// While the thread waits it does not touch the log, and without the lock it does not stop waiting.
+bool LogWriter::write_here() {
+  Durable durable;
+  {
+    const std::lock_guard lock(mutex_);
+    const bool idle = waiting_ && submitted_.empty() && !stopping_ && done_.empty();
+    if (!idle || recent_seconds_ > quick_seconds) return false;
+    staged_bytes_ = 0;
+    const std::vector<Item> batch = std::exchange(staged_, {});
+    const auto seconds = write(batch);
+    if (!seconds) {
+      stopping_ = true;
+      return false;
+    }
+    note(*seconds);
+    for (const auto& item : batch) durable[item.keyspace] = item.ticket;
+  }
+  durable_(durable);
+  return true;
 }
 
 void LogWriter::stop() {
@@ -60,33 +104,38 @@ void LogWriter::run() {
       batch.clear();
       batch.swap(submitted_);
     }
-    if (!write(batch)) return;
-    report(batch);
+    const auto seconds = write(batch);
+    if (!seconds) return;
+    report(batch, *seconds);
   }
 }
 
-bool LogWriter::write(const std::vector<Item>& batch) {
+// How long it took.
+std::optional<double> LogWriter::write(const std::vector<Item>& batch) {
   const auto begun = std::chrono::steady_clock::now();
   for (const auto& item : batch) wal_->append(item.keyspace, item.writes);
   auto synced = wal_->sync();
   if (!synced) {
     fail("the log could not be written: " + synced.error().what +
          ". Nothing after the last acknowledged write is trusted; check the disk and start the node again");
-    return false;
+    return std::nullopt;
   }
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
-  const auto bucket = std::ranges::lower_bound(FlushTimes::bounds, seconds) - FlushTimes::bounds.begin();
-  const std::lock_guard lock(mutex_);
-  ++times_.counts[static_cast<std::size_t>(bucket)];
-  times_.sum += seconds;
-  stats_ = wal_->stats();
-  return true;
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
 }
 
-void LogWriter::report(const std::vector<Item>& batch) {
+void LogWriter::note(double seconds) {
+  const auto bucket = std::ranges::lower_bound(FlushTimes::bounds, seconds) - FlushTimes::bounds.begin();
+  ++times_.counts[static_cast<std::size_t>(bucket)];
+  times_.sum += seconds;
+  recent_seconds_ += (seconds - recent_seconds_) / 8;
+  stats_ = wal_->stats();
+}
+
+void LogWriter::report(const std::vector<Item>& batch, double seconds) {
   bool post = false;
   {
     const std::lock_guard lock(mutex_);
+    note(seconds);
     for (const auto& item : batch) done_[item.keyspace] = item.ticket;
     post = !std::exchange(delivery_posted_, true);
   }

@@ -1,6 +1,7 @@
-// The one thread that writes the log. The reactor stages the writes of all keyspaces and hands them over once
-// a turn; whatever gathered while a flush was under way goes into the next: group commit. Hand-overs carry
-// batches in both directions, since waking a thread costs about as much as writing a small batch.
+// Writes the log on a thread of its own. The reactor stages the writes of all keyspaces and hands them over
+// once a turn; whatever gathered while a flush was under way goes into the next: group commit. Hand-overs
+// carry batches in both directions, since waking a thread costs about as much as writing a small batch; on a
+// quiet node with a quick disk the reactor therefore writes small batches itself.
 #pragma once
 
 #include <array>
@@ -11,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -44,8 +46,9 @@ class LogWriter {
   LogWriter& operator=(const LogWriter&) = delete;
 
   void stage(KeyspaceId keyspace, Ticket ticket, std::vector<Write> writes);
-  void submit();  // once a turn: hands over what was staged
-  void stop();    // writes what was submitted, then ends the thread; nothing is reported any more
+  // Once a turn: hands over what was staged, or writes it at once. True if `durable` was called.
+  bool submit();
+  void stop();  // writes what was submitted, then ends the thread; nothing is reported any more
 
   [[nodiscard]] FlushTimes flush_times() const;
   [[nodiscard]] storage::Wal::Stats log_stats() const;
@@ -58,8 +61,10 @@ class LogWriter {
   };
 
   void run();
-  bool write(const std::vector<Item>& batch);
-  void report(const std::vector<Item>& batch);
+  [[nodiscard]] bool write_here();
+  [[nodiscard]] std::optional<double> write(const std::vector<Item>& batch);
+  void note(double seconds);  // with the lock
+  void report(const std::vector<Item>& batch, double seconds);
   void deliver();
   void fail(const std::string& reason);
 
@@ -69,7 +74,8 @@ class LogWriter {
   std::move_only_function<void(const std::string&)> failed_;
   std::shared_ptr<std::atomic<bool>> alive_ = std::make_shared<std::atomic<bool>>(true);
 
-  std::vector<Item> staged_;  // the reactor's own
+  std::vector<Item> staged_;      // the reactor's own
+  std::size_t staged_bytes_ = 0;  // of entries
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
@@ -79,6 +85,7 @@ class LogWriter {
   Durable done_;
   bool delivery_posted_ = false;
   FlushTimes times_;
+  double recent_seconds_ = 1;  // a moving average of flushes
   storage::Wal::Stats stats_;
 
   std::thread thread_;

@@ -196,10 +196,14 @@ void Node::fire_timers() {
 
 // Messages before the log: the followers' flushes run beside this node's own.
 void Node::end_turn() {
-  busy_ = false;
-  for (auto& [id, keyspace] : keyspaces_) busy_ |= keyspace->turn();
-  peers_.flush();
-  writer_->submit();
+  constexpr int rounds = 4;  // what waited for the log may write to it again
+  for (int round = 0; round < rounds; ++round) {
+    busy_ = false;
+    for (auto& [id, keyspace] : keyspaces_) busy_ |= keyspace->turn();
+    peers_.flush();
+    if (!writer_->submit()) return;
+  }
+  busy_ = true;
 }
 
 void Node::persist(KeyspaceId keyspace, Ticket ticket, std::vector<Write> writes) {

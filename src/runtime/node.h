@@ -59,7 +59,7 @@ struct NodeConfig {
   std::vector<net::Address> listen;                      // for peers; empty for a node without any
   std::vector<std::string> peer_urls;                    // where peers reach this node
   std::map<NodeId, std::vector<std::string>> addresses;  // of other nodes, beside what the membership says
-  std::uint64_t segment_bytes = 64U << 20U;              // of the log's files
+  std::uint64_t segment_bytes = 16U << 20U;              // of the log's files
   net::PeersConfig links;                                // limits and intervals; identity is filled in
   std::vector<KeyspaceConfig> keyspaces;
 };

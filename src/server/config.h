@@ -47,7 +47,7 @@ struct Config {
   std::vector<std::string> peer_urls;  // this node's own
   std::map<NodeId, NodeInfo> members;  // the first members, this node among them; when joining, whom to ask
   bool join = false;
-  std::uint64_t segment_bytes = 64U << 20U;
+  std::uint64_t segment_bytes = 16U << 20U;
   std::vector<Keyspace> keyspaces;
   std::string log_level = "info";
   std::vector<std::string> notes;  // told once at the start: flags without effect, say

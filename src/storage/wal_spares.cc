@@ -8,7 +8,7 @@
 namespace quorate::storage::wal {
 namespace {
 
-constexpr std::size_t kept_spares = 2;
+constexpr std::size_t kept_spares = 4;
 constexpr std::uint64_t piece_max = 1U << 20U;
 
 }  // namespace

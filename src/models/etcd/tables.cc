@@ -6,16 +6,6 @@
 
 namespace quorate::models::etcd {
 
-void write_u64(char* out, std::uint64_t v) {
-  for (unsigned i = 0; i < 8; ++i) out[i] = static_cast<char>(v >> (56U - 8U * i));
-}
-
-void append_u64(std::string& out, std::uint64_t v) {
-  char raw[8];
-  write_u64(raw, v);
-  out.append(raw, 8);
-}
-
 void append_u32(std::string& out, std::uint32_t v) {
   char raw[4];
   for (unsigned i = 0; i < 4; ++i) raw[i] = static_cast<char>(v >> (24U - 8U * i));

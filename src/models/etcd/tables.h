@@ -29,9 +29,15 @@ struct Position {
 };
 
 // Big endian, so that byte order is numeric order.
-void append_u64(std::string& out, std::uint64_t v);
+inline void write_u64(char* out, std::uint64_t v) {
+  for (unsigned i = 0; i < 8; ++i) out[i] = static_cast<char>(v >> (56U - 8U * i));
+}
+inline void append_u64(std::string& out, std::uint64_t v) {
+  char raw[8];
+  write_u64(raw, v);
+  out.append(raw, 8);
+}
 void append_u32(std::string& out, std::uint32_t v);
-void write_u64(char* out, std::uint64_t v);
 std::uint64_t read_u64(std::string_view in);  // in.size() >= 8
 std::uint32_t read_u32(std::string_view in);  // in.size() >= 4
 
