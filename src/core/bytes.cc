@@ -6,17 +6,21 @@
 namespace quorate {
 
 struct Bytes::Adopter : Owner {
-  explicit Adopter(std::string&& taken) : Owner{.copied = false}, text(std::move(taken)) {}
+  explicit Adopter(std::string&& taken) : Owner{.inside = false}, text(std::move(taken)) {}
   std::string text;
 };
 
 Bytes Bytes::copy(std::string_view text) {
   if (text.empty()) return {};
-  void* memory = ::operator new(sizeof(Owner) + text.size());
-  auto* owner = new (memory) Owner{.copied = true};
-  auto* data = static_cast<char*>(memory) + sizeof(Owner);
-  std::memcpy(data, text.data(), text.size());
-  return Bytes(owner, data, text.size());
+  Bytes made = uninitialized(text.size());
+  std::memcpy(const_cast<char*>(made.data_), text.data(), text.size());
+  return made;
+}
+
+Bytes Bytes::uninitialized(std::size_t size) {
+  void* memory = ::operator new(sizeof(Owner) + size);
+  auto* owner = new (memory) Owner{.inside = true};
+  return Bytes(owner, static_cast<char*>(memory) + sizeof(Owner), size);
 }
 
 Bytes Bytes::adopt(std::string&& text) {
@@ -27,7 +31,7 @@ Bytes Bytes::adopt(std::string&& text) {
 }
 
 void Bytes::destroy(Owner* owner) noexcept {
-  if (owner->copied) {
+  if (owner->inside) {
     owner->~Owner();
     ::operator delete(owner);
   } else {

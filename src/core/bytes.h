@@ -20,9 +20,12 @@ class Bytes {
   Bytes() = default;
   ~Bytes() { release(); }
 
-  // The only constructors that allocate, once each: a copy of `text`, or a buffer taken over from a string.
+  // The only constructors that allocate, once each: a copy of `text`, a buffer taken over from a string,
+  // fresh memory.
   static Bytes copy(std::string_view text);
   static Bytes adopt(std::string&& text);
+  // For one who fills it before he gives it to anybody.
+  static Bytes uninitialized(std::size_t size);
 
   // Memory that outlives the program (literals); never counted, never freed.
   static Bytes literal(std::string_view text) { return Bytes(nullptr, text.data(), text.size()); }
@@ -66,7 +69,7 @@ class Bytes {
  private:
   struct Owner {
     std::atomic<std::uint32_t> references{1};
-    const bool copied;  // the bytes follow the owner in memory; else it is an Adopter
+    const bool inside;  // the bytes follow the owner in memory; else it is an Adopter
   };
   struct Adopter;
   Bytes(Owner* owner, const char* data, std::size_t size) : owner_(owner), data_(data), size_(size) {}

@@ -55,11 +55,12 @@ void put_header(std::string& out, KeyspaceId keyspace, std::string_view payload)
 FrameReader::FrameReader(std::size_t max_payload) : max_payload_(max_payload), chunk_(smallest_chunk) {}
 
 void FrameReader::renew(std::size_t least) {
-  std::string fresh;
-  fresh.resize(std::max(chunk_, least));
+  // A large frame gets a buffer of its own: its entries may be kept for long, and nothing else with them.
+  const std::size_t size = least > chunk_ / 2 ? least : chunk_;
+  Bytes fresh = Bytes::uninitialized(size);
   const std::size_t rest = filled_ - parsed_;
-  if (rest != 0) std::memcpy(fresh.data(), buffer_.data() + parsed_, rest);
-  buffer_ = Bytes::adopt(std::move(fresh));
+  if (rest != 0) std::memcpy(const_cast<char*>(fresh.data()), buffer_.data() + parsed_, rest);
+  buffer_ = std::move(fresh);
   parsed_ = 0;
   filled_ = rest;
 }

@@ -32,6 +32,16 @@ void Log::compact(Index upto) {
   }
 }
 
+Index Log::kept_behind(Index index, std::size_t entries, std::size_t bytes) const {
+  Index first = index;
+  std::size_t size = 0;
+  for (; first > base_ && index - first < entries; first = first.prev()) {
+    size += entries_[dead_ + (first - base_) - 1].payload.size();
+    if (size > bytes) break;
+  }
+  return first;
+}
+
 std::vector<Entry> Log::slice(Index first, Index last, std::size_t max_bytes) const {
   if (first <= base_ || first > last || last > this->last()) return {};
   const auto begin = entries_.begin() + static_cast<std::ptrdiff_t>(dead_ + (first - base_) - 1);

@@ -33,6 +33,10 @@ class Log {
   void truncate_from(Index index);          // index > base
   void compact(Index upto);                 // cuts the prefix; upto must be known
 
+  // Where the log may be cut so that of what is up to `index` so many entries stay, of so many bytes of
+  // payload.
+  [[nodiscard]] Index kept_behind(Index index, std::size_t entries, std::size_t bytes) const;
+
   // Entries [first, last], as many as fit `max_bytes` of payload, at least one.
   [[nodiscard]] std::vector<Entry> slice(Index first, Index last, std::size_t max_bytes) const;
 

@@ -17,8 +17,7 @@ void Raft::ask(Context& /*c*/, replicated_log::SnapshotAvailable& request) {
   // What only the log knows is taken from the log: the term and the configuration at that index (§5.1).
   stage_log(SnapshotTaken{SnapshotMeta{index, log_.term(index), membership_at(index), request.meta.digest}});
   snapshot_index_ = index;
-  if (index.value > settings_.keep_entries)
-    log_.compact(std::max(log_.base(), index - settings_.keep_entries));
+  log_.compact(log_.kept_behind(index, settings_.keep_entries, settings_.keep_bytes));
   while (configs_.size() > 1 && configs_[1].index <= index) configs_.erase(configs_.begin());
 }
 

@@ -249,7 +249,22 @@ void SlotLog::ask(Env&, const replicated_log::SnapshotAvailable& r, Out& out) {
   flush(out);  // the log must reach the snapshot before it is cut there
   snapshot_ = r.meta;
   (void)out.persist({configurations_record(index), SnapshotTaken{r.meta}});
-  while (!log_.empty() && log_begin() + settings_.keep_entries <= index) log_.pop_front();
+  trim_log(index);
+}
+
+// What is kept in memory behind the snapshot is for those that lag a little.
+void SlotLog::trim_log(Index snapshot) {
+  std::size_t bytes = 0;
+  for (Index at = log_begin(); at <= snapshot; at = at.next()) {
+    bytes += log_[at - log_begin()].entry.payload.size();
+  }
+  const auto too_much = [&] {
+    return log_begin() + settings_.keep_entries <= snapshot || bytes > settings_.keep_bytes;
+  };
+  while (!log_.empty() && log_begin() <= snapshot && too_much()) {
+    bytes -= log_.front().entry.payload.size();
+    log_.pop_front();
+  }
   configurations_.trim(log_begin());
 }
 

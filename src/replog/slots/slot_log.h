@@ -120,6 +120,7 @@ class SlotLog {
   [[nodiscard]] std::vector<NodeId> audience() const;
   [[nodiscard]] std::vector<NodeId> voters() const;
   [[nodiscard]] bool ready() const;
+  void trim_log(Index snapshot);
   [[nodiscard]] Index log_begin() const { return next_ - log_.size(); }
   [[nodiscard]] Index end_of_window() const { return next_ + options_.window; }
   [[nodiscard]] Index decided_prefix() const { return next_.prev(); }
