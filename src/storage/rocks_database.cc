@@ -21,7 +21,8 @@ IoResult<bool> write_file(const Database& database, Table table, const std::stri
   const auto rows = newest_rows(memtables, table);
   if (rows.empty()) return false;
   auto* family = database.family(table);
-  // Keys that come in order, like history's, make files that do not overlap: a lookup goes to one of them anyway.
+  // Keys that come in order, like history's, make files that do not overlap: a lookup goes to one of them
+  // anyway.
   const bool no_filter =
       std::ranges::all_of(memtables, [table](const auto& memtable) { return memtable->ascending(table); });
   rocksdb::SstFileWriter file(rocksdb::EnvOptions(), database.db->GetOptions(family), family, true,
@@ -51,7 +52,9 @@ void stop(const std::string& path, const rocksdb::Status& status) {
 
 Database::~Database() {
   if (!db) return;
-  for (auto* family : families) db->DestroyColumnFamilyHandle(family);
+  for (auto* family : families) {
+    if (family != nullptr) db->DestroyColumnFamilyHandle(family);
+  }
   // Closing flushes what is still in memory, so that an orderly restart has nothing to replay.
   db->Close().PermitUncheckedError();
 }
