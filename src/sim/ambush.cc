@@ -49,6 +49,10 @@ void Ambushes::begin(std::uint32_t number, const Fault& fault) {
         sleep(now->slot(), rng);
       }
       break;
+    case FaultKind::late_bridge:
+      powers_->took_effect(number);
+      bridge(rng);
+      break;
     default: break;
   }
   watching_frames_ = !prey_.empty() || !holds_.empty() || !tripwires_.empty();
@@ -181,6 +185,26 @@ void Ambushes::sleep(std::uint32_t slot, Rng rng) {
     Node& node = powers_->node(slot);
     if (node.up()) node.resume();
   });
+}
+
+// late_bridge.
+
+void Ambushes::bridge(Rng rng) {
+  const auto count = powers_->node_count();
+  const auto middle = static_cast<std::uint32_t>(rng.below(count));
+  const Duration away = log_uniform(rng, 50ms, 800ms);
+  const Duration lasts = log_uniform(rng, 300ms, 2s);
+  cut_for(links_of(middle, Side::both, 0), away);
+  Links others;
+  for (std::uint32_t a = 0; a < count; ++a) {
+    for (std::uint32_t b = 0; b < count; ++b) {
+      if (a != b && a != middle && b != middle) others.emplace_back(a, b);
+    }
+  }
+  // A moment in which all can talk, or one in which none can.
+  const Duration gap = rng.between(Duration(0), Duration(30ms));
+  later(rng.chance(0.5) ? away + gap : away - std::min(away, gap),
+        [this, lasts, others = std::move(others)] { cut_for(others, lasts); });
 }
 
 // usurper.

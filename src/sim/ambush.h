@@ -7,6 +7,7 @@
 //   crash_after_send  a node loses power in the very step in which it sends a message of one kind
 //   usurper           one node stops hearing the leader; when it noticed, the leader is cut off from all
 //   sleeping_leader   a leader stands still, unheard, while others go on; it wakes before it hears of them
+//   late_bridge       a node misses what happens for a while, then is the only one the others can talk to
 #pragma once
 
 #include <cstdint>
@@ -90,6 +91,7 @@ class Ambushes {
   void strike(std::uint32_t slot, std::uint64_t seed);
   void sleep(std::uint32_t slot, Rng rng);
   void hold_back(std::uint32_t number, Rng rng);
+  void bridge(Rng rng);
   void usurp(std::uint32_t number, Rng rng);
   void usurped(Usurper usurper);
   void release(Hold& hold, bool spread);

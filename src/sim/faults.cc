@@ -54,6 +54,7 @@ constexpr std::array<Row, fault_kinds> table{{
     {"crash_after_send", "a node loses power in the step in which it sends", 100ms, 2s, 3},
     {"usurper", "a node loses the leader, then the leader loses the others", 300ms, 1500ms, 4},
     {"sleeping_leader", "a leader stands still and wakes when others lead", 200ms, 1s, 4},
+    {"late_bridge", "one that missed much is the only link between the others", 400ms, 2s, 3},
     {"clock_jump", "a clock leaps ahead", 1ms, 2ms, 5},
     {"wild_clock", "a clock runs faster or slower than the bound", 100ms, 2s, 4},
     {"undetected_corruption", "damaged frames are delivered", 50ms, 1s, 3},
@@ -68,9 +69,7 @@ std::string_view describe(FaultKind kind) { return row(kind).what; }
 
 bool destructive(FaultKind kind) { return kind >= FaultKind::bit_flip && kind <= FaultKind::lost_file; }
 bool beyond_promise(FaultKind kind) { return kind >= FaultKind::clock_jump; }
-bool is_ambush(FaultKind kind) {
-  return kind >= FaultKind::leader_hunt && kind <= FaultKind::sleeping_leader;
-}
+bool is_ambush(FaultKind kind) { return kind >= FaultKind::leader_hunt && kind <= FaultKind::late_bridge; }
 
 FaultSet FaultSet::usual() {
   FaultSet set;

@@ -52,12 +52,13 @@ enum class FaultKind : std::uint8_t {
   crash_after_send,
   usurper,
   sleeping_leader,
+  late_bridge,
   // Beyond what the protocols promise to survive; never drawn unless asked for.
   clock_jump,             // a clock leaps ahead
   wild_clock,             // a clock runs faster or slower than the bound
   undetected_corruption,  // flipped frames are delivered
 };
-inline constexpr std::size_t fault_kinds = 36;
+inline constexpr std::size_t fault_kinds = 37;
 
 std::string_view to_string(FaultKind kind);
 std::string_view describe(FaultKind kind);
