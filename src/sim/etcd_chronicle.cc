@@ -34,18 +34,17 @@ Duration EtcdChronicle::end_of(std::int64_t ttl) const {
 }
 
 std::vector<EtcdChronicle::Expiry> EtcdChronicle::committed(const replica::Command& command, Index index,
-                                                            Moment now, std::uint64_t leaderships) {
+                                                            Moment now) {
   std::vector<Expiry> expired;
   if (command.body.empty()) return expired;
-  execute(command.body.view(), now, leaderships, expired);
+  execute(command, now, expired);
   places_.try_emplace(hash_of(command.body), Place{index, revision()});
   return expired;
 }
 
-void EtcdChronicle::execute(std::string_view command, Moment now, std::uint64_t leaderships,
-                            std::vector<Expiry>& expired) {
-  const std::string_view request = command.substr(1);
-  switch (static_cast<etcd::Op>(command.front())) {
+void EtcdChronicle::execute(const replica::Command& command, Moment now, std::vector<Expiry>& expired) {
+  const std::string_view request = command.body.view().substr(1);
+  switch (static_cast<etcd::Op>(command.body.data()[0])) {
     case etcd::Op::put: {
       const auto put = parse<pb::PutRequest>(request);
       if (put.lease() == 0 || leases_.contains(put.lease())) this->put(put.key(), put.value(), put.lease());
@@ -78,7 +77,7 @@ void EtcdChronicle::execute(std::string_view command, Moment now, std::uint64_t 
     case etcd::Op::lease_grant: {
       const auto grant = parse<pb::LeaseGrantRequest>(request);
       const auto ttl = std::max(grant.ttl(), shortest_ttl);
-      leases_.try_emplace(grant.id(), Lease{ttl, end_of(ttl), now, leaderships, {}});
+      leases_.try_emplace(grant.id(), Lease{ttl, end_of(ttl), now, handovers_, {}});
       return;
     }
     case etcd::Op::lease_keep_alive: {
@@ -86,7 +85,7 @@ void EtcdChronicle::execute(std::string_view command, Moment now, std::uint64_t 
       if (at == leases_.end()) return;
       at->second.expiry = end_of(at->second.ttl);
       at->second.since = now;
-      at->second.leaderships = leaderships;
+      at->second.handovers = handovers_;
       return;
     }
     case etcd::Op::lease_revoke: {
@@ -97,6 +96,10 @@ void EtcdChronicle::execute(std::string_view command, Moment now, std::uint64_t 
     case etcd::Op::tick: {
       const auto tick = codec::decode<etcd::Tick>(Bytes::copy(request));
       if (tick) log_time_ += tick->elapsed;
+      const bool another =
+          command.id.origin != timekeeper_.origin || command.id.incarnation != timekeeper_.incarnation;
+      if (another) ++handovers_;
+      timekeeper_ = command.id;
       std::vector<std::pair<Duration, std::int64_t>> due;
       for (const auto& [id, lease] : leases_) {
         if (lease.expiry <= log_time_) due.emplace_back(lease.expiry, id);
@@ -104,7 +107,7 @@ void EtcdChronicle::execute(std::string_view command, Moment now, std::uint64_t 
       std::ranges::sort(due);
       for (const auto& [expiry, id] : due) {
         const Lease& lease = leases_.at(id);
-        expired.push_back({id, lease.ttl, lease.since, lease.leaderships});
+        expired.push_back({id, lease.ttl, lease.since, handovers_ - lease.handovers});
         end_lease(id);
       }
       return;

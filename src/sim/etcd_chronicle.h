@@ -30,13 +30,12 @@ class EtcdChronicle {
   struct Expiry {  // of a lease, decided by a tick
     std::int64_t id = 0;
     std::int64_t ttl = 0;
-    Moment since{};                 // when its grant or last keep-alive was committed
-    std::uint64_t leaderships = 0;  // how many there had been then
+    Moment since{};               // when its grant or last keep-alive was committed
+    std::uint64_t handovers = 0;  // how often another node logged time since
   };
 
   // Executes the command. Returns the leases that ended by time.
-  std::vector<Expiry> committed(const replica::Command& command, Index index, Moment now,
-                                std::uint64_t leaderships);
+  std::vector<Expiry> committed(const replica::Command& command, Index index, Moment now);
 
   [[nodiscard]] std::int64_t revision() const { return static_cast<std::int64_t>(changes_.size()); }
   [[nodiscard]] std::int64_t compacted() const { return compacted_; }
@@ -54,7 +53,7 @@ class EtcdChronicle {
     std::int64_t ttl = 0;
     Duration expiry{};  // in log time
     Moment since{};
-    std::uint64_t leaderships = 0;
+    std::uint64_t handovers = 0;  // handovers_ then
     std::set<std::string> keys;
   };
   struct Key {
@@ -68,11 +67,13 @@ class EtcdChronicle {
   void next_revision(std::vector<Change> changes) { changes_.push_back(std::move(changes)); }
   void end_lease(std::int64_t id);
   [[nodiscard]] Duration end_of(std::int64_t ttl) const;
-  void execute(std::string_view command, Moment now, std::uint64_t leaderships, std::vector<Expiry>& expired);
+  void execute(const replica::Command& command, Moment now, std::vector<Expiry>& expired);
 
   std::vector<std::vector<Change>> changes_{1};
   std::int64_t compacted_ = 0;
   Duration log_time_{};
+  replica::RequestId timekeeper_;  // of the latest tick
+  std::uint64_t handovers_ = 0;
   std::map<std::string, Key> keys_;
   std::map<std::int64_t, Lease> leases_;
   std::unordered_map<std::uint64_t, Place> places_;  // by hash of the command

@@ -21,7 +21,7 @@ class Chronicle : public testing::Test {
  protected:
   std::vector<EtcdChronicle::Expiry> commit(Bytes body) {
     ++index_;
-    return book_.committed({{NodeId(1), 1, index_}, 0, std::move(body)}, Index(index_), now_, 0);
+    return book_.committed({{NodeId(1), 1, index_}, 0, std::move(body)}, Index(index_), now_);
   }
   static Bytes put(const std::string& key, const std::string& value, std::int64_t lease = 0) {
     pb::PutRequest request;
@@ -90,6 +90,7 @@ TEST_F(Chronicle, EndsLeasesInLogTime) {
   ASSERT_EQ(expired.size(), 1U);
   EXPECT_EQ(expired[0].id, 7);
   EXPECT_EQ(expired[0].since, 1500ms);
+  EXPECT_EQ(expired[0].handovers, 0U);
   EXPECT_THAT(book_.changes(5), ElementsAre(Change{"a", std::nullopt}));
   EXPECT_EQ(book_.revision(), 5);
   commit(put("a", "3", 7));  // the lease is gone: nothing happens

@@ -216,10 +216,9 @@ void EtcdSessions::settle(const check::Operation& put, const Bytes& command) {
 }
 
 void EtcdSessions::committed(const replica::Command& command, Index index) {
-  for (const auto& expiry : chronicle_.committed(command, index, stage_->now, stage_->leaderships)) {
-    // What a leader that was replaced meanwhile measured last may count twice.
-    const auto changes = static_cast<std::int64_t>(stage_->leaderships - expiry.leaderships);
-    const Duration slack = models::max_periodic_elapsed * changes;
+  for (const auto& expiry : chronicle_.committed(command, index, stage_->now)) {
+    // The last that a replaced leader measured is logged late, and counts time once more.
+    const Duration slack = models::max_periodic_elapsed * static_cast<std::int64_t>(expiry.handovers);
     const Duration granted = std::chrono::seconds(expiry.ttl);
     const Duration lasted = stage_->now - expiry.since;
     if (lasted + lasted * stage_->tuning.drift_ppm / 1'000'000 + slack >= granted) continue;

@@ -49,7 +49,7 @@ constexpr std::array<Row, fault_kinds> table{{
     {"lost_file", "a file is gone after a restart", 1ms, 400ms, 1},
     {"membership", "members are added, removed, replaced", 1ms, 2ms, 6},
     {"transfer", "leadership is handed over", 1ms, 2ms, 5},
-    {"leader_hunt", "each new leader is soon cut off, stopped or asked to change members", 300ms, 4s, 2},
+    {"leader_hunt", "each new leader is soon cut off, stopped or asked to change members", 300ms, 4s, 4},
     {"hold_back", "messages of one kind, or copies, wait until leadership changes", 100ms, 2s, 4},
     {"crash_after_send", "a node loses power in the step in which it sends", 100ms, 2s, 3},
     {"usurper", "a node loses the leader, then the leader loses the others", 300ms, 1500ms, 4},
@@ -133,6 +133,10 @@ std::vector<Fault> plan_faults(Rng& rng, FaultSet allowed, Moment length) {
   for (std::size_t i = kinds.size(); i > 1; --i) std::swap(kinds[i - 1], kinds[rng.below(i)]);
   const std::size_t most = std::min<std::size_t>(kinds.size(), 10);
   kinds.resize(rng.between(std::min<std::size_t>(3, most), most));
+  // What asks most of the protocols: leaders that do not last.
+  const auto hunted = std::ranges::find(kinds, FaultKind::leader_hunt) != kinds.end();
+  if (allowed.has(FaultKind::leader_hunt) && !hunted && rng.chance(0.25))
+    kinds.push_back(FaultKind::leader_hunt);
   // Half of the runs have a storm: a moment at which every kind that was chosen is in effect. Left to chance,
   // the short ones would hardly ever meet.
   const bool storm = rng.chance(0.5);

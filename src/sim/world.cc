@@ -46,7 +46,8 @@ void World::tune() {
   Tuning& tuning = stage_.tuning;
   auto& settings = tuning.settings;
   settings.round_trip = 4ms;
-  settings.max_batch_bytes = rng.chance(0.5) ? rng.between(64, 1024) : 1U << 20U;
+  // One entry a message, a few, or all there are.
+  settings.max_batch_bytes = rng.chance(0.5) ? rng.between(64, rng.chance(0.6) ? 160 : 1024) : 1U << 20U;
   settings.max_inflight = rng.chance(0.5) ? rng.between(1, 4) : 64;
   settings.keep_entries = rng.chance(0.7) ? rng.between(0, 20) : 4096;
   auto& replica = tuning.replica;
