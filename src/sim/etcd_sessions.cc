@@ -1,5 +1,7 @@
 #include "sim/etcd_sessions.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "api/proto/rpc.pb.h"
@@ -216,9 +218,14 @@ void EtcdSessions::settle(const check::Operation& put, const Bytes& command) {
 }
 
 void EtcdSessions::committed(const replica::Command& command, Index index) {
+  while (leaderships_.size() < stage_->leaderships) leaderships_.push_back(stage_->now);
   for (const auto& expiry : chronicle_.committed(command, index, stage_->now)) {
-    // The last that a replaced leader measured is logged late, and counts time once more.
-    const Duration slack = models::max_periodic_elapsed * static_cast<std::int64_t>(expiry.handovers);
+    // What a leader measured last before it was replaced is logged late, and counts time once more.
+    constexpr Duration late = 3s;
+    const auto changes =
+        std::ranges::count_if(leaderships_, [&](Moment at) { return at + late >= expiry.since; });
+    const Duration slack =
+        models::max_periodic_elapsed * (changes + static_cast<std::int64_t>(expiry.handovers));
     const Duration granted = std::chrono::seconds(expiry.ttl);
     const Duration lasted = stage_->now - expiry.since;
     if (lasted + lasted * stage_->tuning.drift_ppm / 1'000'000 + slack >= granted) continue;
