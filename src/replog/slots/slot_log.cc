@@ -270,7 +270,8 @@ void SlotLog::trim_log(Index snapshot) {
 
 void SlotLog::ask(Env&, const replicated_log::SnapshotReceived& r, Out& out) {
   const Index index = r.meta.index;
-  if (index < next_) return;
+  constexpr std::uint64_t max_index = std::uint64_t{1} << 62U;
+  if (index < next_ || index.value > max_index || !well_formed(r.meta.membership)) return;
   flush(out);
   snapshot_ = r.meta;
   next_ = index.next();

@@ -526,6 +526,13 @@ TEST(BadInput, IsDropped) {
       ReadAnswer{1, 1, Index(huge)},
       TakeOver{huge},
   };
+  const auto before = world.cluster.protocol(n1).describe();
+  for (const auto& meta : {SnapshotMeta{Index(huge), Epoch(1), membership_of({1, 2, 3}), {}},
+                           SnapshotMeta{Index(99), Epoch(1), membership_of({0, 1, 2}), {}},
+                           SnapshotMeta{Index(99), Epoch(1), {}, {}}}) {
+    world.cluster.ask(n1, rl::SnapshotReceived{n2, Epoch(1), meta});
+    EXPECT_EQ(world.cluster.protocol(n1).describe(), before);
+  }
   for (const auto& message : messages) {
     world.cluster.inject(n2, n1, codec::encode(message));
     world.cluster.inject(NodeId(77), n1, codec::encode(message));

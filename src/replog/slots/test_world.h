@@ -121,7 +121,10 @@ struct World {
     return {node.applied, Epoch(1), node.membership, codec::encode(node.state)};
   }
   void start() {
-    for (const auto& m : initial.members) cluster.start(m.id);
+    for (const auto& m : initial.members) {
+      nodes[m.id].membership = initial;
+      cluster.start(m.id);
+    }
   }
   void propose(NodeId at, const std::string& text) {
     asked.insert(text);
