@@ -8,6 +8,10 @@ target_compile_options(quorate_options INTERFACE
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(quorate_options INTERFACE -Wno-maybe-uninitialized)  # g++ 12 cries wolf on std::optional
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # libstdc++ 12's stable_sort uses what it calls deprecated itself; g++ tells of our own uses.
+  target_compile_options(quorate_options INTERFACE -Wno-deprecated-declarations)
+endif()
 if(QUORATE_SANITIZE)
   target_compile_options(quorate_options INTERFACE -fsanitize=${QUORATE_SANITIZE} -fno-omit-frame-pointer
                          -fno-sanitize-recover=all -O1)
