@@ -243,11 +243,11 @@ void Raft::emit_committed(Context& c) {
     const Index first = applied_.next();
     applied_ = entries.back().index;
     c.out.emit(replicated_log::Committed{std::move(entries)});
-    if (configs_.back().index < first) continue;
-    for (const auto& config : configs_) {
-      if (config.index < first || config.index > applied_) continue;
-      c.out.emit(replicated_log::MembershipChanged{config.membership, config.index, true});
-    }
+    // Of one that is superseded already the host must not hear again: it would take it for a step back, and
+    // hang up on who came since.
+    const Config& now = configs_.back();
+    if (now.index < first || now.index > applied_) continue;
+    c.out.emit(replicated_log::MembershipChanged{now.membership, now.index, true});
   }
 }
 

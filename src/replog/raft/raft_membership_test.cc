@@ -62,6 +62,20 @@ TEST_F(RaftMembership, Section4_3_AnyChangeGoesThroughAJointPhaseAndOutOfItByIts
   EXPECT_THAT(cluster.violations, IsEmpty());
 }
 
+// A follower learns of the commitment of C_old,new together with C_new. A host told of the former once more
+// would hang up on members that only the latter has.
+TEST_F(RaftMembership, TheHostDoesNotHearAgainOfASupersededConfiguration) {
+  reconfigure(1, {1, 2, 3, 4});
+  cluster.settle();
+  reconfigure(1, {1, 2, 3, 4, 5});
+  cluster.settle();
+  for (std::uint64_t id = 1; id <= 5; ++id) {
+    const auto changes = cluster.events<rl::MembershipChanged>(id);
+    EXPECT_TRUE(std::ranges::is_sorted(changes, {}, &rl::MembershipChanged::index)) << "node " << id;
+    EXPECT_TRUE(changes.back().committed) << "node " << id;
+  }
+}
+
 TEST_F(RaftMembership, Section4_3_ALeaderOutsideTheNewConfigurationCommitsItAndStepsDown) {
   cluster.propose(1, "a");
   reconfigure(1, {4, 5, 6});
