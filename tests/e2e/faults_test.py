@@ -2,6 +2,7 @@
 """Real nodes under load and faults: the bounded part of tests/soak. Each test is rounds of faults whose history is
 judged (tests/faults/README.md). A failure names the directory that holds history, logs and data."""
 import os
+import signal
 import sys
 import tempfile
 
@@ -50,4 +51,5 @@ if __name__ == '__main__':
         tests.append(disks_fail)
     else:
         print('1 skipped: disks_fail, since this build (with a sanitizer?) can not be preloaded with a failing disk')
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the nodes end too
     sys.exit(run(tests))

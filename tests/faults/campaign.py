@@ -24,9 +24,13 @@ class Load:
         if self.process.stdout.readline().strip() != 'loading':
             raise Trouble('the load did not start: see load.log')
 
-    def judgement(self, endpoints):
+    def tell(self, line):
+        self.process.stdin.write(line + '\n')
+        self.process.stdin.flush()
+
+    def judgement(self):
         try:
-            out, _ = self.process.communicate(endpoints + '\n', timeout=10 * PATIENCE)
+            out, _ = self.process.communicate('end\n', timeout=10 * PATIENCE)
         except subprocess.TimeoutExpired:
             raise Trouble('the load does not come to an end') from None
         if self.process.returncode not in (0, 1):
@@ -81,6 +85,7 @@ class Campaign:
         load = Load(cluster, f'{self.seed}-{number}', rng.randrange(1 << 32), self.directory, self.pause_ms)
         timeline = []
         try:
+            cluster.on_change = lambda: load.tell(cluster.endpoints())
             begun = time.monotonic()
             for name, backdrop in plan:
                 at = time.monotonic() - begun
@@ -88,8 +93,9 @@ class Campaign:
                 timeline.append((at, time.monotonic() - begun, name + (f' over {backdrop}' if backdrop else '')))
             cluster.heal()
             cluster.settle()
-            result = load.judgement(cluster.endpoints())
+            result = load.judgement()
         finally:
+            cluster.on_change = lambda: None
             load.end()
         cluster.equal_hashes()
         self.add(cluster, number, timeline, result)

@@ -294,6 +294,7 @@ def remove(cluster, node):
     change(cluster, f'{node.name} to be removed', '/v3/cluster/member/remove', {'ID': str(node.id)},
            lambda: all(int(m['ID']) != node.id for m in members(cluster)))
     cluster.nodes.remove(node)
+    cluster.on_change()
     node.kill()
     shutil.rmtree(node.data, ignore_errors=True)
 
@@ -313,6 +314,7 @@ def add(cluster):
     up_again(node)
     change(cluster, f'{node.name} to be promoted', '/v3/cluster/member/promote', {'ID': str(node.id)},
            lambda: not entry().get('isLearner', False))
+    cluster.on_change()
     return node
 
 

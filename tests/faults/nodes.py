@@ -217,6 +217,7 @@ flush_after_entries = {self.cluster.flush_after}
 class Cluster:
     def __init__(self, directory, size, seed, protocol='raft', flush_after=2000):
         self.directory, self.protocol, self.flush_after = directory, protocol, flush_after
+        self.on_change = lambda: None  # told when members come or go
         self.preload = disks_can_fail()
         self.proxy = Proxy(seed)
         self.nodes = []

@@ -61,17 +61,17 @@ class Load {
   int perform() {
     auto endpoints = client::parse_endpoints(options_.endpoints);
     if (!endpoints) return fail(endpoints.error());
-    run_.endpoints = std::move(*endpoints);
+    run_.endpoints.set(std::move(*endpoints));
     const auto first = revision();
     if (!first) return fail("no answer from the cluster: " + first.error());
     EventLog log(*first);
     start(log);
     std::cout << "loading" << std::endl;
     const auto begun = Clock::now();
-    std::string members;
-    std::getline(std::cin, members);
-    stop(log);
-    if (auto all = client::parse_endpoints(members)) run_.endpoints = std::move(*all);
+    for (std::string members; std::getline(std::cin, members) && members != "end";) {
+      if (auto all = client::parse_endpoints(members)) run_.endpoints.set(std::move(*all));
+    }
+    stop();
     judge(log);
     const auto violations = run_.history.violations();
     if (!violations.empty() && !options_.history.empty()) write_history(options_.history, run_, log);
@@ -89,7 +89,8 @@ class Load {
   std::expected<std::int64_t, std::string> revision() {
     const auto deadline = Clock::now() + kPatience;
     for (std::size_t i = 0;; ++i) {
-      client::Client client = client_of(run_.endpoints[i % run_.endpoints.size()]);
+      const auto all = run_.endpoints.get();
+      client::Client client = client_of(all[i % all.size()]);
       pb::RangeRequest request;
       request.set_key("revision");
       const auto response = client.call(client::rpc::range, request);
@@ -100,7 +101,7 @@ class Load {
   }
 
   void start(EventLog& log) {
-    for (std::uint64_t i = 0; i < run_.endpoints.size(); ++i) {
+    for (std::uint64_t i = 0; i < run_.endpoints.get().size(); ++i) {
       watchers_.push_back(std::make_unique<Watcher>(run_, log, i));
       watching_.emplace_back([watcher = watchers_.back().get()] { watcher->watch(); });
     }
@@ -115,7 +116,7 @@ class Load {
     working_.emplace_back([this] { run_compactor(run_, watchers_); });
   }
 
-  void stop(EventLog& log) {
+  void stop() {
     run_.ending = true;
     for (auto& thread : working_) thread.join();
     last_ = revision().value_or(0);
@@ -128,7 +129,6 @@ class Load {
       run_.history.violation(fmt::format("a watcher came to revision {} of {} within a minute of the healing",
                                          watcher->next() - 1, last_));
     }
-    (void)log;
   }
 
   void judge(const EventLog& log) {
@@ -153,7 +153,7 @@ class Load {
     }
     const std::string prefix = std::string(kRegisters) + run_.tag + "/";
     std::erase_if(expected, [&](const auto& each) { return !each.first.starts_with(prefix); });
-    for (const auto& endpoint : run_.endpoints) {
+    for (const auto& endpoint : run_.endpoints.get()) {
       const auto store = read_store(endpoint, last_, prefix);
       if (!store) {
         run_.history.violation(

@@ -19,9 +19,9 @@ struct LoadOptions {
   std::string history;  // where to write the history of a run with violations
 };
 
-// Loads until a line comes in on standard input, by when the cluster must be whole again; the line names the
-// endpoints of all members then. Writes "loading" once all clients run, and the result as one line of JSON.
-// 0: no violation.
+// Loads until the line "end" comes in on standard input, by when the cluster must be whole again; every other
+// line names the endpoints that there are from now on. Writes "loading" once all clients run, and the result
+// as one line of JSON. 0: no violation.
 int run_load(const LoadOptions& options);
 
 }  // namespace quorate::faults

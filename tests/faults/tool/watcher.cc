@@ -27,7 +27,8 @@ Event event_of(const mvccpb::Event& from) {
 
 client::Client dial(const Run& run, std::size_t endpoint) {
   client::Options options;
-  options.endpoints = {run.endpoints[endpoint % run.endpoints.size()]};
+  const auto all = run.endpoints.get();
+  options.endpoints = {all[endpoint % all.size()]};
   options.dial_timeout = options.command_timeout = std::chrono::milliseconds(500);
   return client::Client(std::move(options));
 }

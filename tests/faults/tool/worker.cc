@@ -8,7 +8,7 @@ namespace {
 
 client::Options options(const Run& run, std::uint64_t first, std::chrono::milliseconds timeout) {
   client::Options out;
-  out.endpoints = run.endpoints;
+  out.endpoints = run.endpoints.get();
   std::ranges::rotate(out.endpoints,
                       out.endpoints.begin() + static_cast<std::ptrdiff_t>(first % out.endpoints.size()));
   out.dial_timeout = std::chrono::milliseconds(500);
@@ -19,12 +19,22 @@ client::Options options(const Run& run, std::uint64_t first, std::chrono::millis
 }  // namespace
 
 Worker::Worker(Run& run, std::uint64_t number, std::chrono::milliseconds timeout)
-    : run_(run), number_(number), rng_(run.seed * 1000 + number), client_(options(run, number, timeout)) {}
+    : run_(run), number_(number), rng_(run.seed * 1000 + number), timeout_(timeout) {
+  meet();
+}
+
+void Worker::meet() {
+  known_ = run_.endpoints.version();
+  client_ = std::make_unique<client::Client>(options(run_, number_, timeout_));
+}
 
 void Worker::note(const client::Status& status) {
   run_.history.failed(status);
-  if (status.code == client::Code::unavailable || status.code == client::Code::deadline_exceeded)
-    client_.next_endpoint();
+  if (run_.endpoints.version() != known_) {
+    meet();
+  } else if (status.code == client::Code::unavailable) {
+    client_->next_endpoint();
+  }
   if (!ending()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
 }
 
@@ -46,12 +56,12 @@ std::int64_t Worker::grant(std::int64_t seconds) {
 bool Worker::renew(std::int64_t lease) {
   etcdserverpb::LeaseKeepAliveRequest request;
   request.set_id(lease);
-  auto stream = client_.open(client::rpc::lease_keep_alive, &request);
+  auto stream = client_->open(client::rpc::lease_keep_alive, &request);
   if (!stream) {
     note(stream.error());
     return false;
   }
-  const auto answer = stream->read(client::Clock::now() + client_.options().command_timeout);
+  const auto answer = stream->read(client::Clock::now() + client_->options().command_timeout);
   if (!answer) note(answer.error());
   return answer && answer->ttl() > 0;
 }

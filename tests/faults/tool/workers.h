@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -14,9 +15,29 @@
 
 namespace quorate::faults {
 
+// Where the members are reached; they come and go.
+class Endpoints {
+ public:
+  void set(std::vector<client::Endpoint> all) {
+    const std::lock_guard lock(mutex_);
+    all_ = std::move(all);
+    ++version_;
+  }
+  [[nodiscard]] std::vector<client::Endpoint> get() const {
+    const std::lock_guard lock(mutex_);
+    return all_;
+  }
+  [[nodiscard]] std::uint64_t version() const { return version_; }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<client::Endpoint> all_;
+  std::atomic<std::uint64_t> version_ = 0;
+};
+
 struct Run {
   std::string tag;  // part of every key: runs on one cluster do not meet
-  std::vector<client::Endpoint> endpoints;
+  Endpoints endpoints;
   std::uint64_t seed = 1;
   std::chrono::milliseconds pause{2};  // between two operations of a client, on average
   History history;
@@ -33,7 +54,7 @@ class Worker {
   template <class Request, class Response>
   std::expected<Response, client::Status> call(const client::Rpc<Request, Response>& rpc,
                                                const Request& request) {
-    auto answer = client_.call(rpc, request);
+    auto answer = client_->call(rpc, request);
     if (!answer) note(answer.error());
     return answer;
   }
@@ -48,7 +69,13 @@ class Worker {
   Run& run_;
   std::uint64_t number_;
   Rng rng_;
-  client::Client client_;
+  std::unique_ptr<client::Client> client_;
+
+ private:
+  void meet();  // the members there are now
+
+  std::chrono::milliseconds timeout_;
+  std::uint64_t known_ = 0;  // the version of the endpoints
 };
 
 void run_register_worker(Run& run, std::uint64_t number);  // get, put, compare-and-swap, delete
