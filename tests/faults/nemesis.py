@@ -6,6 +6,7 @@ when a node reacts to harm as it must not.
 import http.client
 import os
 import shutil
+import subprocess
 import time
 
 from nodes import PATIENCE, Trouble, call, wait_for
@@ -250,6 +251,46 @@ def full_disk(cluster, rng, stretch):
     pause(rng, 0.2, 0.2)
     if not node.running():
         node.start()
+    up_again(node)
+
+
+@fault
+def full_file_system(cluster, rng, stretch):
+    """The same with a file system that is really full, and takes part of a write: a small one in memory."""
+    node = follower(cluster, rng)
+    node.kill()
+    aside = node.data + '.aside'
+    os.rename(node.data, aside)
+    os.mkdir(node.data)
+    mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64m', 'quorate-faults', node.data],
+                             stderr=subprocess.DEVNULL).returncode == 0
+    try:
+        shutil.copytree(aside, node.data, dirs_exist_ok=True)
+        node.start()
+        up_again(node)
+        filler = os.path.join(node.data, 'filler')
+        if mounted:  # else: no right to mount, and the node was merely moved
+            with open(filler, 'wb', buffering=0) as file:
+                try:
+                    while True:
+                        file.write(bytes(1 << 16))
+                except OSError:
+                    pass
+        pause(rng, 0.5, 3, stretch)
+        if mounted:
+            os.remove(filler)
+        if not node.running():
+            node.start()
+        up_again(node)
+    finally:
+        node.kill()
+        shutil.rmtree(aside)
+        shutil.copytree(node.data, aside)
+        if mounted:
+            subprocess.run(['umount', node.data], check=True)
+        shutil.rmtree(node.data)
+        os.rename(aside, node.data)
+    node.start()
     up_again(node)
 
 
