@@ -56,12 +56,12 @@ std::int64_t Worker::grant(std::int64_t seconds) {
 bool Worker::renew(std::int64_t lease) {
   etcdserverpb::LeaseKeepAliveRequest request;
   request.set_id(lease);
-  auto stream = client_->open(client::rpc::lease_keep_alive, &request);
-  if (!stream) {
-    note(stream.error());
-    return false;
-  }
-  const auto answer = stream->read(client::Clock::now() + client_->options().command_timeout);
+  // The stream must be gone before note() may replace the client.
+  const auto answer = [&]() -> std::expected<etcdserverpb::LeaseKeepAliveResponse, client::Status> {
+    auto stream = client_->open(client::rpc::lease_keep_alive, &request);
+    if (!stream) return std::unexpected(stream.error());
+    return stream->read(client::Clock::now() + client_->options().command_timeout);
+  }();
   if (!answer) note(answer.error());
   return answer && answer->ttl() > 0;
 }
