@@ -250,6 +250,8 @@ def full_disk(cluster, rng, stretch):
     node.disk.heal()
     pause(rng, 0.2, 0.2)
     if not node.running():
+        if node.process.returncode < 0:
+            raise Trouble(f'{node.name} died of signal {-node.process.returncode} on a full disk: {node.last_words()}')
         node.start()
     up_again(node)
 
