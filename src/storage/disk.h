@@ -51,6 +51,11 @@ class Disk {
   virtual IoResult<void> remove(const std::string& name) = 0;
   virtual IoResult<std::vector<std::string>> list() = 0;  // sorted
   virtual IoResult<void> sync_directory() = 0;            // creations, renames and removals become durable
+  struct Space {
+    std::uint64_t free = 0;  // for this process
+    std::uint64_t total = 0;
+  };
+  virtual IoResult<Space> space() = 0;  // of the file system
 };
 
 }  // namespace quorate::storage

@@ -3,6 +3,7 @@
 // forgets what was not flushed when the simulator crashes it, is tested against it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -86,8 +87,13 @@ class Engine : public Reader {
   [[nodiscard]] IoResult<void> flush() { return begin_flush()(); }
   // A view of this moment, unaffected by later writes; may be read from another thread.
   [[nodiscard]] virtual std::shared_ptr<const Reader> snapshot() const = 0;
-  [[nodiscard]] virtual std::uint64_t bytes_on_disk() const = 0;  // an estimate
-  [[nodiscard]] virtual std::uint64_t bytes_in_use() const = 0;   // an estimate
+  [[nodiscard]] virtual std::uint64_t bytes_on_disk() const = 0;    // an estimate
+  [[nodiscard]] virtual std::uint64_t bytes_in_use() const = 0;     // an estimate
+  [[nodiscard]] virtual std::uint64_t bytes_unflushed() const = 0;  // that a flush() would write, at most
+  // Work that gives back the space of what was erased. It takes long, and may be done on any thread, also
+  // after the engine is closed or replaced; setting `cancel` ends it early.
+  using Compaction = std::function<IoResult<void>(std::atomic<bool>& cancel)>;
+  [[nodiscard]] virtual Compaction compaction() = 0;
 };
 
 // Where the state of one keyspace lives: the live engine, and beside it the one a received snapshot is
@@ -101,7 +107,9 @@ class EngineHome {
   [[nodiscard]] virtual IoResult<std::unique_ptr<Engine>> open_live() = 0;       // created if missing
   [[nodiscard]] virtual IoResult<std::unique_ptr<Engine>> create_staging() = 0;  // an earlier one is dropped
   [[nodiscard]] virtual IoResult<std::unique_ptr<Engine>> open_staging() = 0;    // not_found if there is none
-  [[nodiscard]] virtual IoResult<void> promote_staging() = 0;  // every engine of this home must be closed
+  // Every engine of this home must be closed. Snapshots of the live one, and their cursors, may still be
+  // read: the state they show goes with the last of them.
+  [[nodiscard]] virtual IoResult<void> promote_staging() = 0;
   virtual void discard_staging() = 0;
 };
 

@@ -181,14 +181,49 @@ TYPED_TEST(EngineTest, StagingReplacesLive) {
   EXPECT_EQ(this->home().promote_staging().error().kind, IoErrorKind::not_found);
 }
 
-TYPED_TEST(EngineTest, AnOpenSnapshotHoldsUpPromotion) {
-  auto snapshot = this->live()->snapshot();
-  {
-    auto staging = this->home().create_staging().value();
+TYPED_TEST(EngineTest, ReadersOfTheOldStateOutliveItsReplacement) {
+  auto live = this->live();
+  for (int i = 0; i < 200; ++i) put(*live, table_a, "key" + std::to_string(1000 + i), "old");
+  auto pinned = live->snapshot();
+  auto cursor = pinned->cursor(table_a);
+  live.reset();
+  for (const char* content : {"new", "newest"}) {
+    put(**this->home().create_staging(), table_a, "k", content);
+    ASSERT_TRUE(this->home().promote_staging());
+    auto replaced = this->live();
+    EXPECT_EQ(text(*replaced, table_a, "k"), content);
+    EXPECT_EQ(text(*pinned, table_a, "key1007"), "old");
+    EXPECT_THAT(keys(*pinned, table_a), ::testing::SizeIs(200));
+    cursor->seek("key1199");
+    EXPECT_TRUE(cursor->valid());
   }
-  EXPECT_FALSE(this->home().promote_staging());
-  snapshot.reset();
-  EXPECT_TRUE(this->home().promote_staging());
+  pinned.reset();
+  cursor.reset();
+  this->kind_.reopen();
+  EXPECT_EQ(text(*this->live(), table_a, "k"), "newest");
+}
+
+TYPED_TEST(EngineTest, CompactionKeepsWhatIsThereAndOutlivesTheEngine) {
+  auto live = this->live();
+  Rng rng(1);
+  for (int i = 0; i < 100; ++i) {
+    std::string value(1000, ' ');
+    for (char& c : value) c = static_cast<char>(rng.below(256));  // no compression makes it smaller
+    put(*live, table_a, "key" + std::to_string(i), value);
+  }
+  ASSERT_TRUE(live->flush());
+  EXPECT_GT(live->bytes_on_disk(), 90'000U);
+  Batch gone;
+  for (int i = 1; i < 100; ++i) gone.erase(table_a, "key" + std::to_string(i));
+  live->write(gone);
+  ASSERT_TRUE(live->flush());
+  std::atomic<bool> cancel{false};
+  ASSERT_TRUE(live->compaction()(cancel));
+  EXPECT_THAT(keys(*live, table_a), ElementsAre("key0"));
+  EXPECT_LT(live->bytes_on_disk(), 20'000U);
+  const auto later = live->compaction();
+  live.reset();
+  EXPECT_TRUE(later(cancel));
 }
 
 TYPED_TEST(EngineTest, ANewStagingIsEmptyAndMayBeDropped) {
@@ -305,7 +340,7 @@ TEST(RocksHome, AKilledProcessKeepsWhatWasFlushed) {
   std::filesystem::remove_all(copy);
 }
 
-// The three states of the directories a crash can leave behind within promote_staging().
+// The states of the directories that a crash can leave behind within and after promote_staging().
 TEST(RocksHome, APromotionSurvivesACrashAtEveryStep) {
   namespace fs = std::filesystem;
   for (int step = 0; step < 4; ++step) {
@@ -317,23 +352,39 @@ TEST(RocksHome, APromotionSurvivesACrashAtEveryStep) {
     }
     put(*kind.home->create_staging().value(), table_a, "k", "new");
     const fs::path path(kind.path);
-    if (step >= 1) fs::rename(path / "live", path / "retired");
-    if (step >= 2) fs::rename(path / "staging", path / "live");
-    if (step >= 3) fs::remove(path / "retired" / "CURRENT");
+    if (step >= 1) fs::rename(path / "staging", path / "live-2");
+    if (step == 2) fs::remove(path / "live-1" / "CURRENT");
+    if (step == 3) fs::remove_all(path / "live-1");
     kind.reopen();
     EXPECT_EQ(text(*kind.home->open_live().value(), table_a, "k"), step == 0 ? "old" : "new") << step;
-    EXPECT_FALSE(fs::exists(path / "retired"));
+    EXPECT_EQ(fs::exists(path / "live-1"), step == 0);
     EXPECT_EQ(kind.home->open_staging().has_value(), step == 0);
   }
+}
+
+TEST(RocksHome, TheReplacedStateGoesWithItsLastReader) {
+  namespace fs = std::filesystem;
+  RocksKind kind;
+  auto live = kind.home->open_live().value();
+  put(*live, table_a, "k", "old");
+  auto pinned = live->snapshot();
+  live.reset();
+  put(*kind.home->create_staging().value(), table_a, "k", "new");
+  ASSERT_TRUE(kind.home->promote_staging());
+  live = kind.home->open_live().value();
+  EXPECT_TRUE(fs::exists(kind.path + "/live-1"));
+  pinned.reset();
+  EXPECT_FALSE(fs::exists(kind.path + "/live-1"));
+  EXPECT_EQ(text(*live, table_a, "k"), "new");
 }
 
 TEST(RocksHome, ADamagedDatabaseIsAnErrorThatNamesIt) {
   RocksKind kind;
   put(*kind.home->open_live().value(), table_a, "k", "v");
-  std::filesystem::resize_file(kind.path + "/live/CURRENT", 0);
+  std::filesystem::resize_file(kind.path + "/live-1/CURRENT", 0);
   const auto opened = kind.home->open_live();
   ASSERT_FALSE(opened);
-  EXPECT_THAT(opened.error().what, ::testing::HasSubstr(kind.path + "/live"));
+  EXPECT_THAT(opened.error().what, ::testing::HasSubstr(kind.path + "/live-1"));
 }
 
 TEST(RocksHome, AnUnusablePathIsAnError) {

@@ -149,10 +149,15 @@ std::shared_ptr<const Reader> LayeredEngine::snapshot() const {
 
 std::uint64_t LayeredEngine::bytes_on_disk() const { return base_->bytes_on_disk(); }
 
-std::uint64_t LayeredEngine::bytes_in_use() const {
-  std::uint64_t total = base_->bytes_in_use() + active_->bytes();
-  for (const auto& layer : frozen_) total += layer->memtable->bytes();
+std::uint64_t LayeredEngine::bytes_of_layers() const {
+  std::uint64_t total = active_->bytes();
+  for (const auto& layer : frozen_) {
+    if (!layer->merged.load(std::memory_order_acquire)) total += layer->memtable->bytes();
+  }
   return total;
 }
+
+std::uint64_t LayeredEngine::bytes_in_use() const { return base_->bytes_in_use() + bytes_of_layers(); }
+std::uint64_t LayeredEngine::bytes_unflushed() const { return base_->bytes_unflushed() + bytes_of_layers(); }
 
 }  // namespace quorate::storage

@@ -33,9 +33,12 @@ class LayeredEngine final : public Engine {
   [[nodiscard]] std::shared_ptr<const Reader> snapshot() const override;
   [[nodiscard]] std::uint64_t bytes_on_disk() const override;
   [[nodiscard]] std::uint64_t bytes_in_use() const override;
+  [[nodiscard]] std::uint64_t bytes_unflushed() const override;
+  [[nodiscard]] Compaction compaction() override { return base_->compaction(); }
 
  private:
   struct Layer;  // a frozen memtable
+  [[nodiscard]] std::uint64_t bytes_of_layers() const;
   void freeze() const;
   void join_small_layers() const;
   void tidy();

@@ -4,6 +4,7 @@
 // Not thread-safe. Deterministic: the same calls and the same Rng give the same bytes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -86,6 +87,7 @@ class MemoryDisk final : public Disk {
   IoResult<void> remove(const std::string& name) override;
   IoResult<std::vector<std::string>> list() override;
   IoResult<void> sync_directory() override;
+  IoResult<Space> space() override { return Space{capacity_ - std::min(capacity_, used()), capacity_}; }
 
  private:
   struct Inode;

@@ -60,6 +60,7 @@ struct MemoryHome::Store {
   mutable std::mutex mutex;
   Tables tables = empty_tables();
   Tables flushed = tables;
+  int engines = 0;  // open
 
   Map& writable(Table table) {
     auto& map = tables.at(static_cast<std::size_t>(table));
@@ -76,8 +77,7 @@ namespace {
 
 class MemorySnapshot final : public Reader {
  public:
-  explicit MemorySnapshot(std::shared_ptr<const MemoryHome::Store> store)
-      : store_(std::move(store)), tables_(store_->share()) {}
+  explicit MemorySnapshot(Tables tables) : tables_(std::move(tables)) {}
   bool get(Table table, std::string_view key, std::string& value) const override {
     return find(*tables_.at(static_cast<std::size_t>(table)), key, value);
   }
@@ -86,13 +86,15 @@ class MemorySnapshot final : public Reader {
   }
 
  private:
-  std::shared_ptr<const MemoryHome::Store> store_;  // promotion is refused while it is read
   Tables tables_;
 };
 
 class MemoryEngine final : public BaseEngine {
  public:
-  explicit MemoryEngine(std::shared_ptr<MemoryHome::Store> store) : store_(std::move(store)) {}
+  explicit MemoryEngine(std::shared_ptr<MemoryHome::Store> store) : store_(std::move(store)) {
+    ++store_->engines;
+  }
+  ~MemoryEngine() override { --store_->engines; }
 
   bool get(Table table, std::string_view key, std::string& value) const override {
     const std::lock_guard lock(store_->mutex);
@@ -135,13 +137,17 @@ class MemoryEngine final : public BaseEngine {
     return {};
   }
   [[nodiscard]] std::shared_ptr<const Reader> snapshot() const override {
-    return std::make_shared<MemorySnapshot>(store_);
+    return std::make_shared<MemorySnapshot>(store_->share());
   }
   [[nodiscard]] std::uint64_t bytes_on_disk() const override {
     const std::lock_guard lock(store_->mutex);
     return size_of(store_->flushed);
   }
   [[nodiscard]] std::uint64_t bytes_in_use() const override { return size_of(store_->share()); }
+  [[nodiscard]] std::uint64_t bytes_unflushed() const override { return 0; }  // it goes to no disk
+  [[nodiscard]] Compaction compaction() override {
+    return [](std::atomic<bool>&) -> IoResult<void> { return {}; };
+  }
 
  private:
   std::shared_ptr<MemoryHome::Store> store_;
@@ -184,7 +190,7 @@ IoResult<std::unique_ptr<Engine>> MemoryHome::open_staging() {
 
 IoResult<void> MemoryHome::promote_staging() {
   if (!staging_) return std::unexpected(no_staging());
-  if (live_.use_count() > 1 || staging_.use_count() > 1) {
+  if (live_->engines != 0 || staging_->engines != 0) {
     return std::unexpected(
         IoError{IoErrorKind::failed, "promote staging: an engine of this home is still open"});
   }

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 namespace quorate::storage {
@@ -161,6 +162,13 @@ class PosixDisk final : public Disk {
   IoResult<void> sync_directory() override {
     if (::fsync(directory_.get()) == 0) return {};
     return std::unexpected(IoError{IoErrorKind::failed_sync, failure("fsync", path_, errno).error().what});
+  }
+
+  IoResult<Space> space() override {
+    struct statvfs info{};
+    if (::fstatvfs(directory_.get(), &info) != 0) return failure("statvfs", path_, errno);
+    const auto bytes = [&](auto blocks) { return static_cast<std::uint64_t>(blocks) * info.f_frsize; };
+    return Space{bytes(info.f_bavail), bytes(info.f_blocks)};
   }
 
  private:

@@ -24,6 +24,15 @@ class PosixDiskTest : public ::testing::Test {
   std::string path_;
 };
 
+TEST_F(PosixDiskTest, TellsTheSpaceOfItsFileSystem) {
+  auto disk = open_directory(path_);
+  ASSERT_TRUE(disk) << disk.error().what;
+  const auto space = (*disk)->space();
+  ASSERT_TRUE(space) << space.error().what;
+  EXPECT_LE(space->free, space->total);
+  EXPECT_GT(space->total, 1U << 20U);
+}
+
 TEST_F(PosixDiskTest, CreatesMissingDirectories) {
   EXPECT_TRUE(open_directory(path_ + "/a/b/c/"));
   EXPECT_TRUE(std::filesystem::is_directory(path_ + "/a/b/c"));

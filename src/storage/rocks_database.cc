@@ -55,8 +55,12 @@ Database::~Database() {
   for (auto* family : families) {
     if (family != nullptr) db->DestroyColumnFamilyHandle(family);
   }
+  if (retired) db->SetDBOptions({{"avoid_flush_during_shutdown", "true"}}).PermitUncheckedError();
   // Closing flushes what is still in memory, so that an orderly restart has nothing to replay.
   db->Close().PermitUncheckedError();
+  db.reset();
+  std::error_code ignored;
+  if (retired) fs::remove_all(path, ignored);  // a leftover is dropped by the next start
 }
 
 bool Database::get(const rocksdb::ReadOptions& options, Table table, std::string_view key,
@@ -74,9 +78,17 @@ IoResult<void> Database::merge(std::span<const std::shared_ptr<const Memtable>> 
   std::error_code error;
   fs::remove_all(incoming, error);  // what a crash left
   fs::create_directory(incoming, error);
-  if (error)
-    return std::unexpected(IoError{IoErrorKind::failed, "mkdir " + incoming + ": " + error.message()});
+  if (error) {
+    const auto kind = error == std::errc::no_space_on_device ? IoErrorKind::full : IoErrorKind::failed;
+    return std::unexpected(IoError{kind, "mkdir " + incoming + ": " + error.message()});
+  }
+  auto taken = take_in(incoming, memtables);
+  if (!taken) fs::remove_all(incoming, error);  // on a full disk, half of it must not take the rest
+  return taken;
+}
 
+IoResult<void> Database::take_in(const std::string& incoming,
+                                 std::span<const std::shared_ptr<const Memtable>> memtables) const {
   std::vector<rocksdb::IngestExternalFileArg> files;
   for (std::size_t i = 0; i < table_count; ++i) {
     const std::string name = incoming + "/table" + std::to_string(i) + ".sst";

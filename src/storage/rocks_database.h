@@ -26,11 +26,14 @@ inline std::string_view view(const rocksdb::Slice& text) { return {text.data(), 
 // State that can not be read or written leaves nothing safe to do; the log on disk is the way back.
 [[noreturn]] void stop(const std::string& path, const rocksdb::Status& status);
 
-// Open as long as any of its holders.
+// Open as long as any of its holders. A retired one is read by those who began before another state took its
+// place, and goes with the last of them.
 struct Database {
   std::string path;
   std::unique_ptr<rocksdb::DB> db;
   std::array<rocksdb::ColumnFamilyHandle*, table_count> families{};
+  std::atomic<bool> engine_open{false};
+  std::atomic<bool> retired{false};
 
   Database() = default;
   Database(const Database&) = delete;
@@ -45,6 +48,10 @@ struct Database {
   // Writes the rows to sorted files, one per table, and takes these in with one atomic change of the
   // manifest: neither log nor memtable of the database see them.
   [[nodiscard]] IoResult<void> merge(std::span<const std::shared_ptr<const Memtable>> memtables) const;
+
+ private:
+  [[nodiscard]] IoResult<void> take_in(const std::string& incoming,
+                                       std::span<const std::shared_ptr<const Memtable>> memtables) const;
 };
 
 }  // namespace quorate::storage::rocks

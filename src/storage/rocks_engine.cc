@@ -1,6 +1,7 @@
 #include "storage/rocks_engine.h"
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <utility>
 
@@ -27,9 +28,21 @@ using rocks::slice;
 using rocks::stop;
 using rocks::view;
 
-constexpr const char* live_name = "live";
+constexpr std::string_view live_prefix = "live-";
 constexpr const char* staging_name = "staging";
-constexpr const char* retired_name = "retired";
+
+std::string live_name(std::uint64_t generation) {
+  return std::string(live_prefix) + std::to_string(generation);
+}
+
+// 0 where the name is not that of a live state.
+std::uint64_t generation_of(std::string_view name) {
+  if (!name.starts_with(live_prefix)) return 0;
+  const auto digits = name.substr(live_prefix.size());
+  std::uint64_t generation = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), generation);
+  return error == std::errc() && end == digits.data() + digits.size() ? generation : 0;
+}
 
 IoError io_error(const char* operation, const std::string& path, std::error_code error) {
   return {error == std::errc::no_space_on_device ? IoErrorKind::full : IoErrorKind::failed,
@@ -146,7 +159,9 @@ class RocksEngine final : public BaseEngine {
  public:
   explicit RocksEngine(std::shared_ptr<Database> database) : database_(std::move(database)) {
     unlogged_.disableWAL = true;
+    database_->engine_open = true;
   }
+  ~RocksEngine() override { database_->engine_open = false; }
 
   bool get(Table table, std::string_view key, std::string& value) const override {
     return database_->get({}, table, key, value);
@@ -200,6 +215,24 @@ class RocksEngine final : public BaseEngine {
     return sum(rocksdb::DB::Properties::kEstimateLiveDataSize) +
            sum(rocksdb::DB::Properties::kCurSizeAllMemTables);
   }
+  [[nodiscard]] std::uint64_t bytes_unflushed() const override {
+    return sum(rocksdb::DB::Properties::kCurSizeAllMemTables);
+  }
+  [[nodiscard]] Compaction compaction() override {
+    return [database = database_](std::atomic<bool>& cancel) -> IoResult<void> {
+      rocksdb::CompactRangeOptions options;
+      options.exclusive_manual_compaction = false;
+      options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+      options.canceled = &cancel;
+      for (auto* family : database->families) {
+        const auto status = database->db->CompactRange(options, family, nullptr, nullptr);
+        if (status.ok()) continue;
+        if (status.IsNoSpace()) database->db->Resume().PermitUncheckedError();
+        return std::unexpected(io_error("compact", database->path, status));
+      }
+      return {};
+    };
+  }
 
  private:
   void check(const rocksdb::Status& status) const {
@@ -232,9 +265,12 @@ struct RocksHome::Shared {
   std::shared_ptr<rocksdb::Cache> cache;
   std::vector<std::weak_ptr<Database>> opened;
 
-  [[nodiscard]] bool busy() {
+  [[nodiscard]] std::shared_ptr<Database> at(const std::string& path) {
     std::erase_if(opened, [](const auto& database) { return database.expired(); });
-    return !opened.empty();
+    for (const auto& weak : opened) {
+      if (auto database = weak.lock(); database && database->path == path) return database;
+    }
+    return nullptr;
   }
 };
 
@@ -243,28 +279,33 @@ RocksHome::RocksHome(std::string path, RocksConfig config)
       shared_(std::make_unique<Shared>(Shared{config, rocksdb::NewLRUCache(config.cache_bytes), {}})) {}
 RocksHome::~RocksHome() = default;
 
-std::string RocksHome::at(const char* name) const { return path_ + "/" + name; }
+std::string RocksHome::at(const std::string& name) const { return path_ + "/" + name; }
 
-// A promotion renames live to retired, then staging to live, then drops retired. Between the first two
-// there is no live: the staging is whole (it was flushed and closed before), so the promotion is finished.
+// The live state is the one of the highest generation; a staged one becomes it by one renaming, which a crash
+// either did or did not do. Older ones are left over from a crash, unless they are still being read.
 IoResult<void> RocksHome::settle() {
   std::error_code error;
   fs::create_directories(path_, error);
   if (error) return std::unexpected(io_error("mkdir", path_, error));
-  const bool live = fs::exists(at(live_name), error);
-  const bool retired = fs::exists(at(retired_name), error);
-  if (!live && retired) {
-    const char* heir = fs::exists(at(staging_name), error) ? staging_name : retired_name;
-    if (auto done = rename_directory(at(heir), at(live_name), path_); !done) return done;
+  std::vector<std::uint64_t> found;
+  for (fs::directory_iterator it(path_, error), end; !error && it != end; it.increment(error)) {
+    if (const auto generation = generation_of(it->path().filename().string()); generation != 0)
+      found.push_back(generation);
   }
-  fs::remove_all(at(retired_name), error);
-  if (error) return std::unexpected(io_error("remove", at(retired_name), error));
+  if (error) return std::unexpected(io_error("list", path_, error));
+  generation_ = found.empty() ? 1 : std::ranges::max(found);
+  for (const auto generation : found) {
+    const std::string old = at(live_name(generation));
+    if (generation == generation_ || shared_->at(old)) continue;
+    fs::remove_all(old, error);
+    if (error) return std::unexpected(io_error("remove", old, error));
+  }
   return {};
 }
 
 // Tables are column families. Those that are missing are made together: one by one each would write the
 // options of all anew, which takes longer than all the rest of a first start.
-IoResult<std::unique_ptr<BaseEngine>> RocksHome::open_at(const char* name) {
+IoResult<std::unique_ptr<BaseEngine>> RocksHome::open_at(const std::string& name) {
   auto database = std::make_shared<Database>();
   database->path = at(name);
   const auto options = table_options(shared_->config, shared_->cache);
@@ -294,7 +335,7 @@ IoResult<std::unique_ptr<BaseEngine>> RocksHome::open_at(const char* name) {
 
 IoResult<std::unique_ptr<Engine>> RocksHome::open_live() {
   if (auto settled = settle(); !settled) return std::unexpected(settled.error());
-  auto base = open_at(live_name);
+  auto base = open_at(live_name(generation_));
   if (!base) return std::unexpected(base.error());
   return std::make_unique<LayeredEngine>(std::move(*base));
 }
@@ -316,21 +357,25 @@ IoResult<std::unique_ptr<Engine>> RocksHome::open_staging() {
 }
 
 IoResult<void> RocksHome::promote_staging() {
-  if (shared_->busy()) {
-    return std::unexpected(IoError{IoErrorKind::failed,
-                                   "promote " + at(staging_name) + ": an engine or snapshot is still open"});
-  }
   if (auto settled = settle(); !settled) return settled;
+  const auto live = shared_->at(at(live_name(generation_)));
+  if ((live && live->engine_open) || shared_->at(at(staging_name))) {
+    return std::unexpected(
+        IoError{IoErrorKind::failed, "promote " + at(staging_name) + ": an engine is still open"});
+  }
   std::error_code error;
   if (!fs::exists(at(staging_name), error)) {
     return std::unexpected(
         IoError{IoErrorKind::not_found, "promote " + at(staging_name) + ": no received snapshot"});
   }
-  if (fs::exists(at(live_name), error)) {
-    if (auto moved = rename_directory(at(live_name), at(retired_name), path_); !moved) return moved;
+  if (auto moved = rename_directory(at(staging_name), at(live_name(generation_ + 1)), path_); !moved)
+    return moved;
+  const std::string old = at(live_name(generation_++));
+  if (live) {
+    live->retired = true;
+  } else {
+    fs::remove_all(old, error);  // a leftover is dropped by the next open
   }
-  if (auto moved = rename_directory(at(staging_name), at(live_name), path_); !moved) return moved;
-  fs::remove_all(at(retired_name), error);  // a leftover is dropped by the next open
   return {};
 }
 

@@ -20,7 +20,8 @@ struct RocksConfig {
   std::uint64_t write_buffer_bytes = 32U << 20U;  // of all tables together; full buffers are flushed
 };
 
-// Below `path`: live/, staging/ (a received snapshot) and, during a promotion, retired/.
+// Below `path`: live-N/, whose highest N is the live state (older ones are still being read, or left over
+// from a crash), and staging/ (a received snapshot).
 class RocksHome final : public EngineHome {
  public:
   explicit RocksHome(std::string path, RocksConfig config = {});
@@ -29,17 +30,17 @@ class RocksHome final : public EngineHome {
   [[nodiscard]] IoResult<std::unique_ptr<Engine>> open_live() override;
   [[nodiscard]] IoResult<std::unique_ptr<Engine>> create_staging() override;
   [[nodiscard]] IoResult<std::unique_ptr<Engine>> open_staging() override;
-  // Refused while an engine, or a snapshot of one, is still open.
   [[nodiscard]] IoResult<void> promote_staging() override;
   void discard_staging() override;
 
  private:
   struct Shared;
-  [[nodiscard]] IoResult<void> settle();  // finishes or undoes what a crash interrupted
-  [[nodiscard]] IoResult<std::unique_ptr<BaseEngine>> open_at(const char* name);
-  [[nodiscard]] std::string at(const char* name) const;
+  [[nodiscard]] IoResult<void> settle();  // finds the live state and drops what is no longer read
+  [[nodiscard]] IoResult<std::unique_ptr<BaseEngine>> open_at(const std::string& name);
+  [[nodiscard]] std::string at(const std::string& name) const;
 
   std::string path_;
+  std::uint64_t generation_ = 1;
   std::unique_ptr<Shared> shared_;
 };
 

@@ -310,6 +310,26 @@ TEST(Wal, StopsOnAFullDiskAndFindsWhatWasDurable) {
   EXPECT_EQ(must_open(disk).keyspaces[one].log.size(), index);
 }
 
+// The files that are there are used again: as long as the log is cut, a disk without any room will do.
+TEST(Wal, ALogThatIsCutNeedsNoNewRoom) {
+  MemoryDisk disk;
+  auto wal = must_open(disk).wal;
+  std::uint64_t index = 0;
+  const auto write = [&](std::uint64_t until) {
+    IoResult<void> synced;
+    while (synced && index < until) {
+      append(*wal, one, {AppendEntries{{entry(++index, text(1000))}}});
+      if (index > 5) append(*wal, one, {SnapshotTaken{{Index(index - 5), Epoch(1), {}, {}}}});
+      synced = wal->sync();
+    }
+    return synced.has_value();
+  };
+  ASSERT_TRUE(write(100));
+  disk.set_capacity(disk.used());
+  EXPECT_EQ(disk.space()->free, 0U);
+  EXPECT_TRUE(write(1000));
+}
+
 // The kernel marks the pages of a failed flush clean: what is read afterwards is not what the disk holds.
 TEST(Wal, AFailedSyncClosesTheLogAndIsNotBelievedByTheNextLife) {
   MemoryDisk disk;
