@@ -80,6 +80,7 @@ enum class Refusal : std::uint8_t {
   change_pending,   // another membership change or transfer is under way
   invalid,          // can never succeed as asked
   lost_leadership,  // accepted, but leadership ended before the outcome was known; the outcome may be either
+  not_ready,        // a learner that is to vote lacks too much of the log
 };
 struct Refused {
   std::uint64_t id = 0;

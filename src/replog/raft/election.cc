@@ -52,7 +52,10 @@ bool Raft::may_campaign() const { return membership().votes(settings_.self) && !
 
 void Raft::campaign(Context& c, Campaign kind) {
   arm_election(c, true);
-  if (!may_campaign() || disk_stalled(c.env.now)) {
+  // A vote that is not durable yet was not asked for yet: another term would only add to what the disk must
+  // write, and its term to what the others must catch up with.
+  const bool vote_on_its_way = kind == Campaign::pre_vote && hard_ticket_ > settled_;
+  if (!may_campaign() || vote_on_its_way || disk_stalled(c.env.now)) {
     if (leader_ && kind == Campaign::pre_vote) set_leader(c, NodeId());
     return;
   }

@@ -44,6 +44,7 @@ void Raft::ask(Context& c, replicated_log::Reconfigure& request) {
   Membership next{std::move(request.members), {}, {}};
   std::ranges::sort(next.members, {}, &Member::id);
   if (!valid(next)) return refuse(c, request.id, Refusal::invalid);
+  if (!learners_ready(next)) return refuse(c, request.id, Refusal::not_ready);
   if (next == now.membership) {
     return c.out.emit(replicated_log::MembershipChanged{now.membership, now.index, true});
   }
@@ -56,6 +57,17 @@ void Raft::ask(Context& c, replicated_log::Reconfigure& request) {
   }
   change_ = request.id;
   append_membership(c, std::move(next));
+}
+
+// §4.2.1: a server that lacks much of the log would keep the cluster waiting as soon as its vote is needed.
+// Where the line is drawn, at nine tenths of the leader's log, is etcd's choice.
+bool Raft::learners_ready(const Membership& next) const {
+  return std::ranges::all_of(next.members, [&](const Member& member) {
+    const Member* before = membership().find(member.id);
+    const bool promoted = before != nullptr && before->role == Role::learner && member.role == Role::voter;
+    const Progress* p = promoted ? progress(member.id) : nullptr;
+    return p == nullptr || p->match.value >= log_.last().value - log_.last().value / 10;
+  });
 }
 
 void Raft::append_membership(Context& c, Membership next) {

@@ -10,6 +10,7 @@ namespace {
 
 // A term this far ahead was never reached by elections; adopting it would use up the number space.
 constexpr std::uint64_t max_term_jump = std::uint64_t{1} << 32U;
+constexpr Epoch max_term{std::uint64_t{1} << 62U};  // so that no sum of two comes near the end of the numbers
 constexpr std::size_t max_committed_batch = 1024;
 
 template <class M>
@@ -35,6 +36,8 @@ Raft::Raft(const replicated_log::Settings& settings, Recovered recovered) : sett
     if (auto hard = codec::decode<HardState>(it->second)) {
       term_ = hard->term;
       voted_for_ = hard->voted_for;
+      if (term_ >= max_term)
+        fault_ = "the recovered term " + to_string(term_) + " is none that elections reach";
     } else {
       fault_ = "the recovered term and vote can not be decoded";
     }
@@ -136,7 +139,9 @@ void Raft::receive(Context& c, NodeId from, Message message) {
       message);
 }
 
-bool Raft::plausible(Epoch term) const { return !term.none() && term.value <= term_.value + max_term_jump; }
+bool Raft::plausible(Epoch term) const {
+  return !term.none() && term < max_term && (term <= term_ || term - term_ <= max_term_jump);
+}
 
 void Raft::fired(Context& c, TimerId timer) {
   if (timer == election_timer) {

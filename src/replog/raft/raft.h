@@ -200,6 +200,7 @@ class Raft {
     return outgoing.empty() ? incoming : std::min(incoming, quorum::agreed(outgoing, T{}, reached));
   }
   [[nodiscard]] static bool valid(const Membership& membership);
+  [[nodiscard]] bool learners_ready(const Membership& next) const;
 
   // transfer.cc
   void ask(Context& c, replicated_log::TransferLeadership& request);

@@ -30,6 +30,7 @@ TEST(RaftElection, Section3_4_TimeoutsAreRandomised) {
 TEST(RaftElection, Section3_4_TimeoutsWidenWhileCampaignsFailAndShrinkUnderALeader) {
   Cluster cluster(3);
   cluster.start(1);
+  cluster.sync(1);
   Duration longest{};
   for (int i = 0; i < 20; ++i) {
     cluster.now += wait_of(cluster, 1);
@@ -95,6 +96,27 @@ TEST(RaftElection, ACandidateCountsItsOwnVoteAndCanvassesOnlyWhenThatIsDurable) 
   cluster.sync(1);
   EXPECT_THAT(cluster.take<RequestVote>(1, 2), SizeIs(1));
   EXPECT_EQ(cluster.raft(1).state(), State::leader);
+}
+
+// A disk that hangs must not make a candidate raise its term again and again.
+TEST(RaftElection, NoFurtherElectionWhileTheLastVoteIsNotDurable) {
+  Cluster cluster(3);
+  cluster.start_all();
+  cluster.settle();
+  cluster.node(1).disk_works = false;
+  cluster.elect(1);
+  ASSERT_EQ(cluster.raft(1).state(), State::candidate);
+  const Epoch term = cluster.raft(1).term();
+  for (int i = 0; i < 10; ++i) {
+    cluster.now += 4 * T;
+    cluster.fire(1, Raft::election_timer);
+    for (const std::uint64_t other : {2, 3})
+      cluster.inject(other, 1, PreVoteReply{term.next(), true, {}, {}});
+    EXPECT_EQ(cluster.raft(1).term(), term);
+  }
+  EXPECT_THAT(cluster.take<RequestVote>(1, 2), IsEmpty());
+  cluster.sync(1);
+  EXPECT_THAT(cluster.take<RequestVote>(1, 2), SizeIs(1)) << "asked once it is durable";
 }
 
 TEST(RaftElection, Section3_6_1_OnlyACandidateWithAnUpToDateLogGetsTheVote) {

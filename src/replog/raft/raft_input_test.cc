@@ -45,6 +45,23 @@ TEST_F(RaftInput, ImpossibleTermsAreDropped) {
   }
 }
 
+// Even a node whose term was driven up step by step keeps room for the terms of elections.
+TEST_F(RaftInput, TermsNearTheEndOfTheNumbersAreDropped) {
+  constexpr std::uint64_t end = std::uint64_t{1} << 62U;
+  Cluster high(3);
+  high.node(1).disk = recovered_with({1}, end - 2);
+  high.start_all();
+  ASSERT_THAT(high.events<rl::Halt>(1), IsEmpty());
+  for (const std::uint64_t t : {end, end + 1, max - 1, max}) {
+    high.inject(3, 1, RequestVote{Epoch(t), Index(9), Epoch(9), true});
+    EXPECT_EQ(high.raft(1).term(), Epoch(end - 2)) << t;
+  }
+  high.crash(1);
+  high.node(1).disk = recovered_with({1}, end);
+  high.start(1);
+  EXPECT_THAT(high.events<rl::Halt>(1), SizeIs(1));
+}
+
 TEST_F(RaftInput, GapsAndDisorderAmongEntriesAreDropped) {
   const auto append = [&](std::uint64_t prev, std::uint64_t prev_term, std::vector<Entry> entries) {
     expect_dropped(1, 2, AppendEntries{term, Index(prev), Epoch(prev_term), std::move(entries), Index()});

@@ -254,6 +254,26 @@ TEST_F(RaftMembership, ALearnerIsPromotedAndThenCounts) {
   EXPECT_EQ(cluster.raft(1).commit(), before);
 }
 
+TEST_F(RaftMembership, Section4_2_1_ALearnerThatLagsIsNotPromoted) {
+  reconfigure(1, {1, 2, 3}, {4});
+  cluster.settle();
+  cluster.cut(1, 4);
+  for (int i = 0; i < 40; ++i) cluster.propose(1, "x");
+  cluster.settle();
+  cluster.forget_events();
+  reconfigure(1, {1, 2, 3, 4});
+  EXPECT_THAT(refusals(1), testing::ElementsAre(rl::Refusal::not_ready));
+  reconfigure(1, {1, 2, 3, 5});
+  EXPECT_THAT(refusals(1), SizeIs(1)) << "whoever was no learner is the caller's affair";
+  cluster.heal();
+  cluster.advance(200ms);
+  reconfigure(1, {1, 2, 3}, {4});
+  cluster.advance(200ms);
+  reconfigure(1, {1, 2, 3, 4});
+  cluster.settle();
+  EXPECT_EQ(cluster.raft(1).membership(), voters({1, 2, 3, 4}));
+}
+
 TEST_F(RaftMembership, RemovedNodesLearnOfIt) {
   reconfigure(1, {1, 2});
   cluster.advance(100ms);

@@ -44,7 +44,8 @@ void Raft::ask(Context& c, replicated_log::SnapshotReceived& request) {
   const SnapshotMeta& meta = request.meta;
   if (!plausible(request.epoch) || meta.epoch > request.epoch || meta.epoch.none() || !valid(meta.membership))
     return;
-  if (state_ == State::leader || restoring_) return;
+  constexpr std::uint64_t max_index = std::uint64_t{1} << 62U;
+  if (meta.index.value > max_index || state_ == State::leader || restoring_) return;
   if (request.epoch > term_) become_follower(c, request.epoch, NodeId());
   const auto acknowledge = [&](Index index, Ticket after) {
     if (request.from == leader_)
