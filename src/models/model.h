@@ -44,6 +44,13 @@ class Model {
   // of time for its leases.
   virtual std::optional<Bytes> periodic(Duration elapsed) = 0;
 
+  // Asked of the leader's model when `member` holds another state than most replicas do: a command that
+  // tells everybody, if the model has one and it is not in force yet.
+  virtual std::optional<Bytes> diverged(NodeId member) {
+    (void)member;
+    return std::nullopt;
+  }
+
   // A read that changes nothing, against the applied state.
   virtual Bytes query(const Bytes& request) = 0;
 

@@ -39,6 +39,7 @@ void Replica::ask_change(Env& env, std::uint64_t id) {
   change.in_doubt = change.in_doubt || change.unanswered;
   change.unanswered = !leads();
   change.asked = true;
+  change.taken = false;
   change.asked_at = env.now;
   if (leads()) {
     rl::Request request = change.members ? rl::Request(rl::Reconfigure{id, *change.members})
@@ -46,28 +47,40 @@ void Replica::ask_change(Env& env, std::uint64_t id) {
     const auto refused = ask_protocol(env, std::move(request), id);
     change_answered(id, refused ? std::optional(refused->reason) : std::nullopt);
   } else if (change.members) {
-    send(leader_, ForwardReconfigure{id, *change.members});
+    send(leader_, ForwardReconfigure{id, *change.members, config_.incarnation});
   } else {
-    send(leader_, ForwardTransfer{id, change.to});
+    send(leader_, ForwardTransfer{id, change.to, config_.incarnation});
   }
 }
 
 void Replica::change_answered(std::uint64_t id, std::optional<rl::Refusal> refusal) {
   auto it = changes_.find(id);
   if (it == changes_.end()) return;
-  it->second.unanswered = false;
+  Change& change = it->second;
+  change.unanswered = false;
   if (!refusal) {
-    it->second.accepted = true;
+    change.accepted = change.taken = true;
     return;
   }
+  const auto failure = final_failure(change, *refusal);
+  if (!failure) return;  // asked again by the next tick
+  auto ended = changes_.extract(it);
+  ended.mapped().done(std::unexpected(*failure));
+}
+
+// How a refused change ends, if it does.
+std::optional<Failure> Replica::final_failure(const Change& change, rl::Refusal refusal) {
   // What is under way may be this very change, begun by an earlier request.
-  const bool other = !it->second.accepted && !it->second.in_doubt;
-  const bool final_refusal =
-      *refusal == rl::Refusal::invalid || (*refusal == rl::Refusal::change_pending && other);
-  if (!final_refusal) return;  // asked again by the next tick
-  auto change = changes_.extract(it);
-  change.mapped().done(
-      std::unexpected(*refusal == rl::Refusal::invalid ? Failure::invalid : Failure::change_pending));
+  const bool first = !change.accepted && !change.in_doubt;
+  switch (refusal) {
+    case rl::Refusal::invalid: return Failure::invalid;
+    case rl::Refusal::not_ready: return first ? std::optional(Failure::not_ready) : std::nullopt;
+    case rl::Refusal::change_pending: return first ? std::optional(Failure::change_pending) : std::nullopt;
+    case rl::Refusal::busy:
+      // A transfer that the leader took up and gave up: the target may still campaign.
+      return change.taken && !change.members ? std::optional(Failure::timed_out) : std::nullopt;
+    default: return std::nullopt;
+  }
 }
 
 bool Replica::in_force(const Change& change) const {
@@ -107,18 +120,26 @@ void Replica::expire_changes(Env& env) {
 void Replica::on_frame(Env& env, NodeId from, ForwardReconfigure&& frame) {
   const std::uint64_t local = next_id_++;
   const auto refused = ask_protocol(env, rl::Reconfigure{local, std::move(frame.members)}, local);
-  send(from, ForwardAnswer{frame.id, !refused,
-                           refused ? static_cast<std::uint8_t>(refused->reason) : std::uint8_t{0}, leader_});
+  answer_forwarded({from, frame.id, frame.incarnation},
+                   refused ? std::optional(refused->reason) : std::nullopt);
 }
 
 void Replica::on_frame(Env& env, NodeId from, ForwardTransfer&& frame) {
   const std::uint64_t local = next_id_++;
   const auto refused = ask_protocol(env, rl::TransferLeadership{local, frame.to}, local);
-  send(from, ForwardAnswer{frame.id, !refused,
-                           refused ? static_cast<std::uint8_t>(refused->reason) : std::uint8_t{0}, leader_});
+  const Asker asker{from, frame.id, frame.incarnation};
+  answer_forwarded(asker, refused ? std::optional(refused->reason) : std::nullopt);
+  if (!refused) transfers_of_others_.insert_or_assign(local, asker);
+}
+
+void Replica::answer_forwarded(const Asker& asker, std::optional<rl::Refusal> refusal) {
+  send(asker.node,
+       ForwardAnswer{asker.id, !refusal, static_cast<std::uint8_t>(refusal.value_or(rl::Refusal())), leader_,
+                     asker.incarnation});
 }
 
 void Replica::on_frame(Env&, NodeId, ForwardAnswer&& frame) {
+  if (frame.incarnation != config_.incarnation) return;  // to an earlier start of this node
   change_answered(frame.id,
                   frame.accepted ? std::nullopt : std::optional(static_cast<rl::Refusal>(frame.refusal)));
 }

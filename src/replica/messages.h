@@ -53,16 +53,21 @@ struct ForwardRefused {  // not here; `leader` may know better
 struct ForwardReconfigure {
   std::uint64_t id = 0;
   std::vector<Member> members;
+  std::uint64_t incarnation = 0;  // of the asking node, whose ids begin anew with each
 };
 struct ForwardTransfer {
   std::uint64_t id = 0;
   NodeId to;
+  std::uint64_t incarnation = 0;
 };
-struct ForwardAnswer {  // to either of the two: accepted by the leader, or not
+// To either of the two: accepted by the leader, or not. An accepted transfer that comes to nothing is
+// answered a second time.
+struct ForwardAnswer {
   std::uint64_t id = 0;
   bool accepted = false;
   std::uint8_t refusal = 0;  // replicated_log::Refusal where not accepted
   NodeId leader;
+  std::uint64_t incarnation = 0;  // as it was asked
 };
 
 // Snapshot transfer: the sender pins a state and sends it in chunks, each acknowledged; the receiver asks on
@@ -87,17 +92,28 @@ struct SnapshotAck {
   bool refused = false;    // not wanted (any more)
 };
 
+// The states of all replicas are compared at an index: the leader asks, each tells the digest it had there.
+struct DigestAsk {
+  Index index;
+};
+struct DigestTold {
+  Index index;
+  Bytes digest;
+};
+
 using Frame = std::variant<ProtocolFrame, Forward, ForwardRefused, ForwardReconfigure, ForwardTransfer,
-                           ForwardAnswer, SnapshotChunk, SnapshotAck>;
+                           ForwardAnswer, SnapshotChunk, SnapshotAck, DigestAsk, DigestTold>;
 
 BOOST_DESCRIBE_STRUCT(ProtocolFrame, (), (message))
 BOOST_DESCRIBE_STRUCT(Forward, (), (commands))
 BOOST_DESCRIBE_STRUCT(ForwardRefused, (), (ids, leader, busy))
-BOOST_DESCRIBE_STRUCT(ForwardReconfigure, (), (id, members))
-BOOST_DESCRIBE_STRUCT(ForwardTransfer, (), (id, to))
-BOOST_DESCRIBE_STRUCT(ForwardAnswer, (), (id, accepted, refusal, leader))
+BOOST_DESCRIBE_STRUCT(ForwardReconfigure, (), (id, members, incarnation))
+BOOST_DESCRIBE_STRUCT(ForwardTransfer, (), (id, to, incarnation))
+BOOST_DESCRIBE_STRUCT(ForwardAnswer, (), (id, accepted, refusal, leader, incarnation))
 BOOST_DESCRIBE_STRUCT(SnapshotRow, (), (table, key, value))
 BOOST_DESCRIBE_STRUCT(SnapshotChunk, (), (transfer, epoch, meta, number, rows, last))
 BOOST_DESCRIBE_STRUCT(SnapshotAck, (), (transfer, next, done, refused))
+BOOST_DESCRIBE_STRUCT(DigestAsk, (), (index))
+BOOST_DESCRIBE_STRUCT(DigestTold, (), (index, digest))
 
 }  // namespace quorate::replica

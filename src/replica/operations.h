@@ -14,6 +14,7 @@ enum class Failure : std::uint8_t {
   no_leader,       // nobody to ask within the deadline; nothing happened
   overloaded,      // a bound was reached; nothing happened
   change_pending,  // another membership change or transfer is under way
+  not_ready,       // a learner that is to vote lacks too much of the log
   invalid,         // can never succeed as asked
   timed_out,       // the outcome is unknown: it may have happened or may still happen
   stopping,        // the replica is closed; the outcome is unknown

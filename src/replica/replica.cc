@@ -19,6 +19,7 @@ const char* to_string(Failure failure) {
     case Failure::no_leader: return "no leader";
     case Failure::overloaded: return "too many requests";
     case Failure::change_pending: return "another change is under way";
+    case Failure::not_ready: return "a learner lacks too much of the log";
     case Failure::invalid: return "not possible as asked";
     case Failure::timed_out: return "timed out, outcome unknown";
     case Failure::stopping: return "stopping";
@@ -187,6 +188,7 @@ void Replica::on(Env&, rl::Committed&& event) {
   for (auto& command : *executed) {
     if (auto done = pending_.settle(command.number)) (*done)(std::move(command.result));
   }
+  tell_sampled_digest();
   serve_ready_reads();
   finish_changes_in_force();
   maybe_flush();
@@ -197,9 +199,11 @@ void Replica::on(Env& env, rl::LeaderChanged&& event) {
   leader_ = event.leader;
   epoch_ = event.epoch;
   if (!changed) return;
+  transfers_of_others_.clear();
   host_->leader_changed(leader_, epoch_);
   if (leads()) {
-    asked_model_at_ = env.now;
+    asked_model_at_ = comparing_since_ = env.now;
+    told_digests_.clear();
     host_->set_timer(model_timer, env.now + config_.periodic_interval);
   } else {
     host_->cancel_timer(model_timer);
@@ -223,6 +227,8 @@ void Replica::on(Env& env, rl::Refused&& event) {
     refused_ = event;
   } else if (auto barrier = barriers_.find(event.id); barrier != barriers_.end()) {
     barrier->second.issued_at = env.now - config_.request_timeout;  // the next tick asks again
+  } else if (auto asker = transfers_of_others_.extract(event.id)) {
+    answer_forwarded(asker.mapped(), event.reason);
   } else {
     change_answered(event.id, event.reason);
   }
@@ -270,6 +276,7 @@ void Replica::ask_model(Env& env) {
   // A pause of this process must not count as time that passed for everybody's leases.
   const Duration elapsed = std::min(env.now - asked_model_at_, models::max_periodic_elapsed);
   host_->set_timer(model_timer, env.now + config_.periodic_interval);
+  compare_digests(env);
   if (model_command_) return;
   asked_model_at_ = env.now;
   if (auto command = state_.model().periodic(elapsed)) {
@@ -282,6 +289,14 @@ void Replica::maybe_flush() {
   if (flushing_) return;
   if (entries_since_flush_ < config_.flush_after_entries && bytes_since_flush_ < config_.flush_after_bytes)
     return;
+  begin_flush();
+}
+
+void Replica::checkpoint(Env&) {
+  if (!halted_ && !flushing_ && !state_.applied().index.none()) begin_flush();
+}
+
+void Replica::begin_flush() {
   flushing_ = state_.meta();
   entries_since_flush_ = bytes_since_flush_ = 0;
   host_->flush_state(flushing_->index);

@@ -47,6 +47,7 @@ class Host {
   virtual void await_flush() = 0;            // returns when no flush_state() is under way; rare, may block
   // Nothing more can be done safely: stop the node with this reason.
   virtual void halt(const std::string& reason) = 0;
+  virtual void warn(const std::string& what) = 0;  // for the log that operators read
   // Observed changes, for routing, status and traces.
   virtual void leader_changed(NodeId leader, Epoch epoch) = 0;
   virtual void membership_changed(const Membership& membership) = 0;
@@ -58,6 +59,7 @@ struct Config {
   Duration request_timeout = 5s;       // when an operation without an outcome is given up
   Duration retry_interval = 100ms;     // between attempts to find a leader
   Duration periodic_interval = 250ms;  // how often the leader's model is asked for a command
+  Duration digest_interval = 1s;       // between two comparisons of the replicas' states
   std::size_t max_pending = 65'536;    // operations without an outcome
   std::size_t max_pending_bytes = 256U << 20U;
   std::size_t max_batch_bytes = 256U << 10U;    // of one log entry's commands
@@ -87,6 +89,8 @@ class Replica {
   void timer(Env& env, TimerId id);
   void persisted(Env& env, Ticket upto);
   void flushed(Env& env, Index upto);
+  // Makes the state durable now, whatever its thresholds say, and lets the protocol cut its log behind it.
+  void checkpoint(Env& env);
 
   // Client operations. Each `done` is called exactly once, possibly before the call returns.
   void propose(Env& env, Bytes command, Done done);
@@ -136,8 +140,14 @@ class Replica {
     Instant asked_at;
     bool asked = false;       // since the leader last changed
     bool accepted = false;    // by a leader, ever: from then on it may happen
+    bool taken = false;       // accepted by the leader that was asked last
     bool unanswered = false;  // asked of another node, which has not answered yet
     bool in_doubt = false;    // asked again while unanswered: a later request may meet what an earlier began
+  };
+  struct Asker {  // of a forwarded change
+    NodeId node;
+    std::uint64_t id = 0;
+    std::uint64_t incarnation = 0;
   };
   struct Gated {
     Ticket after;
@@ -168,6 +178,8 @@ class Replica {
   void on_frame(Env& env, NodeId from, ForwardAnswer&& frame);
   void on_frame(Env& env, NodeId from, SnapshotChunk&& frame);
   void on_frame(Env& env, NodeId from, SnapshotAck&& frame);
+  void on_frame(Env& env, NodeId from, DigestAsk&& frame);
+  void on_frame(Env& env, NodeId from, DigestTold&& frame);
   void send(NodeId to, const Frame& frame);
 
   // Commands, reads, changes.
@@ -189,6 +201,9 @@ class Replica {
   std::optional<replicated_log::Refused> ask_protocol(Env& env, replicated_log::Request request,
                                                       std::uint64_t id);
   void change_answered(std::uint64_t id, std::optional<replicated_log::Refusal> refusal);
+  void answer_forwarded(const Asker& asker, std::optional<replicated_log::Refusal> refusal);
+  [[nodiscard]] static std::optional<Failure> final_failure(const Change& change,
+                                                            replicated_log::Refusal refusal);
   [[nodiscard]] bool in_force(const Change& change) const;
   void finish_changes_in_force();
 
@@ -199,9 +214,13 @@ class Replica {
   void expire_reads(Env& env);
   void expire_changes(Env& env);
   void ask_model(Env& env);
+  void compare_digests(Env& env);
+  void judge_digests(Env& env);
+  void tell_sampled_digest();
   void tend_snapshots(Env& env);
   void pin_staged_state(const std::vector<Write>& writes);
   void maybe_flush();
+  void begin_flush();
   void offer_snapshot(Env& env);
   void halt(const std::string& reason);
   [[nodiscard]] bool leads() const { return leader_ == config_.self; }
@@ -237,6 +256,7 @@ class Replica {
   };
   std::multimap<Index, ReadyRead> ready_reads_;  // confirmed, wait for their index to be applied
   std::map<std::uint64_t, Change> changes_;
+  std::map<std::uint64_t, Asker> transfers_of_others_;  // accepted here, by the protocol's id
 
   std::map<NodeId, SnapshotSender> senders_;
   SnapshotReceiver receiver_;
@@ -249,6 +269,13 @@ class Replica {
   int held_back_ = 0;  // how many flushes ago that began
   std::uint64_t entries_since_flush_ = 0;
   std::uint64_t bytes_since_flush_ = 0;
+
+  // Of the comparison under way, if this node leads; told_digests_ holds its own.
+  Index comparing_;
+  Instant comparing_since_ = Instant::min();
+  std::map<NodeId, Bytes> told_digests_;
+  Index compared_;  // equal at all members up to here
+  NodeId digest_asked_by_;
 
   bool ticking_ = false;
   Instant asked_model_at_;

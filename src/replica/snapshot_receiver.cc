@@ -25,7 +25,7 @@ std::expected<SnapshotReceiver::Step, std::string> SnapshotReceiver::chunk(NodeI
   storage::Batch batch;
   for (const SnapshotRow& row : chunk.rows) {
     if (row.table >= storage::table_count) {
-      step.ack.refused = true;
+      refuse(step, "it has a row of an unknown table");
       return step;
     }
     batch.put(storage::Table(row.table), row.key.str(), row.value.str());
@@ -35,6 +35,10 @@ std::expected<SnapshotReceiver::Step, std::string> SnapshotReceiver::chunk(NodeI
   step.ack.next = ++next_;
   if (chunk.last) {
     if (auto finished = finish(chunk); !finished) return std::unexpected(finished.error());
+    if (!staged_) {
+      refuse(step, "it does not hold the state its description names");
+      return step;
+    }
     step.ack.done = step.completed = true;
   }
   return step;
@@ -63,12 +67,16 @@ std::expected<void, std::string> SnapshotReceiver::finish(const SnapshotChunk& c
   if (auto rows = staging_->flush(); !rows) return std::unexpected(rows.error().what);
   staging_->write(marker);
   if (auto whole = staging_->flush(); !whole) return std::unexpected(whole.error().what);
-  if (State::read_applied(*staging_).index != chunk.meta.index) {
-    return std::unexpected("a received snapshot does not hold the state its description names");
-  }
+  const AppliedPoint holds = State::read_applied(*staging_);
   staging_.reset();
-  staged_ = chunk.meta;
+  if (holds.index == chunk.meta.index && holds.epoch == chunk.meta.epoch) staged_ = chunk.meta;
   return {};
+}
+
+void SnapshotReceiver::refuse(Step& step, std::string why) {
+  close();
+  step.ack.refused = true;
+  step.objection = std::move(why);
 }
 
 void SnapshotReceiver::close() {

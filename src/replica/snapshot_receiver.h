@@ -20,7 +20,8 @@ class SnapshotReceiver {
 
   struct Step {
     SnapshotAck ack;
-    bool completed = false;  // this chunk made the state whole and durable
+    bool completed = false;      // this chunk made the state whole and durable
+    std::string objection = {};  // why the state was refused, where its sender is to blame
   };
   // An error is of the local disk.
   [[nodiscard]] std::expected<Step, std::string> chunk(NodeId from, const SnapshotChunk& chunk, Instant now);
@@ -37,6 +38,7 @@ class SnapshotReceiver {
   [[nodiscard]] bool outranks_current(const SnapshotChunk& chunk, Instant now) const;
   [[nodiscard]] std::expected<void, std::string> begin(NodeId from, const SnapshotChunk& chunk);
   [[nodiscard]] std::expected<void, std::string> finish(const SnapshotChunk& chunk);
+  void refuse(Step& step, std::string why);
 
   storage::EngineHome* home_;
   Duration timeout_;

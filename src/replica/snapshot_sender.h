@@ -23,6 +23,7 @@ class SnapshotSender {
   std::vector<SnapshotChunk> fill_window();
   // Everything unacknowledged again.
   std::vector<SnapshotChunk> resend() const { return {unacknowledged_.begin(), unacknowledged_.end()}; }
+  // `next` 0 asks for the beginning: the receiver knows nothing of the transfer (any more).
   void acknowledged(std::uint64_t next, Instant now);
 
   [[nodiscard]] std::uint64_t transfer() const { return transfer_; }
@@ -32,6 +33,7 @@ class SnapshotSender {
  private:
   static constexpr std::size_t window = 8;
   SnapshotChunk next_chunk();
+  void begin_again();
 
   std::uint64_t transfer_;
   Epoch epoch_;

@@ -53,6 +53,8 @@ void Replica::on_frame(Env& env, NodeId from, SnapshotChunk&& frame) {
   }
   auto taken = receiver_.chunk(from, frame, env.now);
   if (!taken) return halt("receiving a snapshot: " + taken.error());
+  if (!taken->objection.empty())
+    host_->warn("refused the snapshot that node " + to_string(from) + " sent: " + taken->objection);
   send(from, taken->ack);
   if (taken->completed)
     step(env, Ask<rl::Request>{rl::SnapshotReceived{from, frame.epoch, std::move(frame.meta)}});

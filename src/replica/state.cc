@@ -76,6 +76,7 @@ std::expected<std::vector<State::Executed>, std::string> State::apply(const std:
       if (auto membership = codec::decode<Membership>(entry.payload))
         applied_.membership = std::move(*membership);
     }
+    if (entry.index == sample_at_) sample_.emplace(entry.index, model_->digest());
   }
   if (applied_.index == before) return executed;
   std::ranges::sort(touched);

@@ -5,7 +5,9 @@
 
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/describe.hpp>
@@ -41,6 +43,10 @@ class State {
                                                                         NodeId self,
                                                                         std::uint64_t incarnation);
 
+  // The digest of the state right behind the entry at `index`, which is not applied yet, for take_sample().
+  void sample_at(Index index) { sample_at_ = index; }
+  [[nodiscard]] std::optional<std::pair<Index, Bytes>> take_sample() { return std::exchange(sample_, {}); }
+
   // The staged state replaces the live one.
   [[nodiscard]] std::expected<void, std::string> restore();
 
@@ -66,6 +72,8 @@ class State {
   std::unique_ptr<models::Model> model_;
   AppliedPoint applied_;
   Sessions sessions_;
+  Index sample_at_;
+  std::optional<std::pair<Index, Bytes>> sample_;
 };
 
 // Marks a staged state as whole. Never streamed, written last.

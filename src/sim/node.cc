@@ -108,6 +108,7 @@ void Node::stop(storage::MemoryDisk::Survival survival, const char* reason) {
     if (event.kind == EventKind::operation) stage_->operation(*this, event.number, false);
   }
   replica_.reset();
+  pinned_.reset();
   log_.reset();
   disk_.crash(rng_, survival);
   home_.crash();
@@ -317,6 +318,7 @@ void Node::flush_engine(Index upto) {
   auto flush = std::exchange(flush_due_, nullptr);
   if (!flush) return;
   if (auto flushed = flush(); !flushed) return halt("flushing the state: " + flushed.error().what);
+  pinned_ = replica_->engine().snapshot();
   schedule(EventKind::flushed, stage_->tuning.flush_time, upto.value);
 }
 
@@ -324,6 +326,11 @@ void Node::await_flush() { flush_due_ = nullptr; }
 
 void Node::halt(const std::string& reason) {
   if (!halted_) halted_ = reason;
+}
+
+void Node::warn(const std::string& what) {
+  if (stage_->trace != nullptr)
+    Trace::Line(*stage_->trace, stage_->now, "warning").field("node", id_.value).field("what", what);
 }
 
 void Node::leader_changed(NodeId leader, Epoch epoch) {
@@ -355,9 +362,9 @@ void Node::trace_frame(Trace::Line& line, const Bytes& frame) {
     line.field("message", "malformed");
     return;
   }
-  static constexpr const char* names[] = {"protocol",           "Forward",         "ForwardRefused",
-                                          "ForwardReconfigure", "ForwardTransfer", "ForwardAnswer",
-                                          "SnapshotChunk",      "SnapshotAck"};
+  static constexpr const char* names[] = {
+      "protocol",      "Forward",       "ForwardRefused", "ForwardReconfigure", "ForwardTransfer",
+      "ForwardAnswer", "SnapshotChunk", "SnapshotAck",    "DigestAsk",          "DigestTold"};
   line.field("frame", names[decoded->index()]);
   if (const auto* inner = std::get_if<replica::ProtocolFrame>(&*decoded)) {
     line.json("message", replica_ ? replica_->protocol().explain(inner->message) : "null");

@@ -65,6 +65,7 @@ class Node final : public replica::Host {
   void flush_state(Index upto) override;
   void await_flush() override;
   void halt(const std::string& reason) override;
+  void warn(const std::string& what) override;
   void leader_changed(NodeId leader, Epoch epoch) override;
   void membership_changed(const Membership& membership) override;
 
@@ -114,6 +115,7 @@ class Node final : public replica::Host {
   storage::Engine::FlushJob flush_due_;
   bool pump_due_ = false;
   bool stalled_ = false;
+  std::shared_ptr<const storage::Reader> pinned_;  // a client that reads an old state, through a restore too
   bool paused_ = false;
   std::vector<Event> held_;
   std::optional<std::string> halted_;

@@ -1,0 +1,122 @@
+// The replica's membership changes and transfers.
+#include "replica/scripted.h"
+
+namespace quorate::replica::testing {
+namespace {
+
+TEST(Replica, AChangeIsDoneWhenItIsInForce) {
+  Node node(2);
+  node.follow(1);
+  const std::vector<Member> members{{NodeId(1), Role::voter, {}}, {NodeId(2), Role::voter, {}}};
+  node.replica->reconfigure(node.env, members, [&](const Outcome<Bytes>& outcome) {
+    node.outcomes.emplace_back(outcome ? "done" : to_string(outcome.error()));
+  });
+  node.pump();
+  const auto asks = node.host.take<ForwardReconfigure>();
+  ASSERT_THAT(asks, SizeIs(1));
+  node.receive(1, ForwardAnswer{asks[0].second.id, true, 0, NodeId(1), 1});
+  EXPECT_THAT(node.outcomes, IsEmpty());
+  node.emit(rl::Committed{
+      {Entry{Epoch(1), Index(1), EntryKind::membership, codec::encode(Membership{members, {}, {}})}}});
+  EXPECT_THAT(node.outcomes, ElementsAre("done"));
+}
+
+struct Changing : Node {
+  Changing() : Node(2) {
+    follow(1);
+    replica->reconfigure(env, members, [&](const Outcome<Bytes>& outcome) {
+      outcomes.emplace_back(outcome ? "done" : to_string(outcome.error()));
+    });
+    pump();
+    id = host.take<ForwardReconfigure>().at(0).second.id;
+  }
+  void answer(bool accepted, rl::Refusal refusal = {}, std::uint64_t incarnation = 1) {
+    receive(1, ForwardAnswer{id, accepted, static_cast<std::uint8_t>(refusal), NodeId(1), incarnation});
+  }
+  std::vector<Member> members{{NodeId(1), Role::voter, {}}, {NodeId(2), Role::voter, {}}};
+  std::uint64_t id = 0;
+};
+
+TEST(Replica, AChangeThatMeetsAnotherIsRefused) {
+  Changing node;
+  node.answer(false, rl::Refusal::change_pending);
+  EXPECT_THAT(node.outcomes, ElementsAre("another change is under way"));
+}
+
+// The answer to the first request is lost, and the second request finds the change that the first began.
+TEST(Replica, AChangeThatMeetsItselfIsNotRefused) {
+  Changing node;
+  node.pass(1s);
+  ASSERT_THAT(node.host.take<ForwardReconfigure>(), ::testing::Not(IsEmpty()));
+  node.answer(false, rl::Refusal::change_pending);
+  EXPECT_THAT(node.outcomes, IsEmpty());
+  node.emit(rl::Committed{
+      {Entry{Epoch(1), Index(1), EntryKind::membership, codec::encode(Membership{node.members, {}, {}})}}});
+  EXPECT_THAT(node.outcomes, ElementsAre("done"));
+}
+
+TEST(Replica, AnAcceptedChangeIsNotRefusedByAnEchoOfItsRequest) {
+  Changing node;
+  node.answer(true);
+  node.answer(false, rl::Refusal::change_pending);
+  EXPECT_THAT(node.outcomes, IsEmpty());
+}
+
+TEST(Replica, AForwardedChangeWithoutAnAnswerMayHaveHappened) {
+  Changing node;
+  node.pass(10s);
+  EXPECT_THAT(node.outcomes, ElementsAre("timed out, outcome unknown"));
+}
+
+// Ids begin anew with each start, so an answer to the start before may carry the id of a question of this
+// one.
+TEST(Replica, AnAnswerToAnEarlierIncarnationIsIgnored) {
+  Changing node;
+  node.answer(false, rl::Refusal::invalid, 0);
+  EXPECT_THAT(node.outcomes, IsEmpty());
+  node.answer(false, rl::Refusal::invalid, 1);
+  EXPECT_THAT(node.outcomes, ElementsAre("not possible as asked"));
+}
+
+TEST(Replica, ALearnerThatLagsIsSaidToLag) {
+  Changing node;
+  node.answer(false, rl::Refusal::not_ready);
+  EXPECT_THAT(node.outcomes, ElementsAre("a learner lacks too much of the log"));
+}
+
+TEST(Replica, ATransferThatTheLeaderGivesUpIsAnsweredAtOnce) {
+  Node leader(1);
+  leader.lead();
+  leader.replica->transfer(leader.env, NodeId(3), [&](const Outcome<Bytes>& outcome) {
+    leader.outcomes.emplace_back(outcome ? "done" : to_string(outcome.error()));
+  });
+  leader.pump();
+  const auto asked = leader.protocol->asked<rl::TransferLeadership>();
+  ASSERT_THAT(asked, SizeIs(1));
+  leader.emit(rl::Refused{asked[0].id, rl::Refusal::busy, {}});
+  EXPECT_THAT(leader.outcomes, ElementsAre("timed out, outcome unknown"));
+}
+
+TEST(Replica, AForwardedTransferThatTheLeaderGivesUpIsAnsweredAtOnce) {
+  Node leader(1);
+  Node follower(2);
+  leader.lead();
+  follower.follow(1);
+  follower.replica->transfer(follower.env, NodeId(3), [&](const Outcome<Bytes>& outcome) {
+    follower.outcomes.emplace_back(outcome ? "done" : to_string(outcome.error()));
+  });
+  follower.pump();
+  const auto pass = [](Node& from, Node& to) {
+    for (auto& [target, frame] : std::exchange(from.host.sent, {}))
+      to.receive(from.replica->status().self.value, frame);
+  };
+  pass(follower, leader);
+  pass(leader, follower);
+  EXPECT_THAT(follower.outcomes, IsEmpty());
+  leader.emit(rl::Refused{leader.protocol->asked<rl::TransferLeadership>().at(0).id, rl::Refusal::busy, {}});
+  pass(leader, follower);
+  EXPECT_THAT(follower.outcomes, ElementsAre("timed out, outcome unknown"));
+}
+
+}  // namespace
+}  // namespace quorate::replica::testing

@@ -1,0 +1,73 @@
+// The replica's effects, time and the end.
+#include "replica/scripted.h"
+
+namespace quorate::replica::testing {
+namespace {
+
+TEST(Replica, GatedEffectsWaitForTheirTicket) {
+  Node node(1);
+  node.protocol->say(NodeId(2), "vote", Ticket(2));
+  node.protocol->say(NodeId(2), "append", Ticket(1));
+  node.replica->timer(node.env, TimerId(7));
+  EXPECT_THAT(node.host.take<ProtocolFrame>(), IsEmpty());
+  node.replica->persisted(node.env, Ticket(1));
+  ASSERT_THAT(node.host.sent, SizeIs(1));
+  EXPECT_EQ(node.host.take<ProtocolFrame>()[0].second.message, "append");
+  node.replica->persisted(node.env, Ticket(2));
+  EXPECT_EQ(node.host.take<ProtocolFrame>().at(0).second.message, "vote");
+}
+
+TEST(Replica, ACommitBehindAGapHalts) {
+  Node node(1);
+  node.emit(rl::Committed{{Entry{Epoch(1), Index(5), EntryKind::noop, {}}}});
+  EXPECT_THAT(node.host.halted, ::testing::HasSubstr("entry 5 committed while 0 is applied"));
+}
+
+TEST(Replica, AnotherProcessWithThisNodesIdHalts) {
+  Node node(1);
+  node.commit(batch({command(1, 1, "x", 2)}));
+  EXPECT_THAT(node.host.halted, ::testing::HasSubstr("another process"));
+}
+
+TEST(Replica, WhatTheModelWantedAsALeadersIsNotHandedToTheNextLeader) {
+  Node node(1);
+  node.lead();
+  node.model->wanted = Bytes::literal("tick");
+  node.pass(250ms);
+  ASSERT_THAT(node.protocol->asked<rl::Propose>(), SizeIs(1));
+  node.host.take<Forward>();
+  node.follow(2, 2);
+  node.pass(1s);
+  EXPECT_THAT(node.host.take<Forward>(), IsEmpty());
+  node.emit(rl::LeaderChanged{NodeId(1), Epoch(3)});
+  node.pass(200ms);
+  EXPECT_THAT(node.protocol->asked<rl::Propose>(), SizeIs(1));
+  node.model->wanted = Bytes::literal("tick");  // and it may ask again
+  node.pass(250ms);
+  EXPECT_THAT(node.protocol->asked<rl::Propose>(), SizeIs(2));
+}
+
+TEST(Replica, TimeOfAPauseDoesNotReachTheModel) {
+  Node node(1);
+  node.lead();
+  node.pass(250ms);
+  node.env.now += 1h;  // frozen
+  node.host.timers.clear();
+  node.replica->timer(node.env, TimerId((3ULL << 62U) + 2));
+  ASSERT_FALSE(node.model->elapsed_seen.empty());
+  EXPECT_LE(std::ranges::max(node.model->elapsed_seen), 500ms);
+}
+
+TEST(Replica, CloseEndsEveryOperation) {
+  Node node(1);
+  node.propose("a");
+  node.read();
+  node.replica->transfer(node.env, NodeId(3), [&](const Outcome<Bytes>& outcome) {
+    node.outcomes.emplace_back(outcome ? "done" : to_string(outcome.error()));
+  });
+  node.replica->close();
+  EXPECT_THAT(node.outcomes, ElementsAre("stopping", "stopping", "stopping"));
+}
+
+}  // namespace
+}  // namespace quorate::replica::testing
