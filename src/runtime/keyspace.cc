@@ -57,6 +57,10 @@ void Keyspace::persisted(Ticket upto) {
   enter([this, upto](Env& env) { replica_->persisted(env, upto); });
 }
 
+void Keyspace::checkpoint() {
+  enter([this](Env& env) { replica_->checkpoint(env); });
+}
+
 void Keyspace::propose(Bytes command, replica::Done done) {
   enter([this, command = std::move(command), done = std::move(done)](Env& env) mutable {
     replica_->propose(env, std::move(command), std::move(done));
@@ -111,8 +115,12 @@ void Keyspace::persist(Ticket ticket, std::vector<Write> writes) {
 void Keyspace::set_timer(TimerId id, Instant at) { node_.timers().set({id_, id}, at); }
 void Keyspace::cancel_timer(TimerId id) { node_.timers().cancel({id_, id}); }
 
+// A full disk is waited for: until the state is flushed the log is not cut, and that is all that is lost.
 void Keyspace::flush_state(Index upto) {
+  flush_due_.reset();
+  if (node_.free_bytes() < replica_->engine().bytes_unflushed()) return flush_later(upto);
   node_.flush_state(replica_->engine(), [this, upto](const storage::IoResult<void>& flushed) {
+    if (!flushed && flushed.error().kind == storage::IoErrorKind::full) return flush_later(upto);
     if (!flushed)
       return node_.halt("the state of keyspace '" + config_.name +
                         "' could not be written: " + flushed.error().what);
@@ -120,9 +128,25 @@ void Keyspace::flush_state(Index upto) {
   });
 }
 
-void Keyspace::await_flush() { node_.await_flushes(); }
+void Keyspace::flush_later(Index upto) {
+  if (std::exchange(flush_waits_, true) == false)
+    spdlog::error("keyspace {}: the disk is too full to flush the state; it is tried again", config_.name);
+  flush_due_ = upto;
+}
+
+void Keyspace::tend() {
+  if (const auto upto = flush_due_) return flush_state(*upto);
+  flush_waits_ = false;
+}
+
+void Keyspace::await_flush() {
+  flush_due_.reset();
+  node_.await_flushes();
+}
 
 void Keyspace::halt(const std::string& reason) { node_.halt("keyspace '" + config_.name + "': " + reason); }
+
+void Keyspace::warn(const std::string& what) { spdlog::warn("keyspace {}: {}", config_.name, what); }
 
 void Keyspace::leader_changed(NodeId leader, Epoch epoch) {
   leader_ = leader;

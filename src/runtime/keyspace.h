@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/ids.h"
@@ -63,7 +64,9 @@ class Keyspace final : private replica::Host {
   void receive(NodeId from, const Bytes& frame);
   void timer(TimerId id);
   void persisted(Ticket upto);
-  bool turn();  // proposes what came in; true if there is more to do at once
+  void tend();        // now and then
+  void checkpoint();  // what this keyspace holds of the log is to be cut
+  bool turn();        // proposes what came in; true if there is more to do at once
   void close();
 
  private:
@@ -76,7 +79,9 @@ class Keyspace final : private replica::Host {
   void cancel_timer(TimerId id) override;
   void flush_state(Index upto) override;
   void await_flush() override;
+  void flush_later(Index upto);
   void halt(const std::string& reason) override;
+  void warn(const std::string& what) override;
   void leader_changed(NodeId leader, Epoch epoch) override;
   void membership_changed(const Membership& membership) override;
 
@@ -92,6 +97,8 @@ class Keyspace final : private replica::Host {
   std::function<void()> leader_observer_;
   NodeId leader_;
   Epoch epoch_;
+  std::optional<Index> flush_due_;  // put off, for lack of space
+  bool flush_waits_ = false;
   bool learner_ = false;
   bool member_ = false;
 };

@@ -116,8 +116,11 @@ std::optional<double> LogWriter::write(const std::vector<Item>& batch) {
   for (const auto& item : batch) wal_->append(item.keyspace, item.writes);
   auto synced = wal_->sync();
   if (!synced) {
+    const bool full = synced.error().kind == storage::IoErrorKind::full;
     fail("the log could not be written: " + synced.error().what +
-         ". Nothing after the last acknowledged write is trusted; check the disk and start the node again");
+         (full ? ". The disk is full: make room and start the node again; nothing acknowledged is lost"
+               : ". Nothing after the last acknowledged write is trusted; check the disk and start the node "
+                 "again"));
     return std::nullopt;
   }
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();

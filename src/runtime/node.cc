@@ -66,11 +66,15 @@ Node::Node(boost::asio::io_context& context, DataDirectory directory, NodeConfig
       directory_(std::move(directory)),
       config_(std::move(config)),
       peers_(context, links_of(config_), *this),
-      slow_(std::make_unique<boost::asio::thread_pool>(1)) {}
+      tend_timer_(context),
+      slow_(std::make_unique<boost::asio::thread_pool>(1)),
+      compactor_(std::make_unique<boost::asio::thread_pool>(1)) {}
 
 Node::~Node() {
   for (auto& [id, keyspace] : keyspaces_) keyspace->close();
+  cancel_compaction_ = true;
   slow_->join();
+  compactor_->join();
   if (writer_) writer_->stop();
   peers_.stop();
 }
@@ -123,6 +127,8 @@ std::expected<void, std::string> Node::recover() {
   }
   update_peers();
   for (auto& [id, keyspace] : keyspaces_) keyspace->start();
+  watch_space();
+  tend();
   return {};
 }
 
@@ -222,6 +228,14 @@ void Node::flush_state(storage::Engine& engine,
   });
 }
 
+void Node::compact_state(storage::Engine& engine, std::function<void(storage::IoResult<void>)> done) {
+  boost::asio::post(*compactor_, [this, work = engine.compaction(), done = std::move(done)]() mutable {
+    auto compacted = work(cancel_compaction_);
+    post(
+        [done = std::move(done), compacted = std::move(compacted)]() mutable { done(std::move(compacted)); });
+  });
+}
+
 void Node::await_flushes() {
   for (int left = flushes_.load(); left != 0; left = flushes_.load()) flushes_.wait(left);
 }
@@ -283,6 +297,55 @@ std::vector<net::Known> Node::members() const {
     }
   }
   return known;
+}
+
+// What needs no haste, but must happen while nothing else does.
+void Node::tend() {
+  tend_timer_.expires_after(config_.tend_interval);
+  tend_timer_.async_wait([this](boost::system::error_code error) {
+    if (error) return;
+    bound_log();
+    watch_space();
+    for (auto& [id, keyspace] : keyspaces_) keyspace->tend();
+    tend();
+  });
+}
+
+// The log is shared, and cut only in front of what every keyspace has in its state. One in which little
+// happens would hold all that the others wrote since: it is asked for a checkpoint out of turn.
+void Node::bound_log() {
+  const auto log = writer_->log_stats();
+  if (log.live_bytes <= config_.log_bytes || log.oldest_keyspace.none()) return;
+  const auto holder = keyspaces_.find(log.oldest_keyspace);
+  if (holder != keyspaces_.end()) return holder->second->checkpoint();
+  if (std::exchange(stranger_, log.oldest_keyspace) == log.oldest_keyspace) return;
+  spdlog::warn(
+      "the log keeps {} bytes for a keyspace that is not in the configuration (id {}): it can not be cut",
+      log.live_bytes, log.oldest_keyspace.value);
+}
+
+// What is buffered for the state will take its space at the next flush. Before the node gives up on the disk
+// it flushes everything, since that is what makes the log shorter.
+void Node::watch_space() {
+  const auto space = log_disk_->space();
+  if (!space) return;
+  free_bytes_ = space->free;
+  const std::uint64_t reserve = std::min(config_.reserve_bytes, space->total / 8);
+  std::uint64_t wanted = reserve;
+  for (const auto& [id, keyspace] : keyspaces_) wanted += keyspace->engine().bytes_unflushed();
+  const bool pressed = space->free < wanted;
+  if (pressed && !pressed_) {
+    for (auto& [id, keyspace] : keyspaces_) keyspace->checkpoint();
+  }
+  const bool low = space->free < reserve / 2 || (pressed && pressed_);
+  pressed_ = pressed;
+  if (std::exchange(low_on_space_, low) == low) return;
+  if (low) {
+    spdlog::error("the disk is nearly full: {} MiB are free, {} MiB are wanted; new data is refused",
+                  space->free >> 20U, wanted >> 20U);
+  } else {
+    spdlog::info("the disk has room again: {} MiB are free", space->free >> 20U);
+  }
 }
 
 std::uint64_t Node::bytes_on_disk() const {

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <expected>
 #include <functional>
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include "core/node_info.h"
@@ -60,7 +62,13 @@ struct NodeConfig {
   std::vector<std::string> peer_urls;                    // where peers reach this node
   std::map<NodeId, std::vector<std::string>> addresses;  // of other nodes, beside what the membership says
   std::uint64_t segment_bytes = 16U << 20U;              // of the log's files
-  net::PeersConfig links;                                // limits and intervals; identity is filled in
+  // Of the log: beyond it, whatever keyspace holds its oldest part is asked for a checkpoint.
+  std::uint64_t log_bytes = 512U << 20U;
+  // Of the disk: with less free beside what is still to be flushed, the node is low on space (see there). No
+  // more than an eighth of the disk.
+  std::uint64_t reserve_bytes = 256U << 20U;
+  std::chrono::milliseconds tend_interval{500};  // between two looks at log and disk
+  net::PeersConfig links;                        // limits and intervals; identity is filled in
   std::vector<KeyspaceConfig> keyspaces;
 };
 
@@ -83,6 +91,10 @@ class Node final : private net::PeersHandler {
   [[nodiscard]] FlushTimes flush_times() const { return writer_->flush_times(); }
   [[nodiscard]] storage::Wal::Stats log_stats() const { return writer_->log_stats(); }
   [[nodiscard]] std::uint64_t bytes_on_disk() const;
+  // The disk is nearly full. What is left is for the log, which prepares its files ahead, and for flushing
+  // the state, so that reads and whatever makes room go on; what makes the state larger should be refused.
+  [[nodiscard]] bool low_on_space() const { return low_on_space_; }
+  [[nodiscard]] std::uint64_t free_bytes() const { return free_bytes_; }  // of the disk, as last seen
   [[nodiscard]] boost::asio::io_context& context() { return context_; }
 
   // For the keyspaces.
@@ -92,6 +104,7 @@ class Node final : private net::PeersHandler {
   void flush_state(storage::Engine& engine,
                    std::move_only_function<void(const storage::IoResult<void>&)> done);
   void await_flushes();
+  void compact_state(storage::Engine& engine, std::function<void(storage::IoResult<void>)> done);
   void halt(const std::string& reason);
   void membership_changed(KeyspaceId keyspace, const Membership& membership);
 
@@ -104,6 +117,9 @@ class Node final : private net::PeersHandler {
   void end_turn();
   void flush_states();
   void update_peers();
+  void tend();
+  void bound_log();
+  void watch_space();
 
   void received(NodeId from, KeyspaceId keyspace, Bytes frame) override;
   [[nodiscard]] std::vector<net::Known> members() const override;
@@ -118,11 +134,18 @@ class Node final : private net::PeersHandler {
   std::unique_ptr<LogWriter> writer_;
   std::map<KeyspaceId, std::unique_ptr<Keyspace>> keyspaces_;
   std::map<KeyspaceId, Membership> memberships_;
+  boost::asio::steady_timer tend_timer_;
+  KeyspaceId stranger_;  // holds the log and is not of this node: told once
   std::optional<std::string> halted_;
   bool stopping_ = false;
   bool busy_ = false;  // a keyspace has more to do without waiting
   std::atomic<int> flushes_{0};
-  std::unique_ptr<boost::asio::thread_pool> slow_;
+  bool pressed_ = false;  // too little was free at the last look
+  bool low_on_space_ = false;
+  std::uint64_t free_bytes_ = UINT64_MAX;
+  std::atomic<bool> cancel_compaction_{false};
+  std::unique_ptr<boost::asio::thread_pool> slow_;       // flushes
+  std::unique_ptr<boost::asio::thread_pool> compactor_;  // compactions, which take longer
 };
 
 }  // namespace quorate::runtime

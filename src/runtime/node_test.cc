@@ -31,6 +31,8 @@ class Solo final : public rl::Protocol {
       if (auto* propose = std::get_if<rl::Propose>(&ask->request)) append(*propose);
       if (auto* barrier = std::get_if<rl::ReadBarrier>(&ask->request))
         emit(rl::ReadReady{{barrier->id}, committed_});
+      if (auto* available = std::get_if<rl::SnapshotAvailable>(&ask->request))
+        effects_.push_back(Persist{++ticket_, {SnapshotTaken{available->meta}}});
     } else if (auto* persisted = std::get_if<Persisted>(&input)) {
       commit(persisted->upto);
     }
@@ -87,6 +89,17 @@ class Journal final : public models::Model {
 
  private:
   storage::Engine* state_ = nullptr;
+};
+
+// Takes commands of any size and keeps nothing.
+class Deaf final : public models::Model {
+ public:
+  void open(storage::Engine&) override {}
+  Bytes apply(const Bytes&, storage::Transaction&) override { return {}; }
+  void committed(Index) override {}
+  std::optional<Bytes> periodic(Duration) override { return std::nullopt; }
+  Bytes query(const Bytes&) override { return {}; }
+  Bytes digest() const override { return {}; }
 };
 
 struct NodeTest : testing::Test {
@@ -200,6 +213,33 @@ TEST_F(NodeTest, FlushesTheStateAndGoesOn) {
   };
   auto ended = with_node(std::move(with_flushes), [&](Node& node) { next(node, 10); });
   ASSERT_TRUE(ended) << ended.error();
+}
+
+// The quiet keyspace's one entry stands in the oldest segment of the shared log.
+TEST_F(NodeTest, AQuietKeyspaceDoesNotHoldTheLogOfABusyOne) {
+  auto bounded = config();
+  bounded.log_bytes = 4U << 20U;
+  bounded.tend_interval = std::chrono::milliseconds(1);
+  for (auto& keyspace : bounded.keyspaces) keyspace.model = [] { return std::make_unique<Deaf>(); };
+  bounded.keyspaces[1].replica.flush_after_bytes = 1U << 20U;
+  std::uint64_t most = 0;
+  std::function<void(Node&, int)> next = [&](Node& node, int left) {
+    most = std::max(most, node.log_stats().live_bytes);
+    if (left == 0) return node.stop();
+    node.keyspace("right")->propose(Bytes::adopt(std::string(256U << 10U, 'x')),
+                                    [&, left](const replica::Outcome<Bytes>& result) {
+                                      ASSERT_TRUE(result);
+                                      next(node, left - 1);
+                                    });
+  };
+  auto ended = with_node(std::move(bounded), [&](Node& node) {
+    node.keyspace("left")->propose(Bytes::copy("once"), [&](const replica::Outcome<Bytes>& result) {
+      ASSERT_TRUE(result);
+      next(node, 120);
+    });
+  });
+  ASSERT_TRUE(ended) << ended.error();
+  EXPECT_LT(most, 20U << 20U) << "of 30 MiB written";
 }
 
 TEST_F(NodeTest, AnothersDirectoryIsRefused) {
