@@ -32,6 +32,7 @@ const char* const notes = R"(A CONFIGURATION FILE
   listen = "0.0.0.0:2379"            # for clients
   advertise = "10.0.0.1:2379"        # where clients reach it; by default what it listens on
   election_timeout = "180ms"         # heartbeat = "30ms"; longer for distant nodes
+  quota = "4GiB"                     # of keys and values, all revisions; by default none; 0: 2 GiB
   compaction_period = "0s"           # forget history older than this; 0: never
   [keyspace.tls]                     # optional: certificate, key, client_ca
 
@@ -48,7 +49,6 @@ EXAMPLES
 
 // Flags of etcd that Quorate takes and that change nothing, since there is nothing to change.
 constexpr std::pair<const char*, const char*> without_effect[] = {
-    {"--quota-backend-bytes", "there is no size ceiling"},
     {"--wal-dir", "the log is below the data directory"},
     {"--snapshot-catchup-entries", ""},
     {"--max-snapshots", "one state, no snapshot files"},
@@ -164,6 +164,8 @@ class Serve {
     etcd_flag("--heartbeat-interval", flags_.heartbeat_interval, "milliseconds (30)", "MS");
     etcd_flag("--election-timeout", flags_.election_timeout, "milliseconds (180)", "MS");
     etcd_flag("--snapshot-count", flags_.snapshot_count, "entries applied between flushes of the state", "N");
+    etcd_flag("--quota-backend-bytes", flags_.quota_backend_bytes,
+              "of keys and values, all kept revisions; 0: 2 GiB, negative: no bound", "BYTES");
     etcd_flag("--auto-compaction-mode", flags_.auto_compaction_mode, "periodic or revision", "MODE");
     etcd_flag("--auto-compaction-retention", flags_.auto_compaction_retention,
               "hours, a duration, or revisions", "N");

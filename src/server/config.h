@@ -34,6 +34,7 @@ struct Keyspace {
   std::uint64_t cache_bytes = 64U << 20U;
   Duration compaction_period{};           // keep so much history; 0: all
   std::int64_t compaction_revisions = 0;  // keep so many revisions; 0: all
+  std::uint64_t quota = 0;                // bytes of keys and values in all kept revisions; 0: no bound
   TlsFiles tls;
 };
 
@@ -48,6 +49,7 @@ struct Config {
   std::map<NodeId, NodeInfo> members;  // the first members, this node among them; when joining, whom to ask
   bool join = false;
   std::uint64_t segment_bytes = 16U << 20U;
+  std::uint64_t log_bytes = 512U << 20U;  // beyond it, quiet keyspaces are flushed so that the log can be cut
   std::vector<Keyspace> keyspaces;
   std::string log_level = "info";
   std::vector<std::string> notes;  // told once at the start: flags without effect, say
@@ -60,6 +62,12 @@ struct Config {
 
 // A message that quotes what people wrote, without what would break its line.
 [[nodiscard]] std::string one_line(const std::string& message);
+
+// As etcd takes it: 0 is its default of 2 GiB, a negative number no bound at all.
+[[nodiscard]] constexpr std::uint64_t quota_of(std::int64_t backend_bytes) {
+  if (backend_bytes == 0) return std::uint64_t{2} << 30U;
+  return backend_bytes < 0 ? 0 : static_cast<std::uint64_t>(backend_bytes);
+}
 
 inline constexpr const char* known_models[] = {"etcd"};
 

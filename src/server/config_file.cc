@@ -110,6 +110,14 @@ class Section {
     }
     return *value;
   }
+  std::uint64_t quota(const std::string& key) {  // none where nothing is said
+    const auto* node = table_->get(key);
+    if (node && node->is_integer() && **node->as_integer() <= 0) {
+      find(key);
+      return quota_of(**node->as_integer());
+    }
+    return bytes(key, 0, 1U << 20U);
+  }
   std::vector<net::Address> addresses(const std::string& key) {
     std::vector<net::Address> all;
     for_each_text(key, [&](const toml::node& node, const std::string& text) {
@@ -244,6 +252,8 @@ void read_node(Section& section, Config& config) {
   if (config.join && config.peer_urls.empty()) section.missing("listen", "where other nodes reach this one");
   config.name = section.text("name", config.id.none() ? "" : "n" + to_string(config.id));
   config.segment_bytes = section.bytes("log_segment", config.segment_bytes, 1U << 20U);
+  config.log_bytes = section.bytes("log_limit", std::max(config.log_bytes, 4 * config.segment_bytes),
+                                   4 * config.segment_bytes);
   section.finish();
 }
 
@@ -285,6 +295,7 @@ Keyspace read_keyspace(Section& section, const std::vector<std::string>& protoco
   keyspace.compaction_period = section.duration("compaction_period", 0s, 0s, 100'000h);
   keyspace.compaction_revisions =
       static_cast<std::int64_t>(section.number("compaction_revisions", 0, 0, 1'000'000'000'000));
+  keyspace.quota = section.quota("quota");
   read_tls(section, keyspace);
   if (keyspace.client_urls.empty()) {
     for (auto address : keyspace.listen) {

@@ -61,6 +61,18 @@ TEST(ConfigFile, WhereOthersReachANodeMayDifferFromWhereItListens) {
   EXPECT_THAT(config->listen_peers, ElementsAre(net::Address{"127.0.0.1", 9}));
 }
 
+TEST(ConfigFile, AQuotaIsNoneUnlessSaid) {
+  const auto quota = [](const std::string& line) {
+    return parse(std::string(good) + line).value().keyspaces.at(0).quota;
+  };
+  EXPECT_EQ(quota(""), 0U);
+  EXPECT_EQ(quota("quota = \"3GiB\""), std::uint64_t{3} << 30U);
+  EXPECT_EQ(quota("quota = 67108864"), 64U << 20U);
+  EXPECT_EQ(quota("quota = 0"), std::uint64_t{2} << 30U) << "etcd's default";
+  EXPECT_EQ(quota("quota = -1"), 0U);
+  EXPECT_THAT(parse(std::string(good) + "quota = 1").error(), HasSubstr("quota: must be a size"));
+}
+
 struct Mistake {
   const char* from;
   const char* to;

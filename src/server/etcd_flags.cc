@@ -141,6 +141,7 @@ Or<Keyspace> keyspace_of(const EtcdFlags& flags) {
   if (keyspace.election_timeout < 3 * keyspace.heartbeat) {
     return wrong("--election-timeout", "must be at least three times --heartbeat-interval");
   }
+  keyspace.quota = quota_of(flags.quota_backend_bytes);
   if (flags.snapshot_count != 0) keyspace.flush_after_entries = flags.snapshot_count;
   if (tls) {
     keyspace.tls = {flags.cert_file, flags.key_file, flags.client_cert_auth ? flags.trusted_ca_file : ""};

@@ -22,6 +22,7 @@ struct EtcdFlags {  // with etcd's names, defaults and units
   std::uint64_t snapshot_count = 0;      // 0: Quorate's default
   std::uint64_t heartbeat_interval = 0;  // ms; 0: Quorate's default, likewise
   std::uint64_t election_timeout = 0;    // ms
+  std::int64_t quota_backend_bytes = 0;  // 0: 2 GiB; negative: none
   std::string auto_compaction_mode = "periodic";
   std::string auto_compaction_retention = "0";
   std::string cert_file;

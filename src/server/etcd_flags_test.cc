@@ -30,6 +30,16 @@ TEST(EtcdFlags, MembersOfOneClusterAgreeOnWhoIsWho) {
   EXPECT_EQ(cluster_id(a->cluster, a->members), cluster_id(b->cluster, b->members));
 }
 
+TEST(EtcdFlags, AQuotaIsEtcdsUnlessSaid) {
+  auto flags = member("n0", 2379);
+  const auto quota = [&] { return from_etcd_flags(flags).value().keyspaces.at(0).quota; };
+  EXPECT_EQ(quota(), std::uint64_t{2} << 30U);
+  flags.quota_backend_bytes = 16 << 20;
+  EXPECT_EQ(quota(), 16U << 20U);
+  flags.quota_backend_bytes = -1;
+  EXPECT_EQ(quota(), 0U) << "none";
+}
+
 TEST(EtcdFlags, AnotherTokenIsAnotherCluster) {
   auto flags = member("n0", 2379);
   const auto a = from_etcd_flags(flags).value();

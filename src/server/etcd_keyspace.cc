@@ -35,6 +35,13 @@ std::expected<ssl::context, std::string> tls_context(const TlsFiles& files) {
   return context;
 }
 
+api::etcd::Settings api_settings(const Keyspace& config) {
+  api::etcd::Settings settings;
+  // A lease must outlive the election of a leader that could renew it (etcd server/etcdserver/server.go).
+  settings.min_lease_ttl = std::chrono::ceil<std::chrono::seconds>(config.election_timeout * 3 / 2).count();
+  return settings;
+}
+
 }  // namespace
 
 EtcdKeyspace::EtcdKeyspace(runtime::Node& node, runtime::Keyspace& keyspace, const Config& node_config,
@@ -46,7 +53,9 @@ EtcdKeyspace::EtcdKeyspace(runtime::Node& node, runtime::Keyspace& keyspace, con
       plan_(config.compaction_period, config.compaction_revisions),
       publish_timer_(node.context()),
       compact_timer_(node.context()),
-      api_(std::make_unique<api::etcd::EtcdApi>(node.context(), static_cast<api::etcd::Backend&>(*this))) {}
+      guard_timer_(node.context()),
+      api_(std::make_unique<api::etcd::EtcdApi>(node.context(), static_cast<api::etcd::Backend&>(*this),
+                                                api_settings(config))) {}
 
 EtcdKeyspace::~EtcdKeyspace() {
   *alive_ = false;
@@ -79,6 +88,18 @@ void EtcdKeyspace::start() {
   keyspace_.on_leader_changed([this] { api_->leader_changed(); });
   publish();
   if (plan_.wanted()) compact();
+  guard();
+}
+
+// A node that runs out of space says so also when none of its own clients writes: what the others take in
+// comes to its disk too.
+void EtcdKeyspace::guard() {
+  guard_timer_.expires_after(std::chrono::milliseconds(500));
+  guard_timer_.async_wait([this, alive = alive_](boost::system::error_code error) {
+    if (error || !*alive) return;
+    if (node_.low_on_space()) api_->raise_no_space();
+    guard();
+  });
 }
 
 // A member that has started tells its name and client URLs through the log, so that every member can list
@@ -120,6 +141,7 @@ void EtcdKeyspace::compact() {
 void EtcdKeyspace::shutdown(std::function<void()> done) {
   publish_timer_.cancel();
   compact_timer_.cancel();
+  guard_timer_.cancel();
   api_->stop();
   auto left = std::make_shared<std::size_t>(listeners_.size());
   auto shared_done = std::make_shared<std::function<void()>>(std::move(done));

@@ -35,6 +35,7 @@ class EtcdKeyspace final : private api::etcd::Backend {
  private:
   void publish();
   void compact();
+  void guard();
 
   void propose(Bytes command, replica::Done done) override {
     keyspace_.propose(std::move(command), std::move(done));
@@ -56,6 +57,13 @@ class EtcdKeyspace final : private api::etcd::Backend {
   [[nodiscard]] Head head() const override {
     return {node_.id(), keyspace_.leader(), keyspace_.epoch(), keyspace_.learner()};
   }
+  void defragment(std::function<void(storage::IoResult<void>)> done) override {
+    node_.compact_state(keyspace_.engine(), std::move(done));
+  }
+  [[nodiscard]] std::uint64_t quota() const override { return config_.quota; }
+  [[nodiscard]] bool has_room(std::uint64_t bytes) const override {
+    return !node_.low_on_space() && Backend::has_room(bytes);
+  }
   void write_metrics(std::string& out) const override;
 
   runtime::Node& node_;
@@ -65,6 +73,7 @@ class EtcdKeyspace final : private api::etcd::Backend {
   CompactionPlan plan_;
   boost::asio::steady_timer publish_timer_;
   boost::asio::steady_timer compact_timer_;
+  boost::asio::steady_timer guard_timer_;
   std::optional<boost::asio::ssl::context> tls_;
   std::unique_ptr<api::etcd::EtcdApi> api_;
   std::vector<std::unique_ptr<http::Listener>> listeners_;

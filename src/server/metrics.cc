@@ -46,6 +46,11 @@ void write_node_metrics(std::string& out, const runtime::Node& node, const runti
   head(out, "quorate_log_segments", "gauge", "Files of the log, those kept for reuse included.");
   fmt::format_to(std::back_inserter(out), "quorate_log_segments {}\n", log.segments);
 
+  head(out, "quorate_bytes_on_disk", "gauge", "Bytes of log and state, of all keyspaces of the node.");
+  fmt::format_to(std::back_inserter(out), "quorate_bytes_on_disk {}\n", node.bytes_on_disk());
+  head(out, "quorate_low_on_space", "gauge", "1 if the disk is so full that the node takes nothing new.");
+  fmt::format_to(std::back_inserter(out), "quorate_low_on_space {}\n", node.low_on_space() ? 1 : 0);
+
   const auto peers = node.peers();
   write_per_peer(out, peers, "etcd_network_active_peers", "gauge", "Whether a connection to the peer stands.",
                  [](const Peer& peer) { return peer.connected ? 1 : 0; });

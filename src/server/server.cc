@@ -92,6 +92,7 @@ std::expected<runtime::NodeConfig, std::string> node_config(const Config& config
   out.peer_urls = config.peer_urls;
   for (const auto& [id, info] : config.members) out.addresses[id] = info.peer_urls;
   out.segment_bytes = config.segment_bytes;
+  out.log_bytes = config.log_bytes;
   for (const auto& keyspace : config.keyspaces) {
     auto one = keyspace_config(keyspace);
     if (!one) return std::unexpected(one.error());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,14 @@ class Backend {
     const auto now = status();
     const Member* me = now.membership.find(now.self);
     return {now.self, now.leader, now.epoch, me != nullptr && me->role == Role::learner};
+  }
+  // Gives back the space of what was deleted; `done` is called when that is over.
+  virtual void defragment(std::function<void(storage::IoResult<void>)> done) { done({}); }
+  // How large the state may become, in Statistics::bytes; 0: there is no bound.
+  [[nodiscard]] virtual std::uint64_t quota() const { return 0; }
+  // Whether this node has room for so many bytes more. If not, it raises the NOSPACE alarm.
+  [[nodiscard]] virtual bool has_room(std::uint64_t bytes) const {
+    return quota() == 0 || const_cast<Backend&>(*this).model().statistics().bytes + bytes < quota();
   }
   // Further metrics of the node in Prometheus' text form, for /metrics.
   virtual void write_metrics(std::string&) const {}

@@ -1,6 +1,10 @@
 #include "api/etcd/core.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "core/codec.h"
+#include "models/etcd/alarms.h"
 
 namespace quorate::api::etcd {
 
@@ -31,6 +35,29 @@ void Core::propose(CallPtr call, models::etcd::Op op, Message request) {
 
 void Core::propose(models::etcd::Op op, const google::protobuf::MessageLite& request, replica::Done done) {
   backend_->propose(models::etcd::command(op, request.SerializeAsString()), std::move(done));
+}
+
+void Core::propose_growth(CallPtr call, models::etcd::Op op, Message request) {
+  if (has_room(call, request.size())) propose(std::move(call), op, std::move(request));
+}
+
+bool Core::has_room(const CallPtr& call, std::uint64_t bytes) {
+  constexpr std::uint64_t overhead = 256;  // etcd's guess of what a key costs beside itself and its value
+  if (backend_->has_room(bytes + overhead)) return true;
+  raise_no_space();
+  call->finish(fault::no_space);
+  return false;
+}
+
+void Core::raise_no_space() {
+  const NodeId self = backend_->head().self;
+  const auto raised = model().alarms();
+  const bool known = std::ranges::any_of(raised, [self](const models::etcd::Alarm& alarm) {
+    return alarm.member == self && alarm.type == etcdserverpb::NOSPACE;
+  });
+  if (known || std::exchange(raising_, true)) return;
+  backend_->propose(models::etcd::raise_alarm(etcdserverpb::NOSPACE, self),
+                    [this](const replica::Outcome<Bytes>&) { raising_ = false; });
 }
 
 std::expected<models::etcd::Result, Status> decode(const replica::Outcome<Bytes>& outcome) {

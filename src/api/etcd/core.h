@@ -21,8 +21,9 @@ using http::Message;
 struct Settings {
   std::size_t max_request_bytes = 3U << 19U;  // 1.5 MiB, as etcd
   int max_txn_ops = 128;
-  std::size_t max_watchers = 65'536;                     // of one stream
-  std::size_t max_keep_alives = 4'096;                   // of one stream, unanswered
+  std::int64_t min_lease_ttl = 1;       // seconds; etcd's is 1.5 election timeouts, rounded up
+  std::size_t max_watchers = 65'536;    // of one stream
+  std::size_t max_keep_alives = 4'096;  // of one stream, unanswered
   std::chrono::milliseconds progress_interval{600'000};  // of watchers that asked for progress
   std::chrono::milliseconds no_leader_timeout{3'000};    // then streams that require a leader are ended
 };
@@ -44,6 +45,11 @@ class Core {
   // A command through the log; `request` is its protobuf form, already validated. Answers the call.
   void propose(CallPtr call, models::etcd::Op op, Message request);
   void propose(models::etcd::Op op, const google::protobuf::MessageLite& request, replica::Done done);
+  // The same for what makes the state larger: refused, and the alarm raised, where there is no room.
+  void propose_growth(CallPtr call, models::etcd::Op op, Message request);
+  [[nodiscard]] bool has_room(const CallPtr& call, std::uint64_t bytes);
+  // Tells all members, through the log, that this one has no space left; once while that is under way.
+  void raise_no_space();
   // Runs `read` once the state is as fresh as the call, or answers with what is in the way.
   template <class F>
   void linearizable(CallPtr call, F read) {
@@ -73,6 +79,7 @@ class Core {
   Backend* backend_;
   Settings settings_;
   std::mt19937_64 random_;
+  bool raising_ = false;
 };
 
 // The outcome of a command, decoded; a Status where there is none.

@@ -19,6 +19,9 @@ Status status_of(models::etcd::Error error) {
     case Error::lease_ttl_too_large: return fault::lease_ttl_too_large;
     case Error::invalid_sort_option: return fault::invalid_sort_option;
     case Error::malformed: return fault::malformed;
+    case Error::too_large: return fault::response_too_large;
+    case Error::no_space: return fault::no_space;
+    case Error::corrupt: return fault::corrupt;
   }
   return {Code::internal, "unknown result"};
 }
@@ -29,6 +32,7 @@ Status status_of(replica::Failure failure) {
     case Failure::no_leader: return fault::no_leader;
     case Failure::overloaded: return fault::too_many_requests;
     case Failure::change_pending: return fault::change_pending;
+    case Failure::not_ready: return fault::learner_not_ready;
     case Failure::invalid:
       return {Code::failed_precondition, "etcdserver: the request can not be carried out"};
     case Failure::timed_out: return fault::timed_out;

@@ -169,6 +169,7 @@ EtcdApi::EtcdApi(boost::asio::io_context& io, Backend& backend, Settings setting
 EtcdApi::~EtcdApi() { stop(); }
 http::Handler& EtcdApi::handler() { return *dispatcher_; }
 void EtcdApi::stop() { dispatcher_->stop(); }
+void EtcdApi::raise_no_space() { dispatcher_->core.raise_no_space(); }
 void EtcdApi::leader_changed() { ++dispatcher_->core.counters.leader_changes; }
 
 }  // namespace quorate::api::etcd

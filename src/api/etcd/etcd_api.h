@@ -26,6 +26,8 @@ class EtcdApi {
   void stop();
   // To be told of leader changes, for the metric; the API asks the backend for the leader itself.
   void leader_changed();
+  // This node has no space left: tells all members by an alarm, unless it is raised already.
+  void raise_no_space();
 
  private:
   class Dispatcher;

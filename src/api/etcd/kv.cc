@@ -38,6 +38,7 @@ class RangeStream final : public http::CallStream {
 
 struct Reading {
   bool only = true;          // no puts, no deletes
+  bool grows = false;        // puts
   bool serializable = true;  // as far as there are ranges
 };
 void look_at(const pb::TxnRequest& txn, Reading& reading) {
@@ -49,6 +50,7 @@ void look_at(const pb::TxnRequest& txn, Reading& reading) {
         reading.serializable = reading.serializable && op.request_range().serializable();
       } else {
         reading.only = false;
+        reading.grows = reading.grows || op.has_request_put();
       }
     }
   }
@@ -112,7 +114,7 @@ void KvService::range_stream(CallPtr call, const Message& message) {
 void KvService::put(CallPtr call, Message message) {
   if (!parse(*call, message, put_)) return;
   if (Status bad = validate(put_); !bad.ok()) return call->finish(std::move(bad));
-  core_.propose(std::move(call), Op::put, std::move(message));
+  core_.propose_growth(std::move(call), Op::put, std::move(message));
 }
 
 void KvService::delete_range(CallPtr call, Message message) {
@@ -130,6 +132,7 @@ void KvService::txn(CallPtr call, Message message) {
   }
   Reading reading;
   look_at(request, reading);
+  if (reading.grows) return core_.propose_growth(std::move(call), Op::txn, std::move(message));
   if (!reading.only) return core_.propose(std::move(call), Op::txn, std::move(message));
   if (reading.serializable) return core_.answer(*call, core_.model().read_txn(request));
   core_.linearizable(std::move(call), [this, request = std::move(request)](const CallPtr& ready) {

@@ -1,5 +1,7 @@
 #include "api/etcd/lease.h"
 
+#include <algorithm>
+
 namespace quorate::api::etcd {
 
 namespace pb = etcdserverpb;
@@ -86,7 +88,9 @@ std::int64_t choose_lease(Core& core) {
 void LeaseService::grant(CallPtr call, const Message& message) {
   pb::LeaseGrantRequest request;
   if (!parse(*call, message, request)) return;
-  // The id is chosen in front of the log: every replica must grant the same one.
+  if (!core_.has_room(call, message.size())) return;
+  // Chosen in front of the log, as the id is: every replica must grant the same.
+  request.set_ttl(std::max(request.ttl(), core_.settings().min_lease_ttl));
   if (request.id() == 0) request.set_id(choose_lease(core_));
   core_.propose(Op::lease_grant, request, [this, call = std::move(call)](replica::Outcome<Bytes> outcome) {
     core_.answer(*call, outcome);

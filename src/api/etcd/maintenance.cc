@@ -32,16 +32,19 @@ void MaintenanceService::add_to(Router& router) {
                                                     Core::reply(*call, response);
                                                   });
   router.unary<pb::AlarmRequest, pb::AlarmResponse>(
-      "/etcdserverpb.Maintenance/Alarm", [this](const CallPtr& call, const Message&) {
-        pb::AlarmResponse response;  // there is no quota, so there is no alarm to raise or to disarm
-        core_.fill(*response.mutable_header());
-        Core::reply(*call, response);
+      "/etcdserverpb.Maintenance/Alarm", [this](CallPtr call, Message m) {
+        pb::AlarmRequest request;
+        if (parse(*call, m, request)) core_.propose(std::move(call), models::etcd::Op::alarm, std::move(m));
       });
   router.unary<pb::DefragmentRequest, pb::DefragmentResponse>(
-      "/etcdserverpb.Maintenance/Defragment", [this](const CallPtr& call, const Message&) {
-        pb::DefragmentResponse response;  // the engine gives space back by itself
-        core_.fill(*response.mutable_header());
-        Core::reply(*call, response);
+      "/etcdserverpb.Maintenance/Defragment", [this](CallPtr call, const Message&) {
+        // The engine gives space back by itself, in time; this makes it happen now.
+        core_.backend().defragment([this, call = std::move(call)](const storage::IoResult<void>& done) {
+          if (!done) return call->finish({Code::unknown, done.error().what});
+          pb::DefragmentResponse response;
+          core_.fill(*response.mutable_header());
+          Core::reply(*call, response);
+        });
       });
   router.unary<pb::DowngradeRequest, pb::DowngradeResponse>(
       "/etcdserverpb.Maintenance/Downgrade",
@@ -58,14 +61,20 @@ void MaintenanceService::status(CallPtr call) {
   core_.fill(*response.mutable_header());
   response.set_version(server_version);
   response.set_storageversion(cluster_version);
-  response.set_dbsize(static_cast<std::int64_t>(backend.bytes_on_disk()));
-  response.set_dbsizeinuse(static_cast<std::int64_t>(backend.engine().bytes_in_use()));
+  const auto bytes = static_cast<std::int64_t>(core_.model().statistics().bytes);
+  response.set_dbsize(bytes);  // as in etcd, what the quota is compared with
+  response.set_dbsizeinuse(bytes);
+  response.set_dbsizequota(static_cast<std::int64_t>(backend.quota()));
   response.set_leader(now.leader.value);
   response.set_raftindex(now.committed.value);
   response.set_raftappliedindex(now.applied.value);
   response.set_raftterm(now.epoch.value);
   response.set_islearner(backend.head().learner);
   if (now.leader.none()) response.add_errors(fault::no_leader.text);
+  for (const auto& alarm : core_.model().alarms()) {  // as etcd 3.4 prints its messages
+    response.add_errors("memberID:" + to_string(alarm.member) +
+                        " alarm:" + pb::AlarmType_Name(static_cast<pb::AlarmType>(alarm.type)) + " ");
+  }
   Core::reply(*call, response);
 }
 

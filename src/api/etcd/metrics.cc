@@ -113,15 +113,15 @@ void write_server_metrics(std::string& out, Core& core) {
                number(status.pending));
   write_metric(out, "etcd_server_proposals_failed_total", "counter", "Operations that failed.",
                number(core.counters.proposals_failed));
-  write_metric(out, "etcd_server_quota_backend_bytes", "gauge", "The quota; 0: there is none.", 0);
+  write_metric(out, "etcd_server_quota_backend_bytes", "gauge", "The quota; 0: there is none.",
+               number(backend.quota()));
   head(out, "etcd_server_version", "gauge", "1, the version is the label.");
   fmt::format_to(std::back_inserter(out), "etcd_server_version{{server_version=\"{}\"}} 1\n", server_version);
   head(out, "etcd_server_id", "gauge", "1, the member's id in hexadecimal is the label.");
   fmt::format_to(std::back_inserter(out), "etcd_server_id{{server_id=\"{:x}\"}} 1\n", status.self.value);
-  write_metric(out, "etcd_mvcc_db_total_size_in_bytes", "gauge", "Bytes on disk.",
-               number(backend.bytes_on_disk()));
-  write_metric(out, "etcd_mvcc_db_total_size_in_use_in_bytes", "gauge", "Bytes in use.",
-               number(backend.engine().bytes_in_use()));
+  write_metric(out, "etcd_mvcc_db_total_size_in_bytes", "gauge",
+               "Bytes of keys and values in all kept revisions: what the quota is of.", number(store.bytes));
+  write_metric(out, "etcd_mvcc_db_total_size_in_use_in_bytes", "gauge", "The same.", number(store.bytes));
   write_metric(out, "etcd_debugging_mvcc_current_revision", "gauge", "Revision of the store.",
                number(store.revision));
   write_metric(out, "etcd_debugging_mvcc_compact_revision", "gauge", "Compacted revision.",

@@ -110,6 +110,10 @@ void Pages::health(http::Exchange& exchange) {
   const auto body = [](std::string_view reason) {
     return fmt::format(R"({{"health":"{}","reason":"{}"}})", reason.empty(), reason);
   };
+  for (const auto& alarm : core_.model().alarms()) {
+    const auto& name = etcdserverpb::AlarmType_Name(static_cast<etcdserverpb::AlarmType>(alarm.type));
+    if (!excluded(exchange.query(), name)) return answer_text(exchange, 503, json, body("ALARM " + name));
+  }
   const bool local = query_value(exchange.query(), "serializable") == "true";
   if (!local && core_.backend().head().leader.none())
     return answer_text(exchange, 503, json, body("RAFT NO LEADER"));
@@ -140,6 +144,10 @@ void Pages::probe(http::Exchange& exchange, std::string_view name, std::string_v
   for (auto& each : checks) {
     if (each.name == "non_learner" && core_.backend().head().learner)
       each.problem = "the member is a learner";
+    if (each.name != "data_corruption") continue;
+    for (const auto& alarm : core_.model().alarms()) {
+      if (alarm.type == etcdserverpb::CORRUPT) each.problem = "alarm activated: CORRUPT";
+    }
   }
   const bool verbose = query_value(exchange.query(), "verbose").has_value();
   const boost::intrusive_ptr<Pending> pending(new Pending(exchange));

@@ -1,4 +1,6 @@
 // Lease, Cluster, Maintenance, Lock, Election, Health over the wire.
+#include <map>
+
 #include <openssl/sha.h>
 
 #include "api/etcd/testing/api_server.h"
@@ -43,6 +45,25 @@ TEST_F(Leases, IdsAreChosenOrTaken) {
   EXPECT_EQ(
       call<pb::LeaseLeasesResponse>("etcdserverpb.Lease/LeaseLeases", pb::LeaseLeasesRequest()).leases_size(),
       3);
+}
+
+class LeasesOfASlowCluster : public ApiTest {
+ protected:
+  LeasesOfASlowCluster()
+      : ApiTest([] {
+          Settings settings;
+          settings.min_lease_ttl = 3;
+          return settings;
+        }()) {}
+};
+
+// Or a lease would end while a leader is elected that could renew it.
+TEST_F(LeasesOfASlowCluster, OutliveAnElection) {
+  for (const auto& [asked, granted] : std::map<std::int64_t, std::int64_t>{{-5, 3}, {1, 3}, {4, 4}}) {
+    pb::LeaseGrantRequest request;
+    request.set_ttl(asked);
+    EXPECT_EQ(call<pb::LeaseGrantResponse>("etcdserverpb.Lease/LeaseGrant", request).ttl(), granted);
+  }
 }
 
 TEST_F(Leases, LifeAndEnd) {

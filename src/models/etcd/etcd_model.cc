@@ -8,6 +8,7 @@
 
 #include "api/proto/rpc.pb.h"
 #include "core/codec.h"
+#include "models/etcd/alarms.h"
 #include "models/etcd/leases.h"
 #include "models/etcd/read.h"
 #include "models/etcd/store.h"
@@ -19,11 +20,17 @@ namespace quorate::models::etcd {
 
 namespace {
 
-// Events a compaction looks at with each command, and with each tick.
-constexpr std::size_t sweep_per_command = 8;
+// Events a compaction looks at with every so many revisions, and with each tick. More than writers add, so
+// that a compaction ends however much is written; not with each command, since finding the place costs more
+// than looking at some events.
+constexpr std::int64_t revisions_per_sweep = 16;
+constexpr std::size_t sweep_per_step = 8 * revisions_per_sweep;
 constexpr std::size_t sweep_per_tick = 1024;
 // Leases ended by one tick; the rest follows with the next.
 constexpr std::size_t expiries_per_tick = 1000;
+
+// Of one answer; a message can not hold more than twice that.
+constexpr std::size_t most_range_bytes = std::size_t{1} << 30U;
 
 constexpr std::string_view node_prefix = "node";
 
@@ -50,6 +57,7 @@ class Implementation final : public EtcdModel {
     state_ = load_state(engine);
     visible_ = state_;
     leases_.load(engine);
+    alarms_.load(engine);
     load_nodes(engine);
     changes_.clear();
     changes_complete_ = true;
@@ -57,9 +65,11 @@ class Implementation final : public EtcdModel {
   }
 
   Bytes apply(const Bytes& command, storage::Transaction& txn) override {
+    const std::int64_t before = state_.revision;
     std::string body;
     const Error error = execute(command.view(), txn, body);
-    sweep(state_, txn, sweep_per_command);
+    if (state_.revision != before && state_.revision % revisions_per_sweep == 0)
+      sweep(state_, txn, sweep_per_step);
     if (error != Error::none) body.clear();
     return codec::encode(Result{error, state_.revision, Bytes::adopt(std::move(body))});
   }
@@ -81,6 +91,11 @@ class Implementation final : public EtcdModel {
     return command(Op::tick, codec::encode(Tick{std::max(elapsed, Duration::zero())}).view());
   }
 
+  std::optional<Bytes> diverged(NodeId member) override {
+    if (alarms_.raised(etcdserverpb::CORRUPT, member)) return std::nullopt;
+    return raise_alarm(etcdserverpb::CORRUPT, member);
+  }
+
   Bytes query(const Bytes& request) override {
     google::protobuf::Arena arena;
     const auto* parsed = parse<etcdserverpb::RangeRequest>(arena, request.view());
@@ -98,7 +113,7 @@ class Implementation final : public EtcdModel {
   Result range(const etcdserverpb::RangeRequest& request) override {
     std::string body;
     if (const Error error = validate(request); error != Error::none) return answer(error, {});
-    const Error error = read_range(request, view(), body);
+    const Error error = read_range(request, view(), body, most_range_bytes);
     return answer(error, std::move(body));
   }
 
@@ -166,8 +181,14 @@ class Implementation final : public EtcdModel {
     return {.revision = visible_.revision,
             .compact_revision = visible_.compacted,
             .keys = static_cast<std::uint64_t>(visible_.keys),
+            .bytes = static_cast<std::uint64_t>(visible_.bytes),
             .leases = leases_.size(),
             .watchers = hub_.size()};
+  }
+  [[nodiscard]] std::vector<Alarm> alarms() const override {
+    std::vector<Alarm> raised;
+    for (const auto& [type, member] : alarms_.all()) raised.push_back({member, type});
+    return raised;
   }
 
  private:
@@ -186,11 +207,29 @@ class Implementation final : public EtcdModel {
     const std::string_view request = command.substr(1);
     if (op == Op::tick) return tick(request, txn);
     if (op == Op::publish) return publish(request, txn);
+    if (op == Op::alarm) return alarm(request, txn, body);
+    if (const Error refused = refused_by_alarm(op); refused != Error::none) return refused;
     Writer writer(state_, txn, sink(), scratch_);
     const Error error = execute(op, request, writer, txn, body);
     finish(writer);
     arena_.Reset();
     return error;
+  }
+
+  // What etcd's applier refuses while an alarm is raised. Under NOSPACE whatever makes room goes on; of
+  // transactions those that put are refused, which shows when they are parsed.
+  [[nodiscard]] Error refused_by_alarm(Op op) const {
+    if (alarms_.all().empty()) return Error::none;
+    if (alarms_.raised(etcdserverpb::CORRUPT) && op != Op::lease_keep_alive) return Error::corrupt;
+    const bool grows = op == Op::put || op == Op::lease_grant;
+    return grows && alarms_.raised(etcdserverpb::NOSPACE) ? Error::no_space : Error::none;
+  }
+
+  Error alarm(std::string_view request, storage::Transaction& txn, std::string& body) {
+    etcdserverpb::AlarmRequest parsed;
+    if (!parsed.ParseFromArray(request.data(), static_cast<int>(request.size()))) return Error::malformed;
+    alarms_.execute(parsed, state_, txn, body);
+    return Error::none;
   }
 
   void finish(Writer& writer) {
@@ -230,6 +269,7 @@ class Implementation final : public EtcdModel {
     const auto* parsed = parse<etcdserverpb::TxnRequest>(arena_, request);
     if (parsed == nullptr) return Error::malformed;
     if (const Error error = validate(*parsed); error != Error::none) return error;
+    if (alarms_.raised(etcdserverpb::NOSPACE) && has_puts(*parsed)) return Error::no_space;
     return etcd::execute(*parsed, {writer.reader(), state_.revision, state_.compacted}, leases_, &writer,
                          body);
   }
@@ -288,6 +328,7 @@ class Implementation final : public EtcdModel {
   Error tick(std::string_view request, storage::Transaction& txn) {
     const auto parsed = codec::decode<Tick>(Bytes::copy(request));
     if (!parsed || parsed->elapsed < Duration::zero()) return Error::malformed;
+    if (alarms_.raised(etcdserverpb::CORRUPT)) return Error::corrupt;  // no lease ends on a state in doubt
     const Duration left = Duration::max() - state_.log_time;
     state_.log_time += std::min(parsed->elapsed, left);
     for (const std::int64_t id : leases_.expired(state_.log_time, expiries_per_tick)) {
@@ -324,6 +365,7 @@ class Implementation final : public EtcdModel {
   State state_;    // after the last apply()
   State visible_;  // after the last committed(): what the engine holds, and readers see
   Leases leases_;
+  Alarms alarms_;
   std::map<NodeId, NodeInfo> nodes_;
   std::vector<Change> changes_;  // applied, not yet committed
   bool changes_complete_ = true;

@@ -41,6 +41,7 @@ enum class Op : std::uint8_t {
   lease_keep_alive = 7,  // etcdserverpb.LeaseKeepAliveRequest
   tick = 8,              // codec: Tick
   publish = 9,           // codec: Publish
+  alarm = 10,            // etcdserverpb.AlarmRequest
 };
 
 struct Tick {
@@ -70,6 +71,9 @@ enum class Error : std::uint8_t {
   lease_ttl_too_large,
   invalid_sort_option,
   malformed,  // the command does not parse
+  too_large,  // the response would be larger than a message can be
+  no_space,   // the NOSPACE alarm is raised
+  corrupt,    // the CORRUPT alarm is raised
 };
 
 // `body` is the response's protobuf encoding without its header (field 1 of every response): the API writes
@@ -124,10 +128,16 @@ class WatchHub {
   [[nodiscard]] virtual std::size_t size() const = 0;
 };
 
+struct Alarm {
+  NodeId member;
+  int type = 0;  // etcdserverpb.AlarmType
+};
+
 struct Statistics {
   std::int64_t revision = 0;
   std::int64_t compact_revision = 0;
-  std::uint64_t keys = 0;  // live
+  std::uint64_t keys = 0;   // live
+  std::uint64_t bytes = 0;  // of all kept revisions, keys and values: what a quota is of
   std::uint64_t leases = 0;
   std::uint64_t watchers = 0;
 };
@@ -163,6 +173,7 @@ class EtcdModel : public Model {
   [[nodiscard]] virtual std::int64_t revision() const = 0;
   [[nodiscard]] virtual std::map<NodeId, NodeInfo> published() const = 0;
   [[nodiscard]] virtual Statistics statistics() const = 0;
+  [[nodiscard]] virtual std::vector<Alarm> alarms() const = 0;  // raised, by type and member
 };
 
 }  // namespace quorate::models::etcd

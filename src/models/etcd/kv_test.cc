@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/rng.h"
+#include "models/etcd/read.h"
 #include "models/etcd/test_support.h"
 
 namespace quorate::models::etcd::test {
@@ -310,6 +311,24 @@ std::size_t rows(const storage::Reader& reader, int table) {
   const auto cursor = reader.cursor(static_cast<storage::Table>(table));
   for (cursor->seek({}); cursor->valid(); cursor->next()) ++n;
   return n;
+}
+
+TEST(Range, AnAnswerBeyondTheBoundIsNotHeldInMemory) {
+  Replica store;
+  for (int i = 0; i < 10; ++i) store.put("a" + std::to_string(i), std::string(100, 'x'));
+  const View view{store.engine(), store.model().revision(), 0};
+  pb::RangeRequest request;
+  request.set_key("a");
+  request.set_range_end("b");
+  for (const auto target : {pb::RangeRequest::KEY, pb::RangeRequest::MOD}) {
+    request.set_sort_target(target);
+    request.set_limit(0);
+    std::string body;
+    EXPECT_EQ(read_range(request, view, body, 2000), Error::none);
+    EXPECT_EQ(read_range(request, view, body = "", 500), Error::too_large);
+    request.set_limit(2);
+    EXPECT_EQ(read_range(request, view, body = "", 500), Error::none);
+  }
 }
 
 TEST(Compaction, RemovesInBoundedStepsWhatCannotBeReadAnyMore) {

@@ -76,10 +76,11 @@ class Order {
 struct Totals {
   std::int64_t in_range = 0;
   std::int64_t matched = 0;
+  bool too_large = false;
 };
 
 // Results in key order go straight into the body; behind the limit, keys are only counted.
-Totals read_in_key_order(const RangeRequest& request, Scan& scan, std::string& body) {
+Totals read_in_key_order(const RangeRequest& request, Scan& scan, std::size_t most, std::string& body) {
   Totals totals;
   const bool filter = filtered(request);
   for (; scan.valid(); scan.next(), ++totals.in_range) {
@@ -89,14 +90,19 @@ Totals read_in_key_order(const RangeRequest& request, Scan& scan, std::string& b
     ++totals.matched;
     if (request.limit() > 0 && totals.matched > request.limit()) continue;
     append_result(request, scan.key(), scan.tail(), body);
+    totals.too_large = body.size() > most;
+    if (totals.too_large) break;
   }
   return totals;
 }
 
-// Holds at most about twice the limit in memory, whatever the size of the range.
-Totals read_sorted(const RangeRequest& request, const Order& order, Scan& scan, std::string& body) {
+// Holds at most about twice the limit in memory, whatever the size of the range; without a limit the result,
+// once.
+Totals read_sorted(const RangeRequest& request, const Order& order, Scan& scan, std::size_t most,
+                   std::string& body) {
   Totals totals;
   std::vector<Candidate> best;
+  std::size_t held = 0;
   const auto limit = request.limit() > 0 ? static_cast<std::uint64_t>(request.limit()) : UINT64_MAX;
   const std::uint64_t slack = std::max<std::uint64_t>(64, std::min<std::uint64_t>(limit, 1U << 20U));
   for (; scan.valid(); scan.next(), ++totals.in_range) {
@@ -104,14 +110,22 @@ Totals read_sorted(const RangeRequest& request, const Order& order, Scan& scan, 
     if (!passes(request, record)) continue;
     ++totals.matched;
     best.push_back({std::string(scan.key()), std::string(scan.tail()), order.number(record)});
+    held += best.back().key.size() + best.back().tail.size();
     if (best.size() > limit && best.size() - limit >= slack) {
       std::ranges::nth_element(best, best.begin() + static_cast<std::ptrdiff_t>(limit), order);
       best.resize(limit);
+      held = 0;
+      for (const auto& one : best) held += one.key.size() + one.tail.size();
     }
+    totals.too_large = held > most;
+    if (totals.too_large) return totals;
   }
   std::ranges::sort(best, order);
   if (best.size() > limit) best.resize(limit);
-  for (const auto& one : best) append_result(request, one.key, one.tail, body);
+  for (auto& one : best) {
+    append_result(request, one.key, one.tail, body);
+    std::string().swap(one.tail);  // frees it: the result is not held twice
+  }
   return totals;
 }
 
@@ -131,7 +145,7 @@ Error check_revision(std::int64_t revision, const View& view) {
   return Error::none;
 }
 
-Error read_range(const RangeRequest& request, const View& view, std::string& body) {
+Error read_range(const RangeRequest& request, const View& view, std::string& body, std::size_t most) {
   if (const Error error = check_revision(request.revision(), view); error != Error::none) return error;
   // The newest revision is read where the live keys are, also when asked for by number.
   const bool newest = request.revision() <= 0 || request.revision() == view.revision;
@@ -143,7 +157,9 @@ Error read_range(const RangeRequest& request, const View& view, std::string& bod
     return Error::none;
   }
   const Order order(request);
-  totals = order.natural() ? read_in_key_order(request, scan, body) : read_sorted(request, order, scan, body);
+  totals = order.natural() ? read_in_key_order(request, scan, most, body)
+                           : read_sorted(request, order, scan, most, body);
+  if (totals.too_large) return Error::too_large;
   if (request.limit() > 0 && totals.matched > request.limit()) wire::append_int(body, more, 1);
   wire::append_int(body, count, totals.in_range);
   return Error::none;

@@ -21,8 +21,9 @@ struct View {
 Error validate(const etcdserverpb::RangeRequest& request);
 // Whether the revision asked for can be read; 0 and below stand for the newest.
 Error check_revision(std::int64_t revision, const View& view);
-// Appends the RangeResponse without its header. The request is valid.
-Error read_range(const etcdserverpb::RangeRequest& request, const View& view, std::string& body);
+// Appends the RangeResponse without its header; too_large beyond `most` bytes. The request is valid.
+Error read_range(const etcdserverpb::RangeRequest& request, const View& view, std::string& body,
+                 std::size_t most = SIZE_MAX);
 // The same in parts.
 Error read_range_part(const etcdserverpb::RangeRequest& request, const View& view, RangeCursor& cursor,
                       std::size_t max_bytes, std::string& body);

@@ -14,6 +14,7 @@ constexpr std::string_view state_row = "state";
 constexpr std::uint32_t last_sub = 0xffffffffU;
 // Old versions are stepped over one by one up to here; a seek costs about as much as this many steps.
 constexpr int steps_before_seek = 8;
+constexpr std::size_t event_overhead = 12;  // its key's bytes, counted with it
 
 void append_element(std::string& out, std::string_view key, std::string_view tail) {
   out.clear();
@@ -90,6 +91,7 @@ void Writer::record(bool deleted, std::string_view key, const Record& after, std
 
 void Writer::store(bool deleted, std::string_view key, Position at, std::size_t tail_at) {
   const Bytes event = Bytes::copy(scratch_.event);
+  state_.bytes += static_cast<std::int64_t>(event_overhead + event.size());
   scratch_.row.clear();
   append_history_key(scratch_.row, at);
   txn_.put(table::history, scratch_.row, event);
@@ -261,9 +263,14 @@ void sweep(State& state, storage::Transaction& txn, std::size_t budget) {
     state.sweep_to = state.sweep_revision = 0;
     state.sweep_sub = 0;
   }
+  std::string event;
   for (const auto& [row, at] : doomed) {
+    const std::string key = history_key(at);
+    if (txn.get(table::history, key, event)) {
+      state.bytes -= static_cast<std::int64_t>(event_overhead + event.size());
+    }
     txn.erase(table::versions, row);
-    txn.erase(table::history, history_key(at));
+    txn.erase(table::history, key);
   }
 }
 

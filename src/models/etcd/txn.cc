@@ -286,6 +286,13 @@ bool has_writes(const TxnRequest& request) {
   return false;
 }
 
+bool has_puts(const TxnRequest& request) {
+  const auto puts = [](const RequestOp& op) {
+    return op.has_request_put() || (op.has_request_txn() && has_puts(op.request_txn()));
+  };
+  return std::ranges::any_of(request.success(), puts) || std::ranges::any_of(request.failure(), puts);
+}
+
 Error execute(const TxnRequest& request, const View& before, const Leases& leases, Writer* writer,
               std::string& body) {
   Path path;

@@ -33,6 +33,8 @@ struct Put {
 Error validate(const Put& put);
 Error validate(const etcdserverpb::TxnRequest& request);
 bool has_writes(const etcdserverpb::TxnRequest& request);
+// In either branch, nested ones included.
+bool has_puts(const etcdserverpb::TxnRequest& request);
 
 // Each appends its response, without header, to `body`.
 Error execute(const Put& put, const Leases& leases, Writer& writer, std::string& body);

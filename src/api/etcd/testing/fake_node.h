@@ -69,11 +69,18 @@ class FakeNode final : public Backend {
   [[nodiscard]] replica::Replica::Status status() const override { return status_; }
   [[nodiscard]] ClusterId cluster() const override { return ClusterId(0x51); }
   [[nodiscard]] std::uint64_t bytes_on_disk() const override { return engine_->bytes_on_disk(); }
+  [[nodiscard]] std::uint64_t quota() const override { return quota_bytes; }
+  void defragment(std::function<void(storage::IoResult<void>)> done) override {
+    ++defragmented;
+    done({});
+  }
   [[nodiscard]] Head head() const override { return {status_.self, status_.leader, status_.epoch, learner}; }
 
   // What tests set: every operation fails with it; the leader is not known; this node is a learner.
   std::optional<replica::Failure> failure;
   bool learner = false;
+  std::uint64_t quota_bytes = 0;
+  int defragmented = 0;
   void set_leader(NodeId leader) { status_.leader = leader; }
   void tick(Duration elapsed) {
     if (auto command = model_->periodic(elapsed)) apply(*command);

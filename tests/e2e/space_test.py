@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""Running out of space: etcd's quota and its alarm, and a disk that fills up (a small tmpfs; needs root)."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+
+from cluster import QUORATE, Gateway, b64, free_port, run, wait_for
+
+TEMPORARY = tempfile.mkdtemp(prefix='quorate-e2e-')
+EXCEEDED = 'etcdserver: mvcc: database space exceeded'
+MIB = 1 << 20
+
+
+class Server:
+    """One node, of flags or of a file."""
+
+    def __init__(self, name, *flags):
+        self.client, self.peer = free_port(), free_port()
+        self.endpoint = f'127.0.0.1:{self.client}'
+        self.directory = os.path.join(TEMPORARY, name)
+        self.flags = flags
+        self.process = None
+
+    def start(self):
+        client, peer = f'http://{self.endpoint}', f'http://127.0.0.1:{self.peer}'
+        self.run(['--name', 'a', '--data-dir', self.directory, '--listen-client-urls', client,
+                  '--advertise-client-urls', client, '--listen-peer-urls', peer,
+                  '--initial-advertise-peer-urls', peer, *self.flags])
+
+    def start_on(self, disk):
+        config = os.path.join(TEMPORARY, 'node.toml')
+        with open(config, 'w') as file:
+            file.write(f'[node]\nid = 1\ndata = "{disk}/data"\nlog_segment = "4MiB"\n'
+                       f'[[keyspace]]\nname = "k"\nlisten = "{self.endpoint}"\n')
+        self.run(['serve', '--config', config])
+
+    def run(self, arguments):
+        with open(os.path.join(TEMPORARY, 'log'), 'ab') as log:
+            self.process = subprocess.Popen([QUORATE, *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        wait_for('a leader', lambda: int(Gateway(self.endpoint).status().get('leader', 0)))
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(20)
+
+    def call(self, path, request):
+        return Gateway(self.endpoint, 60).call(path, request)
+
+    def health(self, query=''):
+        try:
+            with urllib.request.urlopen(f'http://{self.endpoint}/health{query}', timeout=5) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            return json.load(error)
+
+    def fill(self, most, value_bytes=100_000):
+        """Puts of fresh random values until one is refused; how many there were before."""
+        gateway = Gateway(self.endpoint, 30)
+        for i in range(most):
+            try:
+                gateway.put(f'fill{i:06}', os.urandom(value_bytes // 2).hex())
+            except ValueError as error:
+                assert EXCEEDED in str(error), error
+                return i
+        raise AssertionError(f'{most} puts and no end of space')
+
+    def make_room(self):
+        """As etcd's documentation says: delete, compact, defragment, disarm."""
+        self.call('/v3/kv/deleterange', {'key': b64('fill'), 'range_end': b64('film')})
+        revision = self.call('/v3/kv/range', {'key': b64('k')})['header']['revision']
+        self.call('/v3/kv/compaction', {'revision': revision})
+        wait_for('the compaction', lambda: int(Gateway(self.endpoint).status().get('dbSize', 0)) < MIB)
+        self.call('/v3/maintenance/defragment', {})
+        alarms = self.call('/v3/maintenance/alarm', {'action': 'GET'})['alarms']
+        for alarm in alarms:
+            self.call('/v3/maintenance/alarm', {**alarm, 'action': 'DEACTIVATE'})
+        return alarms
+
+
+def a_quota_raises_the_alarm_and_room_is_made():
+    server = Server('quota', '--quota-backend-bytes', str(8 * MIB))
+    try:
+        server.start()
+        Gateway(server.endpoint).put('k', 'kept')
+        puts = server.fill(1000)
+        assert 60 <= puts <= 84, puts
+        status = Gateway(server.endpoint).status()
+        assert status['errors'] == [f"memberID:{status['header']['member_id']} alarm:NOSPACE "], status
+        assert status['dbSizeQuota'] == str(8 * MIB), status
+        assert server.health() == {'health': 'false', 'reason': 'ALARM NOSPACE'}
+        assert server.health('?exclude=NOSPACE')['health'] == 'true'
+        server.stop()
+        server.start()
+        try:
+            Gateway(server.endpoint).put('k', 'small')
+            raise AssertionError('the alarm did not outlive the restart')
+        except ValueError as error:
+            assert EXCEEDED in str(error), error
+        assert len(server.make_room()) == 1
+        Gateway(server.endpoint).put('k', 'again')
+        assert server.health()['health'] == 'true'
+    finally:
+        server.stop()
+
+
+def a_disk_that_fills_up_costs_new_data_only():
+    disk = os.path.join(TEMPORARY, 'disk')
+    os.mkdir(disk)
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=256m', 'tmpfs', disk], stderr=subprocess.DEVNULL).returncode:
+        print('skipped: a file system can not be mounted here')
+        return
+    server = Server('disk')
+    try:
+        server.start_on(disk)
+        Gateway(server.endpoint).put('k', 'kept')
+        puts = server.fill(4000)
+        assert puts > 300, puts
+        wait_for('the alarm', lambda: server.health()['reason'] == 'ALARM NOSPACE')
+        # Somebody else takes the rest.
+        with open(os.path.join(disk, 'ballast'), 'wb') as ballast:
+            try:
+                while ballast.write(b'x' * 4096):
+                    ballast.flush()
+            except OSError:
+                pass
+        gateway = Gateway(server.endpoint)
+        assert gateway.get('k') == 'kept'
+        for i in range(200):
+            gateway.call('/v3/kv/deleterange', {'key': b64(f'fill{i:06}')})
+        assert gateway.get('fill000000') is None
+        assert server.process.poll() is None, 'the node stopped'
+        os.remove(os.path.join(disk, 'ballast'))
+        wait_for('room for the rest', lambda: server.make_room())
+        wait_for('a put', lambda: Gateway(server.endpoint).put('k', 'again'))
+        server.stop()
+        server.start_on(disk)
+        assert Gateway(server.endpoint).get('k') == 'again'
+        assert server.health()['health'] == 'true'
+    finally:
+        server.stop()
+        subprocess.run(['umount', disk])
+
+
+def main():
+    try:
+        return run([a_quota_raises_the_alarm_and_room_is_made, a_disk_that_fills_up_costs_new_data_only])
+    finally:
+        shutil.rmtree(TEMPORARY, ignore_errors=True)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
