@@ -229,10 +229,14 @@ void Node::flush_state(storage::Engine& engine,
 }
 
 void Node::compact_state(storage::Engine& engine, std::function<void(storage::IoResult<void>)> done) {
-  boost::asio::post(*compactor_, [this, work = engine.compaction(), done = std::move(done)]() mutable {
+  auto compact = [this, work = engine.compaction(), done = std::move(done)]() mutable {
     auto compacted = work(cancel_compaction_);
+    work = nullptr;
     post(
         [done = std::move(done), compacted = std::move(compacted)]() mutable { done(std::move(compacted)); });
+  };
+  boost::asio::post(*slow_, [this, compact = std::move(compact)]() mutable {  // behind the flush under way
+    boost::asio::post(*compactor_, std::move(compact));
   });
 }
 

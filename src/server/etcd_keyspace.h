@@ -58,6 +58,7 @@ class EtcdKeyspace final : private api::etcd::Backend {
     return {node_.id(), keyspace_.leader(), keyspace_.epoch(), keyspace_.learner()};
   }
   void defragment(std::function<void(storage::IoResult<void>)> done) override {
+    keyspace_.checkpoint();  // what was just deleted is to be given back too
     node_.compact_state(keyspace_.engine(), std::move(done));
   }
   [[nodiscard]] std::uint64_t quota() const override { return config_.quota; }

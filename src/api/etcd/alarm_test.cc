@@ -36,7 +36,7 @@ class Alarms : public ApiTest {
 constexpr const char* exceeded = "8: etcdserver: mvcc: database space exceeded";
 
 TEST_F(Alarms, ThePutThatWouldPassTheQuotaRaisesTheAlarm) {
-  server.node.quota_bytes = 6000;
+  server.node.quota_bytes = 5000;
   for (int i = 0; i < 4; ++i) put("k", std::string(1000, 'x'));
   EXPECT_THAT(alarm(pb::AlarmRequest::GET).alarms(), IsEmpty());
   EXPECT_EQ(failing_put(), exceeded);
@@ -47,11 +47,11 @@ TEST_F(Alarms, ThePutThatWouldPassTheQuotaRaisesTheAlarm) {
   EXPECT_NE(raised.header().revision(), 0);
   const auto status = call<pb::StatusResponse>("etcdserverpb.Maintenance/Status", pb::StatusRequest());
   EXPECT_THAT(status.errors(), ElementsAre("memberID:1 alarm:NOSPACE "));
-  EXPECT_EQ(status.dbsizequota(), 6000);
+  EXPECT_EQ(status.dbsizequota(), 5000);
   EXPECT_GT(status.dbsize(), 4000);
   EXPECT_THAT(page("/health"), HasSubstr(R"({"health":"false","reason":"ALARM NOSPACE"})"));
   EXPECT_THAT(page("/health?exclude=NOSPACE"), HasSubstr(R"({"health":"true")"));
-  EXPECT_THAT(page("/metrics"), HasSubstr("etcd_server_quota_backend_bytes 6000"));
+  EXPECT_THAT(page("/metrics"), HasSubstr("etcd_server_quota_backend_bytes 5000"));
 }
 
 // Whatever the size: what the log decided holds at every member alike.
@@ -71,7 +71,7 @@ TEST_F(Alarms, AnAlarmOfAnotherMemberRefusesToo) {
 }
 
 TEST_F(Alarms, CompactedAndDisarmedItTakesPutsAgain) {
-  server.node.quota_bytes = 6000;
+  server.node.quota_bytes = 5000;
   for (int i = 0; i < 4; ++i) put("k", std::string(1000, 'x'));
   EXPECT_EQ(failing_put(), exceeded);
   pb::CompactionRequest compact;

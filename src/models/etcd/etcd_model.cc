@@ -88,6 +88,7 @@ class Implementation final : public EtcdModel {
   // Time is logged only while it matters: for leases, and for a compaction that waits to be carried out.
   std::optional<Bytes> periodic(Duration elapsed) override {
     if (leases_.size() == 0 && state_.sweep_to == 0) return std::nullopt;
+    if (alarms_.raised(etcdserverpb::CORRUPT)) return std::nullopt;  // time stands still, see tick()
     return command(Op::tick, codec::encode(Tick{std::max(elapsed, Duration::zero())}).view());
   }
 

@@ -111,7 +111,8 @@ Totals read_sorted(const RangeRequest& request, const Order& order, Scan& scan, 
     ++totals.matched;
     best.push_back({std::string(scan.key()), std::string(scan.tail()), order.number(record)});
     held += best.back().key.size() + best.back().tail.size();
-    if (best.size() > limit && best.size() - limit >= slack) {
+    const bool many = best.size() > limit && best.size() - limit >= slack;
+    if (many || (held > most && best.size() > limit)) {
       std::ranges::nth_element(best, best.begin() + static_cast<std::ptrdiff_t>(limit), order);
       best.resize(limit);
       held = 0;
