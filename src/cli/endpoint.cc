@@ -246,10 +246,7 @@ int alarm(std::vector<std::string> args) {
   Command command("alarm", "Alarms the members have raised: list, disarm.", R"(EXAMPLES
   quorate alarm list
   quorate alarm disarm)");
-  const auto run = [&](pb::AlarmRequest::AlarmAction action) {
-    pb::AlarmRequest request;
-    request.set_action(action);
-    const auto response = expect(command.connect()->call(client::rpc::alarm, request));
+  const auto show = [&](const pb::AlarmResponse& response) {
     if (command.format() == Format::json) {
       print(json(response) + "\n");
       return kOk;
@@ -259,8 +256,21 @@ int alarm(std::vector<std::string> args) {
     }
     return kOk;
   };
-  command.sub("list", "Show them.", [&] { return run(pb::AlarmRequest::GET); });
-  command.sub("disarm", "Clear them.", [&] { return run(pb::AlarmRequest::DEACTIVATE); });
+  const auto list = [&] { return expect(command.connect()->call(client::rpc::alarm, pb::AlarmRequest())); };
+  command.sub("list", "Show them.", [&] { return show(list()); });
+  command.sub("disarm", "Clear them.", [&] {  // each is of a member and a type
+    auto disarmed = list();
+    const auto raised = disarmed.alarms();
+    disarmed.clear_alarms();
+    for (const auto& alarm : raised) {
+      pb::AlarmRequest request;
+      request.set_action(pb::AlarmRequest::DEACTIVATE);
+      request.set_memberid(alarm.memberid());
+      request.set_alarm(alarm.alarm());
+      disarmed.MergeFrom(expect(command.connect()->call(client::rpc::alarm, request)));
+    }
+    return show(disarmed);
+  });
   return command.run(std::move(args));
 }
 
