@@ -39,6 +39,13 @@ def up_again(node):
     wait_for(f'{node.name} to answer after its start', answers)
 
 
+def disarm(cluster, node):
+    """Clears the alarms that a full disk raised, once the node has seen that there is room again."""
+    wait_for(f'{node.name} to have room again', lambda: node.metric('quorate_low_on_space') == 0)
+    for alarm in cluster.call('/v3/maintenance/alarm', {}).get('alarms', []):
+        cluster.call('/v3/maintenance/alarm', {**alarm, 'action': 'DEACTIVATE'})
+
+
 def kill(node, rng, stretch):
     node.kill()
     pause(rng, 0.05, 1.5, stretch)
@@ -294,6 +301,7 @@ def full_file_system(cluster, rng, stretch):
         os.rename(aside, node.data)
     node.start()
     up_again(node)
+    disarm(cluster, node)
 
 
 @fault

@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import time
+import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 QUORATE = os.environ.get('QUORATE', os.path.join(ROOT, 'build', 'quorate'))
@@ -189,6 +190,14 @@ flush_after_entries = {self.cluster.flush_after}
 
     def status(self, timeout=2):
         return call(self.endpoint, '/v3/maintenance/status', {}, timeout)
+
+    def metric(self, name):
+        """Its value in /metrics, or None."""
+        with urllib.request.urlopen(f'http://{self.endpoint}/metrics', timeout=2) as answer:
+            for line in answer.read().decode().splitlines():
+                if line.startswith(name + ' '):
+                    return float(line.split()[1])
+        return None
 
     def last_words(self):
         with open(self.log, encoding='utf-8', errors='replace') as file:
