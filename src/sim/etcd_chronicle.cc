@@ -112,6 +112,7 @@ void EtcdChronicle::execute(const replica::Command& command, Moment now, std::ve
       }
       return;
     }
+    case etcd::Op::alarm:
     case etcd::Op::publish: return;
   }
 }
