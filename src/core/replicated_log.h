@@ -142,7 +142,8 @@ struct Settings {
   std::uint32_t max_clock_drift_ppm = 10'000;  // bound on the relative speed of two nodes' clocks, for leases
   std::size_t max_batch_bytes = 1U << 20U;     // of one message's entries
   std::size_t max_inflight = 64;               // unacknowledged append messages to one follower
-  // What is kept in memory behind a snapshot for followers that lag a little: so many entries, of so many bytes.
+  // What is kept in memory behind a snapshot for followers that lag a little: so many entries, of so many
+  // bytes.
   std::size_t keep_entries = 4096;
   std::size_t keep_bytes = 32U << 20U;
 };

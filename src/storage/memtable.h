@@ -53,7 +53,7 @@ class Memtable {
 
   [[nodiscard]] const Row* find(Table table, std::string_view key) const;  // null: no change of this key
   [[nodiscard]] const Ordered& ordered(Table table) const;
-  void append_rows(Table table, std::vector<const Row*>& out) const;  // in no order
+  void append_rows(Table table, std::vector<const Row*>& out) const;                 // in no order
   [[nodiscard]] bool ascending(Table table) const { return part(table).ascending; }  // rows came in key order
   [[nodiscard]] bool empty(Table table) const { return part(table).rows.empty(); }
   [[nodiscard]] bool empty() const;

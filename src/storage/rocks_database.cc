@@ -25,7 +25,9 @@ IoResult<bool> write_file(const Database& database, Table table, const std::stri
   // anyway.
   const bool no_filter =
       std::ranges::all_of(memtables, [table](const auto& memtable) { return memtable->ascending(table); });
-  rocksdb::SstFileWriter file(rocksdb::EnvOptions(), database.db->GetOptions(family), family, true,
+  // The database's way of writing files: handed to the disk a piece at a time, beside the log's flushes.
+  const rocksdb::EnvOptions files(database.db->GetDBOptions());
+  rocksdb::SstFileWriter file(files, database.db->GetOptions(family), family, true,
                               rocksdb::Env::IOPriority::IO_TOTAL, no_filter);
   auto status = file.Open(path);
   for (const auto* row : rows) {

@@ -64,7 +64,7 @@ rocksdb::DBOptions database_options(const RocksConfig& config) {
   options.db_write_buffer_size = config.write_buffer_bytes;
   options.max_background_jobs = 2;
   options.max_open_files = 512;
-  options.bytes_per_sync = 1U << 20U;  // a flush does not hit the log's disk in one blow
+  options.bytes_per_sync = 256U << 10U;  // a flush does not hit the log's disk in one blow
   options.info_log_level = rocksdb::WARN_LEVEL;
   options.keep_log_file_num = 2;
   options.max_manifest_file_size = 16U << 20U;
