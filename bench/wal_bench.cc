@@ -35,6 +35,7 @@ class NullDisk final : public Disk {
   IoResult<void> remove(const std::string&) override { return {}; }
   IoResult<std::vector<std::string>> list() override { return std::vector<std::string>(); }
   IoResult<void> sync_directory() override { return {}; }
+  IoResult<Space> space() override { return Space{1ULL << 40U, 1ULL << 40U}; }
 };
 
 // Appends `batch` entries of `value` bytes a sync, with a snapshot behind them so that segments are used

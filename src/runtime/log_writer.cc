@@ -38,7 +38,9 @@ LogWriter::LogWriter(boost::asio::io_context& context, std::unique_ptr<storage::
 LogWriter::~LogWriter() { stop(); }
 
 void LogWriter::stage(KeyspaceId keyspace, Ticket ticket, std::vector<Write> writes) {
-  staged_bytes_ += bytes_of(writes);
+  const std::size_t bytes = bytes_of(writes);
+  staged_bytes_ += bytes;
+  staged_ever_ += bytes;
   staged_.push_back({keyspace, ticket, std::move(writes)});
 }
 

@@ -50,6 +50,7 @@ class LogWriter {
   bool submit();
   void stop();  // writes what was submitted, then ends the thread; nothing is reported any more
 
+  [[nodiscard]] std::uint64_t staged_ever() const { return staged_ever_; }  // bytes of entries
   [[nodiscard]] FlushTimes flush_times() const;
   [[nodiscard]] storage::Wal::Stats log_stats() const;
 
@@ -74,8 +75,9 @@ class LogWriter {
   std::move_only_function<void(const std::string&)> failed_;
   std::shared_ptr<std::atomic<bool>> alive_ = std::make_shared<std::atomic<bool>>(true);
 
-  std::vector<Item> staged_;      // the reactor's own
-  std::size_t staged_bytes_ = 0;  // of entries
+  std::vector<Item> staged_;       // the reactor's own
+  std::size_t staged_bytes_ = 0;   // of entries
+  std::uint64_t staged_ever_ = 0;  // likewise
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

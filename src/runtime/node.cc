@@ -127,7 +127,7 @@ std::expected<void, std::string> Node::recover() {
   }
   update_peers();
   for (auto& [id, keyspace] : keyspaces_) keyspace->start();
-  watch_space();
+  watch_space(false);
   tend();
   return {};
 }
@@ -207,7 +207,7 @@ void Node::end_turn() {
     busy_ = false;
     for (auto& [id, keyspace] : keyspaces_) busy_ |= keyspace->turn();
     peers_.flush();
-    if (!writer_->submit()) return;
+    if (!writer_->submit()) return watch_space_as_the_log_grows();
   }
   busy_ = true;
 }
@@ -309,7 +309,7 @@ void Node::tend() {
   tend_timer_.async_wait([this](boost::system::error_code error) {
     if (error) return;
     bound_log();
-    watch_space();
+    watch_space(true);
     for (auto& [id, keyspace] : keyspaces_) keyspace->tend();
     tend();
   });
@@ -328,9 +328,18 @@ void Node::bound_log() {
       log.live_bytes, log.oldest_keyspace.value);
 }
 
+// A disk can fill up between two looks of the clock.
+void Node::watch_space_as_the_log_grows() {
+  constexpr std::uint64_t step = 1U << 20U;
+  if (writer_->staged_ever() - looked_at_ < step) return;
+  looked_at_ = writer_->staged_ever();
+  watch_space(false);
+}
+
 // What is buffered for the state will take its space at the next flush. Before the node gives up on the disk
-// it flushes everything, since that is what makes the log shorter.
-void Node::watch_space() {
+// it flushes everything, since that is what makes the log shorter; by the next look of the clock that must
+// have helped.
+void Node::watch_space(bool flush_had_time) {
   const auto space = log_disk_->space();
   if (!space) return;
   free_bytes_ = space->free;
@@ -341,8 +350,9 @@ void Node::watch_space() {
   if (pressed && !pressed_) {
     for (auto& [id, keyspace] : keyspaces_) keyspace->checkpoint();
   }
-  const bool low = space->free < reserve / 2 || (pressed && pressed_);
-  pressed_ = pressed;
+  const bool low =
+      space->free < reserve / 4 * 3 || (pressed && pressed_ && (flush_had_time || low_on_space_));
+  if (flush_had_time || pressed) pressed_ = pressed;
   if (std::exchange(low_on_space_, low) == low) return;
   if (low) {
     spdlog::error("the disk is nearly full: {} MiB are free, {} MiB are wanted; new data is refused",

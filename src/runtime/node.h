@@ -119,7 +119,8 @@ class Node final : private net::PeersHandler {
   void update_peers();
   void tend();
   void bound_log();
-  void watch_space();
+  void watch_space_as_the_log_grows();
+  void watch_space(bool flush_had_time);
 
   void received(NodeId from, KeyspaceId keyspace, Bytes frame) override;
   [[nodiscard]] std::vector<net::Known> members() const override;
@@ -142,6 +143,7 @@ class Node final : private net::PeersHandler {
   std::atomic<int> flushes_{0};
   bool pressed_ = false;  // too little was free at the last look
   bool low_on_space_ = false;
+  std::uint64_t looked_at_ = 0;  // what the log had been given at the last look at the disk
   std::uint64_t free_bytes_ = UINT64_MAX;
   std::atomic<bool> cancel_compaction_{false};
   std::unique_ptr<boost::asio::thread_pool> slow_;       // flushes

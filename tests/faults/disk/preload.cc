@@ -97,7 +97,9 @@ int before_sync() {
 
 ssize_t positioned(int fd, const void* data, std::size_t size, off_t offset) {
   static Pwrite* const next = real<Pwrite>("pwrite");
-  if (control()->tear != 0 && log_segment(fd) && --control()->tear == 0) {
+  const auto left = control()->tear;
+  if (left != 0 && log_segment(fd)) control()->tear = left - 1;
+  if (left == 1 && log_segment(fd)) {
     tear(fd, static_cast<const char*>(data), size, offset);
   }
   return before_write(fd) == 0 ? next(fd, data, size, offset) : -1;
