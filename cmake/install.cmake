@@ -14,11 +14,11 @@ add_library(quorate::quorate ALIAS quorate_interface)
 target_include_directories(quorate_options INTERFACE $<INSTALL_INTERFACE:${QUORATE_INSTALL_INCLUDE}>)
 target_compile_features(quorate_options INTERFACE cxx_std_23)
 
-install(TARGETS quorate_options quorate_core quorate_storage quorate_paxos quorate_raft quorate_slots quorate_registry
+install(TARGETS quorate_options quorate_core quorate_storage quorate_tls quorate_paxos quorate_raft quorate_slots quorate_registry
                 quorate_replica quorate_net quorate_runtime quorate_interface
         EXPORT quorateTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library)
 install(EXPORT quorateTargets NAMESPACE quorate:: DESTINATION ${QUORATE_INSTALL_PACKAGE} COMPONENT library)
-foreach(folder core quorum storage models agreement replog registry replica net runtime)
+foreach(folder core quorum storage tls models agreement replog registry replica net runtime)
   install(DIRECTORY src/${folder} DESTINATION ${QUORATE_INSTALL_INCLUDE} COMPONENT library
           FILES_MATCHING PATTERN "*.h" PATTERN "test_*.h" EXCLUDE PATTERN "etcd" EXCLUDE)
 endforeach()

@@ -75,7 +75,7 @@ void Connection::on_written(boost::system::error_code error, std::size_t bytes) 
   traffic_->sent_bytes += bytes;
   queued_bytes_ -= writing_bytes_;
   writing_.clear();
-  if (error) return fail(error.message());
+  if (error) return fail(stream_->reason(error));
   if (closing_ && queued_.empty()) return close();
   flush();
 }
@@ -90,7 +90,7 @@ void Connection::read() {
 
 void Connection::on_read(boost::system::error_code error, std::size_t bytes) {
   if (!open() || closing_) return;  // when closing, the owner may be gone
-  if (error) return fail(error == boost::asio::error::eof ? "closed by the other side" : error.message());
+  if (error) return fail(stream_->reason(error));
   last_received_ = Clock::now();
   traffic_->received_bytes += bytes;
   reader_.commit(bytes);

@@ -15,14 +15,22 @@ using boost::system::error_code;
 
 class Attempt : public std::enable_shared_from_this<Attempt> {
  public:
-  Attempt(boost::asio::io_context& context, Address address, Dialled done)
-      : address_(std::move(address)),
+  Attempt(boost::asio::io_context& context, Address address, std::shared_ptr<tls::Context> tls, Dialled done)
+      : context_(context),
+        address_(std::move(address)),
+        tls_(std::move(tls)),
         done_(std::move(done)),
         resolver_(context),
         socket_(context),
         timer_(context) {}
 
   void start(std::chrono::milliseconds limit) {
+    if (address_.tls && !tls_) {
+      return boost::asio::post(context_, [self = shared_from_this()] {
+        self->finish(
+            "its URL is https, and this node has no certificates for peers (peer-cert-file, [node.tls])");
+      });
+    }
     timer_.expires_after(limit);
     timer_.async_wait([self = shared_from_this()](error_code error) {
       if (!error) self->finish("no answer in time");
@@ -45,7 +53,8 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
       if (error) return self->finish(error.message());
       if (!self->done_) return;
       self->timer_.cancel();
-      self->deliver(plain_stream(std::move(self->socket_)));
+      self->deliver(self->address_.tls ? tls_stream(std::move(self->socket_), self->tls_, self->address_.host)
+                                       : plain_stream(std::move(self->socket_)));
     });
   }
   void finish(const std::string& reason) {
@@ -59,7 +68,9 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
     if (auto done = std::exchange(done_, nullptr)) done(std::move(result));
   }
 
+  boost::asio::io_context& context_;
   Address address_;
+  std::shared_ptr<tls::Context> tls_;
   Dialled done_;
   tcp::resolver resolver_;
   tcp::socket socket_;
@@ -69,8 +80,8 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
 }  // namespace
 
 void dial(boost::asio::io_context& context, const Address& address, std::chrono::milliseconds limit,
-          Dialled done) {
-  std::make_shared<Attempt>(context, address, std::move(done))->start(limit);
+          const std::shared_ptr<tls::Context>& tls, Dialled done) {
+  std::make_shared<Attempt>(context, address, tls, std::move(done))->start(limit);
 }
 
 }  // namespace quorate::net

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "storage/crc32c.h"
+#include "tls/context.h"
 
 namespace quorate::net {
 namespace {
@@ -88,7 +89,11 @@ std::expected<std::optional<Incoming>, std::string> FrameReader::next() {
   if (!greeted_) {
     const std::size_t compared = std::min(left, magic.size());
     if (compared != 0 && std::memcmp(at, magic.data(), compared) != 0) {
-      return std::unexpected("not a Quorate peer (its first bytes are of another protocol)");
+      return std::unexpected(
+          tls::looks_like_tls({at, left})
+              ? "the other side speaks TLS where plain text is expected; give this node certificates for "
+                "peers and https URLs, or the other one http URLs"
+              : "not a Quorate peer (its first bytes are of another protocol)");
     }
     if (left < magic.size()) return std::nullopt;
     greeted_ = true;

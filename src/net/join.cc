@@ -36,11 +36,12 @@ class Joiner final : public ConnectionOwner {
 
 std::expected<Invite, std::string> ask_to_join(const Address& member,
                                                const std::vector<std::string>& own_peer_urls,
-                                               std::chrono::milliseconds limit) {
+                                               std::chrono::milliseconds limit,
+                                               const std::shared_ptr<tls::Context>& tls) {
   boost::asio::io_context context(1);
   Joiner joiner;
   std::shared_ptr<Connection> connection;
-  dial(context, member, limit, [&](std::expected<std::unique_ptr<Stream>, std::string> stream) {
+  dial(context, member, limit, tls, [&](std::expected<std::unique_ptr<Stream>, std::string> stream) {
     if (!stream) {
       joiner.answer = std::unexpected(stream.error());
       return;

@@ -4,17 +4,19 @@
 
 #include <chrono>
 #include <expected>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "net/address.h"
 #include "net/frame.h"
+#include "tls/context.h"
 
 namespace quorate::net {
 
-// Asks one member; blocks until it answered or `limit` has passed.
-[[nodiscard]] std::expected<Invite, std::string> ask_to_join(const Address& member,
-                                                             const std::vector<std::string>& own_peer_urls,
-                                                             std::chrono::milliseconds limit);
+// Asks one member; blocks until it answered or `limit` has passed. `tls` as in dial().
+[[nodiscard]] std::expected<Invite, std::string> ask_to_join(
+    const Address& member, const std::vector<std::string>& own_peer_urls, std::chrono::milliseconds limit,
+    const std::shared_ptr<tls::Context>& tls = nullptr);
 
 }  // namespace quorate::net

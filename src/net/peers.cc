@@ -45,8 +45,9 @@ struct Peers::Peer {
 
   std::shared_ptr<Connection> out;  // dialled by this node
   bool out_ready = false;           // welcomed
-  std::shared_ptr<Connection> in;   // dialled by the other; always introduced
-  std::uint64_t instance = 0;       // of the process behind `in`
+  bool out_tls = false;
+  std::shared_ptr<Connection> in;  // dialled by the other; always introduced
+  std::uint64_t instance = 0;      // of the process behind `in`
 
   std::uint64_t ping = 0;
   Clock::time_point pinged;
@@ -69,7 +70,7 @@ Peers::~Peers() { stop(); }
 void Peers::stop() {
   *alive_ = false;
   error_code ignored;
-  if (acceptor_) acceptor_->close(ignored);
+  for (auto& door : doors_) door->acceptor.close(ignored);
   timer_.cancel();
   for (auto& [id, peer] : peers_) {
     peer->retry.cancel();
@@ -88,39 +89,45 @@ std::expected<std::uint16_t, std::string> Peers::listen(const Address& address) 
   auto host = boost::asio::ip::make_address(address.host == "localhost" ? "127.0.0.1" : address.host, error);
   if (error)
     return std::unexpected("cannot listen on '" + address.host + "': not an IP address of this machine");
+  if (address.tls && !config_.accept_tls) {
+    return std::unexpected("cannot listen for peers on " + to_url(address) +
+                           ": https needs a certificate and key");
+  }
   const tcp::endpoint endpoint(host, address.port);
-  auto acceptor = std::make_unique<tcp::acceptor>(context_);
-  acceptor->open(endpoint.protocol(), error);
-  if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) acceptor->bind(endpoint, error);
-  if (!error) acceptor->listen(boost::asio::socket_base::max_listen_connections, error);
+  tcp::acceptor acceptor(context_);
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(boost::asio::socket_base::max_listen_connections, error);
   if (error)
     return std::unexpected("cannot listen for peers on " + to_string(address) + ": " + error.message());
-  acceptor_ = std::move(acceptor);
-  accept();
-  return acceptor_->local_endpoint().port();
+  const std::uint16_t port = acceptor.local_endpoint().port();
+  doors_.push_back(std::make_unique<Door>(std::move(acceptor), address.tls));
+  accept(doors_.size() - 1);
+  return port;
 }
 
-void Peers::accept() {
-  acceptor_->async_accept([this, alive = alive_](error_code error, tcp::socket socket) {
+void Peers::accept(std::size_t door) {
+  doors_[door]->acceptor.async_accept([this, alive = alive_, door](error_code error, tcp::socket socket) {
     if (!*alive || error == boost::asio::error::operation_aborted) return;
     if (error) {  // out of descriptors, say: do not spin, the next tick resumes
       spdlog::warn("peers: accepting failed: {}", error.message());
       auto pause = std::make_shared<boost::asio::steady_timer>(context_, std::chrono::milliseconds(100));
-      pause->async_wait([this, alive, pause](error_code) {
-        if (*alive) accept();
+      pause->async_wait([this, alive, pause, door](error_code) {
+        if (*alive) accept(door);
       });
       return;
     }
-    on_accepted(std::move(socket));
-    accept();
+    on_accepted(std::move(socket), doors_[door]->tls);
+    accept(door);
   });
 }
 
-void Peers::on_accepted(tcp::socket socket) {
+void Peers::on_accepted(tcp::socket socket, bool tls) {
   if (strangers_.size() >= config_.max_strangers) return;  // closes it; a real peer comes again
-  auto connection = std::make_shared<Connection>(plain_stream(std::move(socket)), owner(), strangers_traffic_,
-                                                 config_.max_queued_bytes);
+  auto stream = tls ? tls_stream(std::move(socket), config_.accept_tls) : plain_stream(std::move(socket));
+  auto connection =
+      std::make_shared<Connection>(std::move(stream), owner(), strangers_traffic_, config_.max_queued_bytes);
   strangers_.emplace(connection.get(), connection);
   connection->start();
 }
@@ -175,7 +182,8 @@ void Peers::dial_peer(Peer& peer) {
   if (!peer.wanted || peer.dialling || peer.out || peer.addresses.empty()) return;
   peer.dialling = true;
   const Address address = peer.addresses[peer.attempts++ % peer.addresses.size()];
-  dial(context_, address, config_.handshake_timeout,
+  peer.out_tls = address.tls;
+  dial(context_, address, config_.handshake_timeout, config_.dial_tls,
        [this, alive = alive_, id = peer.id](std::expected<std::unique_ptr<Stream>, std::string> stream) {
          if (*alive) on_dialled(id, std::move(stream));
        });
@@ -278,8 +286,7 @@ void Peers::on_hello(Connection& connection, const Hello& hello) {
     return dismiss(connection, invitation(hello));
   }
   if (auto refused = objection(hello)) {
-    const std::string line = "refused " + connection.remote() + ": " + refused->words;
-    if (std::exchange(last_refusal_, refused->words) != refused->words) spdlog::warn("peers: {}", line);
+    warn(connection, "refused", refused->words);
     return dismiss(connection, *refused);
   }
   auto introduced = strangers_.extract(&connection);
@@ -323,6 +330,18 @@ void Peers::on_welcome(Connection& connection, Peer& peer, const Welcome& welcom
   note_connected(peer);
 }
 
+// Whoever is turned away comes again at once: the same of the same host is told once a minute.
+void Peers::warn(const Connection& connection, const std::string& did, const std::string& why) {
+  constexpr std::size_t most_remembered = 256;
+  const std::string& remote = connection.remote();
+  const auto now = Clock::now();
+  if (warned_.size() > most_remembered) warned_.clear();
+  const auto [seen, fresh] = warned_.try_emplace(remote.substr(0, remote.rfind(':')) + why, now);
+  if (!fresh && now - seen->second < std::chrono::minutes(1)) return;
+  seen->second = now;
+  spdlog::warn("peers: {} {}: {}", did, remote, why);
+}
+
 void Peers::dismiss(Connection& connection, const Control& answer) {
   auto stranger = strangers_.extract(&connection);
   connection.send_control(answer);
@@ -343,16 +362,20 @@ void Peers::forget(std::shared_ptr<Connection>& connection) {
 
 void Peers::closed(Connection& connection, const std::string& reason) {
   if (const auto stranger = strangers_.extract(&connection)) {
-    spdlog::debug("peers: {}: {}", connection.remote(), reason);
+    if (reason != hung_up) warn(connection, "turned away", reason);  // a probe of the port is no news
     return;
   }
   Peer* peer = peer_of(connection);
   if (!peer) return;
   const bool dialled = peer->out.get() == &connection;
+  const bool unanswered = dialled && !peer->out_ready && !peer->out_tls && reason == hung_up;
   forget(dialled ? peer->out : peer->in);
   if (dialled) peer->out_ready = false;
   note_connected(*peer);
-  if (dialled) retry_later(*peer, reason);
+  if (dialled) {
+    retry_later(
+        *peer, unanswered ? reason + " without an answer; if it expects TLS, its URL must be https" : reason);
+  }
 }
 
 void Peers::note_connected(Peer& peer) {

@@ -33,7 +33,10 @@ struct PeersConfig {
   std::vector<std::string> peer_urls;         // where others reach this node
   std::size_t max_queued_bytes = 64U << 20U;  // per peer, waiting to be sent
   std::size_t max_frame_bytes = 64U << 20U;
-  std::size_t max_strangers = 64;  // accepted connections that have not said who they are
+  std::size_t max_strangers =
+      64;  // accepted connections that have not said who they are, TLS handshakes included
+  std::shared_ptr<tls::Context> accept_tls;  // for addresses with https: when accepting ...
+  std::shared_ptr<tls::Context> dial_tls;    // ... and when dialling
   std::chrono::milliseconds handshake_timeout{3000};
   std::chrono::milliseconds ping_interval{1000};
   std::chrono::milliseconds dead_after{5000};  // without a byte, a connection counts as half open
@@ -58,7 +61,8 @@ class Peers final : private ConnectionOwner {
   Peers(boost::asio::io_context& context, PeersConfig config, PeersHandler& handler);
   ~Peers() override;
 
-  // Binds and accepts. Port 0 picks a free one; the port bound is returned.
+  // Binds and accepts, on one more address at each call; with TLS if the address is https. Port 0 picks a
+  // free one; the port bound is returned.
   [[nodiscard]] std::expected<std::uint16_t, std::string> listen(const Address& address);
 
   // Exactly these are dialled from now on. Those that were dialled and are no longer named are removed: their
@@ -82,8 +86,9 @@ class Peers final : private ConnectionOwner {
   struct Peer;
 
   ConnectionOwner& owner() { return *this; }
-  void accept();
-  void on_accepted(boost::asio::ip::tcp::socket socket);
+  void accept(std::size_t door);
+  void on_accepted(boost::asio::ip::tcp::socket socket, bool tls);
+  void warn(const Connection& connection, const std::string& did, const std::string& why);
   void dial_peer(Peer& peer);
   void on_dialled(NodeId id, std::expected<std::unique_ptr<Stream>, std::string> stream);
   void retry_later(Peer& peer, const std::string& reason);
@@ -109,7 +114,11 @@ class Peers final : private ConnectionOwner {
   boost::asio::io_context& context_;
   PeersConfig config_;
   PeersHandler& handler_;
-  std::unique_ptr<boost::asio::ip::tcp::acceptor> acceptor_;
+  struct Door {
+    boost::asio::ip::tcp::acceptor acceptor;
+    bool tls = false;
+  };
+  std::vector<std::unique_ptr<Door>> doors_;
   boost::asio::steady_timer timer_;
   std::map<NodeId, std::unique_ptr<Peer>> peers_;
   std::map<const Connection*, NodeId> owners_;  // of connections that belong to a peer
@@ -117,8 +126,8 @@ class Peers final : private ConnectionOwner {
   std::set<NodeId> removed_;
   std::vector<Peer*> unflushed_;
   std::shared_ptr<Traffic> strangers_traffic_ = std::make_shared<Traffic>();
-  std::string last_refusal_;                                    // not logged twice in a row
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // callbacks that outlive us look here
+  std::map<std::string, Connection::Clock::time_point> warned_;  // host and reason
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);   // callbacks that outlive us look here
 };
 
 }  // namespace quorate::net

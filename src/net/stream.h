@@ -1,4 +1,4 @@
-// A connected byte stream: plain TCP here; TLS is one more implementation, and nothing above notices.
+// A connected byte stream, plain TCP or TLS; nothing above notices which.
 #pragma once
 
 #include <functional>
@@ -10,9 +10,13 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/system/error_code.hpp>
 
+#include "tls/context.h"
+
 namespace quorate::net {
 
 using Transferred = std::move_only_function<void(boost::system::error_code, std::size_t)>;
+
+inline constexpr const char* hung_up = "closed by the other side";
 
 class Stream {
  public:
@@ -26,8 +30,15 @@ class Stream {
   virtual void write(const std::vector<boost::asio::const_buffer>& buffers, Transferred done) = 0;
   virtual void close() = 0;                                     // outstanding calls complete with an error
   [[nodiscard]] virtual const std::string& remote() const = 0;  // "host:port", for people
+  // Why an operation failed, for people.
+  [[nodiscard]] virtual std::string reason(const boost::system::error_code& error) const;
 };
 
 std::unique_ptr<Stream> plain_stream(boost::asio::ip::tcp::socket socket);
+
+// Shakes hands at the first read, which fails if that fails; what is written before waits for it. A client
+// names the host it dialled, for which the server's certificate must be valid.
+std::unique_ptr<Stream> tls_stream(boost::asio::ip::tcp::socket socket, std::shared_ptr<tls::Context> context,
+                                   const std::string& host = "");
 
 }  // namespace quorate::net
