@@ -24,6 +24,8 @@ const char* const notes = R"(A CONFIGURATION FILE
   data = "data/n1"                   # directory of log and state
   peers = ["1=10.0.0.1:2380", "2=10.0.0.2:2380", "3=10.0.0.3:2380"]
   listen = "0.0.0.0:2380"            # for peers; by default this node's own entry of peers
+  # With https:// in peers and listen, links are encrypted, and certificates checked at both ends:
+  # peer_certificate = "n1.pem"  peer_key = "n1.key"  peer_ca = "ca.pem"
   join = false                       # true: join a running cluster, after `quorate member add`
   [[keyspace]]                       # one or more
   name = "config"
@@ -82,14 +84,8 @@ constexpr std::pair<const char*, const char*> without_effect[] = {
     {"--initial-election-tick-advance", ""},
     {"--discovery", ""},
     {"--discovery-srv", ""},
-    {"--peer-cert-file", "TLS between nodes is not available"},
-    {"--peer-key-file", "TLS between nodes is not available"},
-    {"--peer-trusted-ca-file", "TLS between nodes is not available"},
-    {"--peer-client-cert-auth", "TLS between nodes is not available"},
 };
-constexpr std::string_view refused[] = {
-    "--peer-cert-file", "--peer-key-file", "--peer-trusted-ca-file", "--peer-client-cert-auth",
-    "--discovery",      "--discovery-srv", "--force-new-cluster"};
+constexpr std::string_view refused[] = {"--discovery", "--discovery-srv", "--force-new-cluster"};
 
 std::string environment_name(std::string flag) {  // etcd's: --data-dir is ETCD_DATA_DIR
   std::string name = "ETCD_" + flag.substr(2);
@@ -175,6 +171,14 @@ class Serve {
     etcd_flags_.push_back(
         app_.add_flag("--client-cert-auth", flags_.client_cert_auth, "clients must show a certificate")
             ->group("etcd's flags"));
+    etcd_flag("--peer-cert-file", flags_.peer_cert_file, "TLS certificate for other members, both ends",
+              "FILE");
+    etcd_flag("--peer-key-file", flags_.peer_key_file, "its key", "FILE");
+    etcd_flag("--peer-trusted-ca-file", flags_.peer_trusted_ca_file, "who signs members' certificates",
+              "FILE");
+    etcd_flags_.push_back(app_.add_flag("--peer-client-cert-auth", flags_.peer_client_cert_auth,
+                                        "members that dial must show a certificate")
+                              ->group("etcd's flags"));
     etcd_flag("--protocol", flags_.protocol, "the consensus protocol (Quorate's own flag)", "NAME");
     for (const auto& [name, why] : without_effect) {
       ignored_.push_back(app_.add_option(name, unused_)->expected(0, 1)->group(""));

@@ -22,6 +22,13 @@ struct TlsFiles {  // PEM; empty: plain text
   [[nodiscard]] bool wanted() const { return !certificate.empty() || !key.empty() || !client_ca.empty(); }
 };
 
+struct PeerTls {  // PEM, for https addresses of peers; one certificate serves both ends of a link
+  std::string certificate;
+  std::string key;
+  std::string ca;               // whom to trust; empty: the system's
+  bool clients_checked = true;  // a node that dials must show a certificate the CA signed
+};
+
 struct Keyspace {
   std::string name;
   std::string protocol = "raft";
@@ -48,6 +55,7 @@ struct Config {
   std::vector<std::string> peer_urls;  // this node's own
   std::map<NodeId, NodeInfo> members;  // the first members, this node among them; when joining, whom to ask
   bool join = false;
+  PeerTls peer_tls;
   std::uint64_t segment_bytes = 16U << 20U;
   std::uint64_t log_bytes = 512U << 20U;  // beyond it, quiet keyspaces are flushed so that the log can be cut
   std::vector<Keyspace> keyspaces;

@@ -203,8 +203,6 @@ void read_peers(Section& section, Config& config) {
     }
     auto address = net::parse_address(text.substr(equals + 1));
     if (!address) section.fail(node, "peers", address.error());
-    if (address->tls)
-      section.fail(node, "peers", "TLS between nodes is not available; write http or no scheme");
     if (config.members.contains(NodeId(id))) {
       section.fail(node, "peers", "node " + std::to_string(id) + " is there twice");
     }
@@ -216,6 +214,20 @@ void read_peers(Section& section, Config& config) {
     config.members[NodeId(id)] = {
         .name = "n" + std::to_string(id), .peer_urls = {net::to_url(*address)}, .client_urls = {}};
   });
+}
+
+// Links are then authenticated at both ends.
+void read_peer_tls(Section& section, Config& config) {
+  auto& tls = config.peer_tls;
+  tls.certificate = section.text("peer_certificate", "");
+  tls.key = section.text("peer_key", "");
+  tls.ca = section.text("peer_ca", "");
+  const bool whole = !tls.certificate.empty() && !tls.key.empty() && !tls.ca.empty();
+  const bool wanted = !tls.certificate.empty() || !tls.key.empty() || !tls.ca.empty() ||
+                      std::ranges::any_of(config.listen_peers, &net::Address::tls);
+  if (wanted && !whole) {
+    section.missing("peer_certificate", "https between nodes takes peer_certificate, peer_key and peer_ca");
+  }
 }
 
 void read_node(Section& section, Config& config) {
@@ -250,6 +262,7 @@ void read_node(Section& section, Config& config) {
     for (const auto& address : config.listen_peers) config.peer_urls.push_back(net::to_url(address));
   }
   if (config.join && config.peer_urls.empty()) section.missing("listen", "where other nodes reach this one");
+  read_peer_tls(section, config);
   config.name = section.text("name", config.id.none() ? "" : "n" + to_string(config.id));
   config.segment_bytes = section.bytes("log_segment", config.segment_bytes, 1U << 20U);
   config.log_bytes = section.bytes("log_limit", std::max(config.log_bytes, 4 * config.segment_bytes),

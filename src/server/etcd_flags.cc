@@ -55,7 +55,6 @@ Or<std::map<std::string, Words>> parse_cluster(const std::string& text) {
     }
     auto address = net::parse_address(pair.substr(equals + 1));
     if (!address) return wrong("--initial-cluster", address.error());
-    if (address->tls) return wrong("--initial-cluster", "TLS between nodes is not available; use http URLs");
     members[pair.substr(0, equals)].push_back(net::to_url(*address));
   }
   for (auto& [name, urls] : members) std::ranges::sort(urls);
@@ -168,9 +167,15 @@ std::expected<Config, std::string> from_etcd_flags(const EtcdFlags& flags) {
   config.join = flags.initial_cluster_state == "existing";
   auto listen = addresses("--listen-peer-urls", flags.listen_peer_urls);
   if (!listen) return std::unexpected(listen.error());
-  if (std::ranges::any_of(*listen, &net::Address::tls)) {
-    return wrong("--listen-peer-urls", "TLS between nodes is not available; use http URLs");
+  const bool own = !flags.peer_cert_file.empty() && !flags.peer_key_file.empty();
+  if (std::ranges::any_of(*listen, &net::Address::tls) && !own) {
+    return wrong("--listen-peer-urls", "https needs --peer-cert-file and --peer-key-file");
   }
+  if (flags.peer_client_cert_auth && flags.peer_trusted_ca_file.empty()) {
+    return wrong("--peer-client-cert-auth", "needs --peer-trusted-ca-file");
+  }
+  config.peer_tls = {flags.peer_cert_file, flags.peer_key_file, flags.peer_trusted_ca_file,
+                     flags.peer_client_cert_auth};
   config.listen_peers = std::move(*listen);
   if (auto set = set_members(flags, config); !set) return std::unexpected(set.error());
   auto keyspace = keyspace_of(flags);

@@ -29,6 +29,10 @@ struct EtcdFlags {  // with etcd's names, defaults and units
   std::string key_file;
   std::string trusted_ca_file;
   bool client_cert_auth = false;
+  std::string peer_cert_file;
+  std::string peer_key_file;
+  std::string peer_trusted_ca_file;
+  bool peer_client_cert_auth = false;
   std::string log_level = "info";
   std::string protocol = "raft";  // Quorate's own
 };

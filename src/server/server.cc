@@ -12,14 +12,35 @@
 #include "registry/registry.h"
 #include "runtime/node.h"
 #include "server/etcd_keyspace.h"
+#include "tls/context.h"
 
 namespace quorate::server {
 namespace {
 
 using Started = std::expected<runtime::Identity, std::string>;
 
+// Both ends of a link show the same certificate and trust the same CA.
+std::expected<std::shared_ptr<tls::Context>, std::string> peer_context(const Config& config, tls::Side side) {
+  const PeerTls& files = config.peer_tls;
+  const bool named = !files.certificate.empty() || !files.ca.empty();
+  const bool accepts = std::ranges::any_of(config.listen_peers, &net::Address::tls);
+  if (!named && !accepts) return nullptr;
+  tls::Settings settings;
+  settings.certificate = files.certificate;
+  settings.key = files.key;
+  settings.verify = side == tls::Side::client || files.clients_checked;
+  if (settings.verify) settings.ca = files.ca;
+  const bool flags = config.source == "flags";
+  settings.names = {flags ? "--peer-cert-file" : "peer_certificate", flags ? "--peer-key-file" : "peer_key",
+                    flags ? "--peer-trusted-ca-file" : "peer_ca"};
+  if (side == tls::Side::server && settings.certificate.empty()) return nullptr;
+  return tls::Context::open(side, std::move(settings));
+}
+
 // Asks the members in turn until one of them knows this node. Signals end the process meanwhile.
-runtime::Identity join_cluster(const Config& config) {
+Started join_cluster(const Config& config) {
+  const auto dial = peer_context(config, tls::Side::client);
+  if (!dial) return std::unexpected(dial.error());
   runtime::Identity identity;
   identity.token = config.cluster;
   std::string last;
@@ -27,8 +48,8 @@ runtime::Identity join_cluster(const Config& config) {
     for (const auto& [id, info] : config.members) {
       for (const auto& url : info.peer_urls) {
         if (std::ranges::find(config.peer_urls, url) != config.peer_urls.end()) continue;
-        auto invite =
-            net::ask_to_join(net::parse_address(url).value(), config.peer_urls, std::chrono::seconds(2));
+        auto invite = net::ask_to_join(net::parse_address(url).value(), config.peer_urls,
+                                       std::chrono::seconds(2), *dial);
         if (invite && (config.id.none() || config.id == invite->you)) {
           identity.node = invite->you;
           identity.cluster = invite->cluster;
@@ -90,6 +111,12 @@ std::expected<runtime::NodeConfig, std::string> node_config(const Config& config
   const bool alone = config.members.size() == 1 && !config.join && config.source != "flags";
   if (!alone || !config.listen_peers.empty()) out.listen = config.listen_peers;
   out.peer_urls = config.peer_urls;
+  auto accept = peer_context(config, tls::Side::server);
+  if (!accept) return std::unexpected(accept.error());
+  auto dial = peer_context(config, tls::Side::client);
+  if (!dial) return std::unexpected(dial.error());
+  out.links.accept_tls = std::move(*accept);
+  out.links.dial_tls = std::move(*dial);
   for (const auto& [id, info] : config.members) out.addresses[id] = info.peer_urls;
   out.segment_bytes = config.segment_bytes;
   out.log_bytes = config.log_bytes;
