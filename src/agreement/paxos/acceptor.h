@@ -32,6 +32,7 @@ class Acceptor {
 
   [[nodiscard]] const Ballot& promised() const { return promised_; }
   [[nodiscard]] const std::optional<Proposal>& accepted() const { return accepted_; }
+  [[nodiscard]] Ticket promised_ticket() const { return promised_ticket_; }
   [[nodiscard]] Ticket accepted_ticket() const { return accepted_ticket_; }  // none if recovered
   // A record that is there but cannot be read. To act without it would be to break a promise.
   [[nodiscard]] const std::optional<std::string>& damage() const { return damage_; }

@@ -17,6 +17,10 @@
 #include "agreement/paxos/messages.h"
 #include "core/agreement.h"
 
+namespace quorate {
+class Canonical;
+}
+
 namespace quorate::paxos {
 
 // What a proposer does when another one's higher ballot stands against it (§2.4: two proposers can keep each
@@ -45,6 +49,9 @@ class Paxos {
   void step(Env& env, const In& input, Out& out);
   [[nodiscard]] std::optional<std::string> check_invariants() const;
   [[nodiscard]] std::string describe() const;
+  void canonical(Canonical& to) const;
+  [[nodiscard]] const std::optional<Bytes>& decided() const { return decided_; }
+  [[nodiscard]] std::uint64_t round() const { return round_; }  // the highest this node ever used
 
  private:
   enum class Phase : std::uint8_t { idle, preparing, accepting };

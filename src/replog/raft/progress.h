@@ -31,6 +31,7 @@ class Inflight {
     }
   }
   void clear() { count_ = 0; }
+  [[nodiscard]] Index at(std::size_t i) const { return ends_[(head_ + i) % ends_.size()]; }  // 0: the oldest
 
  private:
   std::vector<Index> ends_;

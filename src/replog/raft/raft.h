@@ -22,6 +22,10 @@
 #include "replog/raft/messages.h"
 #include "replog/raft/progress.h"
 
+namespace quorate {
+class Canonical;
+}
+
 namespace quorate::raft {
 
 enum class State : std::uint8_t { follower, pre_candidate, candidate, leader };
@@ -58,6 +62,8 @@ class Raft {
   [[nodiscard]] const Membership& membership() const { return configs_.back().membership; }
   [[nodiscard]] const Progress* progress(NodeId id) const;
   [[nodiscard]] bool lease_valid(Instant now) const;
+  [[nodiscard]] bool bound_to_a_leader(Instant now) const;
+  void canonical(Canonical& to) const;
 
  private:
   struct Context {
@@ -134,7 +140,6 @@ class Raft {
   void campaign(Context& c, Campaign kind);
   void count_votes(Context& c);
   void become_leader(Context& c);
-  [[nodiscard]] bool bound_to_a_leader(Instant now) const;
   [[nodiscard]] bool may_campaign() const;
   void on(Context& c, NodeId from, const RequestVote& m);
   void on(Context& c, NodeId from, const RequestVoteReply& m);

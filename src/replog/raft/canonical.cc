@@ -1,0 +1,90 @@
+// What a node's future depends on. Not there: what only reads and leases ask for, and requests for reads; the
+// explorer asks for none.
+#include "core/canonical.h"
+
+#include <algorithm>
+#include <map>
+
+#include "replog/raft/raft.h"
+
+namespace quorate::raft {
+
+namespace {
+
+void write_log(Canonical& to, const Log& log) {
+  to.add(log.base());
+  to.add(log.base_term());
+  to.number(log.size());
+  for (Index i = log.base().next(); i <= log.last(); ++i) to.encoded(log.at(i));
+}
+
+void write_progress(Canonical& to, const Progress& p, Duration timeout) {
+  to.add(p.match);
+  to.add(p.next);
+  to.number(static_cast<std::uint64_t>(p.flow));
+  to.number((p.paused ? 1U : 0U) + (p.snapshot_tried ? 2U : 0U) + (p.advanced ? 4U : 0U) +
+            (p.nudge ? 8U : 0U) + (p.leaving ? 16U : 0U) + (p.heard + timeout >= to.now() ? 32U : 0U));
+  to.until(p.heard + timeout);
+  to.number(p.inflight.count());
+  for (std::size_t i = 0; i < p.inflight.count(); ++i) to.add(p.inflight.at(i));
+  to.add(p.commit_sent);
+}
+
+}  // namespace
+
+void Raft::canonical(Canonical& to) const {
+  const Duration timeout = settings_.election_timeout;
+  to.node(settings_.self);
+  to.bytes(fault_);
+  to.add(term_);
+  to.node(voted_for_);
+  write_log(to, log_);
+  to.add(snapshot_index_);
+  to.number(configs_.size());
+  for (const auto& config : configs_) {
+    to.add(config.index);
+    to.encoded(config.membership);
+  }
+  to.ticket(hard_ticket_, settled_);
+  to.number(unsettled_.size());
+  for (const auto& write : unsettled_) {
+    to.ticket(write.ticket, settled_);
+    to.add(write.last);
+    to.until(write.since + 3 * timeout);  // disk_stalled()
+    to.number(disk_stalled(to.now()) ? 1 : 0);
+  }
+  to.add(durable_);
+  to.number((restoring_ ? 1U : 0U) + (transfer_ ? 2U : 0U) + (change_ ? 4U : 0U) +
+            (lease_given_up_ ? 8U : 0U) + (election_timer_at_ ? 16U : 0U) +
+            (failed_campaigns_ > 0 ? 32U : 0U));
+  to.number(static_cast<std::uint64_t>(state_));
+  to.node(leader_);
+  to.node(announced_.first);
+  to.add(announced_.second);
+  to.add(commit_);
+  to.add(applied_);
+  to.until(election_deadline_);
+  if (election_timer_at_) to.until(*election_timer_at_);
+  to.number(static_cast<std::uint64_t>(election_timeout_.count()));
+  to.number(spread_);
+  to.until(silent_until_);
+  if (leader_heard_ != Instant::min()) to.until(leader_heard_ + timeout);
+  to.ticket(vote_ticket_, settled_);
+
+  std::map<std::uint64_t, bool> votes;
+  for (const auto& [node, vote] : votes_) votes[to.renamed(node)] = vote;
+  to.encoded(votes);
+  std::map<std::uint64_t, const Progress*> peers;
+  for (const auto& peer : peers_) peers[to.renamed(peer.id)] = &peer;
+  to.number(peers.size());
+  for (const auto& [node, peer] : peers) {
+    to.number(node);
+    write_progress(to, *peer, timeout);
+  }
+  to.number(proposals_.size());
+  for (const auto& proposal : proposals_) to.add(proposal.last);
+  to.number(uncommitted_bytes_);
+  to.number(round_);
+}
+
+}  // namespace quorate::raft
