@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/codec.h"
+#include "explore/explore.h"
 #include "registry/registry.h"
 #include "sim/coverage_report.h"
 #include "sim/run.h"
@@ -40,6 +41,8 @@ struct Arguments {
   std::string trace;
   std::vector<std::string> scenarios;
   bool rewrite = false;
+  bool exhaustive = false;
+  explore::Bounds bounds;
 };
 
 std::optional<std::uint64_t> number(std::string_view text) {
@@ -217,6 +220,17 @@ int play(const Arguments& arguments) {
   return status;
 }
 
+// Everything that can happen within bounds, instead of a random choice of it.
+int explore_all(const Arguments& arguments) {
+  explore::Bounds bounds = arguments.bounds;
+  if (arguments.options.nodes != 0) bounds.nodes = static_cast<std::uint32_t>(arguments.options.nodes);
+  const auto began = std::chrono::steady_clock::now();
+  const explore::Report report = explore::explore(arguments.options.protocol, bounds);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  fmt::print("{}", explore::text(arguments.options.protocol, report, seconds));
+  return report.violation ? 1 : 0;
+}
+
 std::string fault_list() {
   std::string text = "faults:\n";
   for (std::size_t i = 0; i < fault_kinds; ++i) {
@@ -258,6 +272,26 @@ int sim_main(std::vector<std::string> arguments) {
   app.add_option("--trace", a.trace, "with --replay: write everything that happened to this file, as JSON");
   app.add_option("--scenario", a.scenarios, "play scenario files and compare with their golden traces");
   app.add_flag("--rewrite", a.rewrite, "with --scenario: write what happened into the files");
+  app.add_flag(
+      "--exhaustive", a.exhaustive,
+      "instead of seeds: every interleaving of messages, crashes, timers and writes within these bounds:");
+  app.add_option("--terms", a.bounds.terms, "terms, or rounds of ballots")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 9));
+  app.add_option("--commands", a.bounds.commands, "proposals")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 9));
+  app.add_option("--crashes", a.bounds.crashes, "crashes, each with a restart")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 9));
+  app.add_option("--timers", a.bounds.timers, "firings of timers")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 9));
+  app.add_flag("--duplicates", a.bounds.duplicates, "messages may be delivered again");
+  app.add_option("--max-states", a.bounds.max_states, "stop after so many")
+      ->capture_default_str()
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{4'000'000'000}));
+  app.add_option("--max-depth", a.bounds.max_depth, "actions in a row; 0: no limit")->capture_default_str();
   app.footer(fault_list());
   std::ranges::reverse(arguments);  // as CLI11 wants them
   try {
@@ -270,6 +304,11 @@ int sim_main(std::vector<std::string> arguments) {
     return 2;
   };
   if (!a.scenarios.empty()) return play(a);
+  if (a.exhaustive) {
+    if (!explore::known(a.options.protocol)) return usage("--exhaustive wants raft or paxos");
+    if (a.options.nodes > 5) return usage("--exhaustive wants at most five nodes");
+    return explore_all(a);
+  }
   const auto protocol = registry::find(a.options.protocol);
   if (!protocol) return usage(protocol.error());
   a.options.factory = (*protocol)->make;

@@ -1,0 +1,180 @@
+// One node of a world: a copy of the protocol object with what drives it (disk, timers, withheld effects),
+// and what each input makes of it.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "core/canonical.h"
+#include "core/effects.h"
+#include "core/entry.h"
+#include "explore/bounds.h"
+
+namespace quorate::explore {
+
+template <class M>
+struct Packet {
+  NodeId from;
+  NodeId to;
+  M message;
+};
+
+// What durable writes amount to (core/entry.h). Nothing explored takes snapshots.
+inline void apply(Recovered& disk, const Write& write) {
+  if (const auto* put = std::get_if<PutRecord>(&write)) {
+    disk.records[put->key] = put->value;
+  } else if (const auto* append = std::get_if<AppendEntries>(&write)) {
+    disk.log.insert(disk.log.end(), append->entries.begin(), append->entries.end());
+  } else if (const auto* truncate = std::get_if<TruncateFrom>(&write)) {
+    std::erase_if(disk.log, [&](const Entry& e) { return e.index >= truncate->index; });
+  }
+}
+
+template <class S>
+class Local {
+ public:
+  using Protocol = typename S::Protocol;
+  using Message = typename Protocol::Message;
+  using Request = typename Protocol::Request;
+  using In = Input<Message, Request>;
+  using Out = Outbox<Message, typename Protocol::Event>;
+  using Sent = std::vector<Packet<Message>>;
+
+  Local(const Bounds& bounds, NodeId self) : self_(self), protocol_(S::make(bounds, self, {})) {}
+
+  void start(Sent& sent) {
+    Rng rng(1);
+    Env env{now_, rng};
+    protocol_.start(env, out_);
+    perform(sent);
+  }
+  void receive(NodeId from, const Message& message, Sent& sent) {
+    now_ += S::patience(protocol_, message, now_);
+    step(Receive<Message>{from, message}, sent);
+  }
+  void fire(TimerId timer, Sent& sent) {
+    now_ = std::max(now_, timers_.at(timer));
+    timers_.erase(timer);
+    step(TimerFired{timer}, sent);
+  }
+  void propose(std::uint32_t command, Sent& sent) { step(Ask<Request>{S::propose(command)}, sent); }
+  void sync(Sent& sent) {  // the oldest write becomes durable
+    const Persist write = std::move(pending_.front());
+    pending_.pop_front();
+    for (const Write& w : write.writes) apply(disk_, w);
+    durable_ = write.ticket;
+    release(sent);
+    step(Persisted{durable_}, sent);
+  }
+  // Stops, losing what is not durable and what waits for it, and starts again.
+  void crash(const Bounds& bounds, Sent& sent) {
+    protocol_ = S::make(bounds, self_, disk_);
+    out_ = Out();
+    pending_.clear();
+    withheld_.clear();
+    timers_.clear();
+    durable_ = Ticket();
+    start(sent);
+  }
+
+  [[nodiscard]] bool writes() const { return !pending_.empty(); }
+  [[nodiscard]] const std::map<TimerId, Instant>& timers() const { return timers_; }
+  [[nodiscard]] const Protocol& protocol() const { return protocol_; }
+  [[nodiscard]] std::optional<std::string> broken() const {
+    return alarm_ ? alarm_ : protocol_.check_invariants();
+  }
+
+  [[nodiscard]] std::string canonical(std::span<const std::uint64_t> names) const {
+    Canonical to(now_, names);
+    to.node(self_);
+    protocol_.canonical(to);
+    for (const auto& [key, value] : disk_.records) S::record(to, key, value);
+    to.number(disk_.log.size());
+    for (const Entry& entry : disk_.log) to.encoded(entry);
+    to.number(pending_.size());
+    for (const Persist& write : pending_) write_pending(to, write);
+    to.number(withheld_.size());
+    for (const auto& send : withheld_) {
+      to.node(send.to);
+      to.encoded(send.message);
+      to.ticket(send.after, durable_);
+    }
+    for (const auto& [id, at] : timers_) {
+      to.add(id);
+      to.until(at);
+    }
+    return to.text();
+  }
+
+ private:
+  void step(In input, Sent& sent) {
+    Rng rng(1);  // the draws are always the same: which timer fires first is the explorer's choice
+    Env env{now_, rng};
+    protocol_.step(env, std::move(input), out_);
+    perform(sent);
+  }
+
+  void perform(Sent& sent) {
+    for (auto& effect : out_.take()) {
+      if (auto* send = std::get_if<Send<Message>>(&effect)) {
+        withhold(std::move(*send));
+      } else if (auto* write = std::get_if<Persist>(&effect)) {
+        pending_.push_back(std::move(*write));
+      } else if (auto* timer = std::get_if<SetTimer>(&effect)) {
+        timers_[timer->id] = timer->at;
+      } else if (auto* cancel = std::get_if<CancelTimer>(&effect)) {
+        timers_.erase(cancel->id);
+      } else if (auto what = S::alarm(std::get<Emit<typename Protocol::Event>>(effect).event)) {
+        alarm_ = std::move(what);
+      }
+    }
+    release(sent);
+  }
+
+  // The same message for the same write is kept once, as on the network.
+  void withhold(Send<Message> send) {
+    const auto bytes = codec::encode(send.message);
+    for (const auto& other : withheld_) {
+      if (other.to == send.to && other.after == send.after && codec::encode(other.message) == bytes) return;
+    }
+    withheld_.push_back(std::move(send));
+  }
+
+  void release(Sent& sent) {
+    std::erase_if(withheld_, [&](Send<Message>& send) {
+      if (S::waits_for_disk && send.after > durable_) return false;
+      if (send.to != self_) sent.push_back({self_, send.to, std::move(send.message)});
+      return true;
+    });
+  }
+
+  static void write_pending(Canonical& to, const Persist& write) {
+    to.number(write.writes.size());
+    for (const Write& w : write.writes) {
+      to.number(w.index());
+      if (const auto* put = std::get_if<PutRecord>(&w)) {
+        S::record(to, put->key, put->value);
+      } else {
+        to.encoded(w);
+      }
+    }
+  }
+
+  NodeId self_;
+  Instant now_{std::chrono::hours(1)};
+  Protocol protocol_;
+  Out out_;
+  Recovered disk_;
+  std::deque<Persist> pending_;          // not durable yet
+  std::vector<Send<Message>> withheld_;  // until their ticket is
+  std::map<TimerId, Instant> timers_;
+  Ticket durable_;
+  std::optional<std::string> alarm_;
+};
+
+}  // namespace quorate::explore
