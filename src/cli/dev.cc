@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -86,6 +87,15 @@ struct Status {
   }
 };
 
+// How this program is called from where the user stands, so that a line can be copied to another terminal.
+std::string program_as_typed() {
+  const std::filesystem::path invoked = program_invocation_name;
+  if (!invoked.has_parent_path()) return invoked.string();  // found on PATH
+  const auto relative = invoked.lexically_proximate(std::filesystem::current_path());
+  const bool below = !relative.empty() && *relative.begin() != "..";
+  return below && relative.has_parent_path() ? relative.string() : invoked.string();
+}
+
 class Dev {
  public:
   explicit Dev(DevPlan plan) : plan_(std::move(plan)), terminal_(::isatty(STDOUT_FILENO) == 1) {
@@ -166,11 +176,11 @@ class Dev {
       endpoints += fmt::format("{}127.0.0.1:{}", endpoints.empty() ? "" : ",", node.client);
     }
     const std::string where = plan_.nodes.front().client == 2379 ? "" : " --endpoints " + endpoints;
-    fmt::print(
-        "{} nodes, {}, data in {}\n\n  endpoints  {}\n\ntry\n  quorate{} put greeting hello\n  ETCDCTL_API=3 "
-        "etcdctl"
-        "{} get greeting\n\nCtrl-C stops the cluster\n",
-        plan_.nodes.size(), plan_.protocol, plan_.directory, endpoints, where, where);
+    fmt::print("{} nodes, {}, data in {}\n\n  endpoints  {}\n\n", plan_.nodes.size(), plan_.protocol,
+               plan_.directory, endpoints);
+    fmt::print("try\n  {}{} put greeting hello\n  ETCDCTL_API=3 etcdctl{} get greeting\n\n",
+               program_as_typed(), where, where);
+    fmt::print("Ctrl-C stops the cluster\n");
     std::fflush(stdout);
   }
 
