@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include <arpa/inet.h>
-#include <boost/json/src.hpp>
+#include <boost/json.hpp>
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <sys/socket.h>

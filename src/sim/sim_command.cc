@@ -20,6 +20,7 @@
 #include "sim/coverage_report.h"
 #include "sim/run.h"
 #include "sim/scenario.h"
+#include "sim/theatre/illustrations.h"
 #include "sim/workload_model.h"
 
 namespace quorate::sim {
@@ -40,6 +41,8 @@ struct Arguments {
   std::optional<std::uint64_t> replay;
   std::string trace;
   std::vector<std::string> scenarios;
+  std::vector<std::string> illustrated;
+  std::string diagram;
   bool rewrite = false;
   bool exhaustive = false;
   explore::Bounds bounds;
@@ -197,25 +200,48 @@ int replay(const Arguments& arguments) {
   return result.ok ? 0 : 1;
 }
 
+std::optional<std::string> read_file(const std::string& name) {
+  std::ifstream in(name, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (in) return text;
+  fmt::print(stderr, "cannot read {}\n", name);
+  return std::nullopt;
+}
+
+// One file against what it should hold today: compared, or written. False if it differs.
+bool settle_file(const std::string& name, const std::string& had, const std::string& wanted, bool rewrite) {
+  const bool same = had == wanted;
+  if (rewrite && !same) std::ofstream(name, std::ios::binary) << wanted;
+  fmt::print("{} {}\n", name, same ? "ok" : rewrite ? "rewritten" : "differs from what happens (--rewrite)");
+  return same || rewrite;
+}
+
 int play(const Arguments& arguments) {
   int status = 0;
   for (const std::string& name : arguments.scenarios) {
-    std::ifstream in(name, std::ios::binary);
-    const std::string golden{std::istreambuf_iterator<char>(in), {}};
-    if (!in) {
-      fmt::print(stderr, "cannot read {}\n", name);
-      return 2;
+    const auto golden = read_file(name);
+    if (!golden) return 2;
+    const ScenarioResult played = run_scenario(*golden);
+    if (!arguments.diagram.empty()) {
+      fmt::print("{}",
+                 arguments.diagram == "mermaid" ? draw_mermaid(played.story) : draw_lanes(played.story));
+      status = played.failed ? 1 : status;
+    } else if (!settle_file(name, *golden, played.text, arguments.rewrite) || played.failed) {
+      status = 1;
     }
-    const ScenarioResult played = run_scenario(golden);
-    const bool same = played.text == golden;
-    if (arguments.rewrite && !same) std::ofstream(name, std::ios::binary) << played.text;
-    const bool ok = !played.failed && (same || arguments.rewrite);
-    if (!ok) status = 1;
-    fmt::print("{} {}\n", name,
-               played.failed       ? "FAILED"
-               : same              ? "ok"
-               : arguments.rewrite ? "rewritten"
-                                   : "differs from its golden trace");
+    if (played.failed) fmt::print(stderr, "{} FAILED: see the lines that say so\n", name);
+  }
+  return status;
+}
+
+int illustrate_all(const Arguments& arguments) {
+  int status = 0;
+  for (const std::string& name : arguments.illustrated) {
+    const auto document = read_file(name);
+    if (!document) return 2;
+    const auto drawn = illustrate(*document, ".");
+    if (!drawn) fmt::print(stderr, "{}: {}\n", name, drawn.error());
+    if (!drawn || !settle_file(name, *document, *drawn, arguments.rewrite)) status = 1;
   }
   return status;
 }
@@ -271,7 +297,11 @@ int sim_main(std::vector<std::string> arguments) {
   app.add_option("--replay", a.replay, "run one seed and tell its faults");
   app.add_option("--trace", a.trace, "with --replay: write everything that happened to this file, as JSON");
   app.add_option("--scenario", a.scenarios, "play scenario files and compare with their golden traces");
-  app.add_flag("--rewrite", a.rewrite, "with --scenario: write what happened into the files");
+  app.add_flag("--diagram{lanes}", a.diagram,
+               "with --scenario: print a sequence diagram; --diagram=mermaid for Markdown");
+  app.add_option("--illustrate", a.illustrated,
+                 "compare the diagrams in these documents with the scenarios they are drawn from");
+  app.add_flag("--rewrite", a.rewrite, "with --scenario, --illustrate: write what happened into the files");
   app.add_flag(
       "--exhaustive", a.exhaustive,
       "instead of seeds: every interleaving of messages, crashes, timers and writes within these bounds:");
@@ -303,7 +333,10 @@ int sim_main(std::vector<std::string> arguments) {
     fmt::print(stderr, "quorate sim: {}\n", problem);
     return 2;
   };
+  if (!a.diagram.empty() && a.diagram != "lanes" && a.diagram != "mermaid")
+    return usage("--diagram is drawn as lanes or mermaid");
   if (!a.scenarios.empty()) return play(a);
+  if (!a.illustrated.empty()) return illustrate_all(a);
   if (a.exhaustive) {
     if (!explore::known(a.options.protocol)) return usage("--exhaustive wants raft or paxos");
     if (a.options.nodes > 5) return usage("--exhaustive wants at most five nodes");
