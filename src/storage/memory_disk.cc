@@ -84,22 +84,43 @@ struct MemoryDisk::Inode {
   // The disk may have written any of it, in any order, sector by sector.
   void settle(Rng& rng, Survival survival) {
     if (survival == Survival::all) sync();
-    if (survival == Survival::any) {
-      for (const auto& change : changes) keep_some(rng, change);
+    if (survival == Survival::any || survival == Survival::reordered) {
+      for (const auto& change : changes) keep_some(rng, change, survival == Survival::reordered);
     }
+    if (survival == Survival::torn) keep_front(rng);
     changes.clear();
     bytes = durable;
     undo_bytes.clear();
   }
 
  private:
-  void keep_some(Rng& rng, const Change& change) {
+  // Everything up to a sector's end within one of the changes, and nothing behind it.
+  void keep_front(Rng& rng) {
+    if (changes.empty()) return;
+    const std::uint64_t last = rng.below(changes.size());
+    for (std::uint64_t i = 0; i <= last; ++i) {
+      const Change& change = changes[i];
+      if (change.resize) {
+        durable.resize(change.offset);
+        continue;
+      }
+      std::uint64_t keep = change.data.size();
+      if (i == last) {
+        const std::uint64_t sectors = (change.offset + keep) / sector - change.offset / sector;
+        const std::uint64_t end = (change.offset / sector + rng.below(sectors + 1)) * sector;
+        keep = end > change.offset ? end - change.offset : 0;
+      }
+      if (keep != 0) overlay(durable, change.offset, std::string_view(change.data).substr(0, keep));
+    }
+  }
+
+  void keep_some(Rng& rng, const Change& change, bool sectors_apart) {
     if (change.resize) {
       if (rng.chance(0.5)) durable.resize(change.offset);
       return;
     }
     // Mostly whole or gone, as most writes are; else each sector has its own fate, or a prefix is kept.
-    const auto fate = rng.below(4);
+    const auto fate = sectors_apart ? 3 : rng.below(4);
     if (fate == 0) return;
     if (fate == 1) return overlay(durable, change.offset, change.data);
     const std::uint64_t prefix = fate == 2 ? rng.below(change.data.size() + 1) : UINT64_MAX;
@@ -309,10 +330,12 @@ IoResult<void> MemoryDisk::sync_directory() {
 
 void MemoryDisk::crash(Rng& rng, Survival survival) {
   // Half the time in order, as a journaling file system does it; else each change has its own fate.
-  const std::uint64_t prefix = rng.chance(0.5) ? rng.below(changes_.size() + 1) : UINT64_MAX;
+  const bool in_order = survival == Survival::torn || (survival == Survival::any && rng.chance(0.5));
+  const std::uint64_t prefix = in_order ? rng.below(changes_.size() + 1) : UINT64_MAX;
   for (std::size_t i = 0; i < changes_.size(); ++i) {
     bool kept = survival == Survival::all;
-    if (survival == Survival::any) kept = prefix == UINT64_MAX ? rng.chance(0.5) : i < prefix;
+    if (survival != Survival::all && survival != Survival::none)
+      kept = in_order ? i < prefix : rng.chance(0.5);
     if (kept) apply(durable_, changes_[i]);
   }
   changes_.clear();

@@ -67,8 +67,14 @@ class MemoryDisk final : public Disk {
   void set_hook(Hook hook) { hook_ = std::move(hook); }
   void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }  // of all files together
 
-  // What survives of un-synced writes (each sector of each write apart) and directory changes.
-  enum class Survival : std::uint8_t { any, all, none };
+  // What survives of un-synced writes and directory changes.
+  enum class Survival : std::uint8_t {
+    any,  // each write whole, gone, or some of its sectors
+    all,
+    none,
+    torn,       // of each file, and of the directory, what was done up to some sector of some write
+    reordered,  // each sector of each write has its own fate, as if the disk wrote them in any order
+  };
   // The process dies and the disk comes back: open files become useless, the hook stays.
   void crash(Rng& rng, Survival survival = Survival::any);
 

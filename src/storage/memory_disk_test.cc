@@ -70,6 +70,33 @@ TEST(MemoryDisk, MayLoseNamesThatWereNotSynced) {
               ElementsAre(ElementsAre("f"), ElementsAre("f", "h"), ElementsAre("g"), ElementsAre("g", "h")));
 }
 
+// Three sectors in one write, over many crashes: what is kept of them, as three letters.
+std::set<std::string> kept_sectors(MemoryDisk::Survival survival) {
+  std::set<std::string> seen;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    MemoryDisk disk;
+    auto file = durable_file(disk);
+    EXPECT_TRUE(file->allocate(3 * MemoryDisk::sector));
+    EXPECT_TRUE(file->sync());
+    EXPECT_TRUE(file->write(0, std::string(3 * MemoryDisk::sector, 'x')));
+    Rng rng(seed);
+    disk.crash(rng, survival);
+    const std::string bytes = disk.contents("f");
+    std::string kept;
+    for (std::size_t i = 0; i < 3; ++i) kept += bytes[i * MemoryDisk::sector] == 'x' ? 'x' : '.';
+    seen.insert(kept);
+  }
+  return seen;
+}
+
+TEST(MemoryDisk, TearsAWriteAtEverySector) {
+  EXPECT_EQ(kept_sectors(MemoryDisk::Survival::torn), (std::set<std::string>{"...", "x..", "xx.", "xxx"}));
+}
+
+TEST(MemoryDisk, KeepsAnySectorsOfAWriteThatWasNotSynced) {
+  EXPECT_EQ(kept_sectors(MemoryDisk::Survival::reordered).size(), 8U);
+}
+
 TEST(MemoryDisk, CanLoseOrKeepEverything) {
   for (const auto survival : {MemoryDisk::Survival::none, MemoryDisk::Survival::all}) {
     MemoryDisk disk;
