@@ -1,6 +1,7 @@
 // The clients of a run: each issues one operation after the other at some node and writes down what it saw.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -24,6 +25,8 @@ class Clients {
   void begin();
   void wake(std::uint32_t client);  // the client's event is due
   void stop() { stopped_ = true; }  // no more new operations
+  void hurry() { think_ = std::min(think_, Duration(2ms)); }
+  [[nodiscard]] bool spent() const { return issued_ >= most_; }  // all operations were issued
   [[nodiscard]] bool idle() const { return open_ == 0; }
 
   // One more client, at `node` alone: it writes and reads until both were served. For the time after healing;

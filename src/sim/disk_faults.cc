@@ -6,6 +6,11 @@ namespace {
 
 using Disk = storage::MemoryDisk;
 
+bool changes(Disk::Operation operation) {
+  using Op = Disk::Operation;
+  return operation != Op::read && operation != Op::list && operation != Op::open;
+}
+
 bool fits(const DiskFaults::Armed& fault, Disk::Operation operation) {
   using Op = Disk::Operation;
   using Kind = Disk::FaultKind;
@@ -18,7 +23,7 @@ bool fits(const DiskFaults::Armed& fault, Disk::Operation operation) {
     case Kind::misdirected: return operation == (fault.reads ? Op::read : Op::write);
     case Kind::flipped: return operation == (fault.reads ? Op::read : Op::write);
     case Kind::stale: return operation == Op::read;
-    case Kind::power_cut: return operation != Op::read && operation != Op::list && operation != Op::open;
+    case Kind::power_cut: return changes(operation);
   }
   return false;
 }
@@ -36,6 +41,7 @@ void DiskFaults::disarm(std::uint32_t number) {
 
 // The first that fits strikes; the others wait for the next access.
 Disk::Fault DiskFaults::operator()(const Disk::Access& access) {
+  if (changes(access.operation)) ++operations_;
   for (auto it = armed_.begin(); it != armed_.end(); ++it) {
     if (!fits(*it, access.operation)) continue;
     if (it->skip != 0) {
@@ -43,9 +49,10 @@ Disk::Fault DiskFaults::operator()(const Disk::Access& access) {
       continue;
     }
     const Disk::Fault fault{it->kind, it->detail};
-    if (it->struck) it->struck();
+    const auto tell = it->struck;
     if (!it->lasting) armed_.erase(it);
     struck_ = true;
+    if (tell) tell();  // which may arm another
     if (lies(fault.kind)) tampered_ = true;
     return fault;
   }

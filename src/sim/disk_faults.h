@@ -38,9 +38,11 @@ class DiskFaults {
   [[nodiscard]] bool flipped_once() const { return !tampered_ && flips_ == 1; }
 
   Disk::Fault operator()(const Disk::Access& access);
+  [[nodiscard]] std::uint64_t operations() const { return operations_; }  // that change the disk, so far
 
  private:
   std::vector<Armed> armed_;
+  std::uint64_t operations_ = 0;
   bool struck_ = false;
   bool tampered_ = false;
   unsigned flips_ = 0;

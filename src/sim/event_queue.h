@@ -29,6 +29,7 @@ enum class EventKind : std::uint8_t {
   phase,      // the next phase of the run
   ambush,     // number: which of its acts
   companion,  // number: which of its sessions
+  again,      // number: a fault that goes on; node: whom it strikes
 };
 
 struct Event {

@@ -25,12 +25,16 @@ enum class FaultKind : std::uint8_t {
   one_way,     // some nodes hear nothing of, or are not heard by, the others
   partial,     // some pairs of nodes can not talk
   flapping,    // a partition that comes and goes
+  isolation,   // one that does not lead is cut off, in one direction or both, for once or flapping; and
+               // rejoins
   // Clocks and processes.
-  drift,       // clocks change their speed within the bound the protocol was told
-  pause,       // a process stands still, its messages wait
-  kill,        // a process dies
-  power_loss,  // a node dies, and what was not synced is lost, torn or reordered, sector by sector
-  power_cut,   // the same in the midst of a disk access
+  drift,             // clocks change their speed within the bound the protocol was told
+  pause,             // a process stands still, its messages wait
+  kill,              // a process dies
+  power_loss,        // a node dies, and what was not synced is lost, whole or in part
+  torn_write,        // the same, and the last write is there up to some 512-byte boundary
+  reordered_writes,  // the same, and of what was written between two syncs any sectors are there
+  power_cut,         // the same in the midst of a disk access
   restart_all,
   // Disks: the node must stop or refuse to start rather than go on wrong.
   slow_disk,
@@ -53,12 +57,15 @@ enum class FaultKind : std::uint8_t {
   usurper,
   sleeping_leader,
   late_bridge,
+  replacement,   // a member's machine is gone for good; an operator puts an empty one in its place
+  snapshot_cut,  // a node loses power while it sends or receives a snapshot
+  version_skew,  // a node runs a later release for a while, and then the present one on what that one wrote
   // Beyond what the protocols promise to survive; never drawn unless asked for.
   clock_jump,             // a clock leaps ahead
   wild_clock,             // a clock runs faster or slower than the bound
   undetected_corruption,  // flipped frames are delivered
 };
-inline constexpr std::size_t fault_kinds = 37;
+inline constexpr std::size_t fault_kinds = 43;
 
 std::string_view to_string(FaultKind kind);
 std::string_view describe(FaultKind kind);

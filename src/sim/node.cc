@@ -6,6 +6,7 @@
 #include "core/codec.h"
 #include "sim/ambush.h"
 #include "sim/draw.h"
+#include "sim/newer_version.h"
 #include "sim/probe.h"
 
 namespace quorate::sim {
@@ -13,6 +14,8 @@ namespace quorate::sim {
 namespace {
 constexpr KeyspaceId keyspace{1};
 constexpr ClusterId cluster{7};
+// How the encoding of such a frame begins.
+constexpr char snapshot_chunk = boost::mp11::mp_find<replica::Frame, replica::SnapshotChunk>::value;
 }  // namespace
 
 Node::Node(Stage& stage, std::uint32_t slot, NodeId id, Membership initial)
@@ -88,8 +91,10 @@ bool Node::start() {
   auto config = stage_->tuning.replica;
   config.self = id_;
   config.incarnation = ++incarnation_;
-  auto protocol =
-      std::make_unique<Probe>(id_, stage_->options.factory(settings, std::move(recovered)), stage_->checks);
+  auto inner = stage_->options.factory(settings, std::move(recovered));
+  runs_newer_ = newer_;
+  if (runs_newer_) inner = std::make_unique<NewerVersion>(std::move(inner));
+  auto protocol = std::make_unique<Probe>(id_, std::move(inner), stage_->checks);
   replica_ = std::make_unique<replica::Replica>(config, *this, std::move(protocol), home_, std::move(*live),
                                                 stage_->model.create());
   Env now = env();
@@ -251,10 +256,17 @@ void Node::send(NodeId to, Bytes frame) {
   const std::uint32_t target = slot_of(to);
   if (to.none() || target >= most_nodes || target == slot_) return;
   if (stage_->ambushes->sends(*this, target, frame)) return;
+  if (!frame.empty() && frame.data()[0] == snapshot_chunk) stage_->chunk_sent(slot_, target);
+  if (!runs_newer_) return transmit(target, std::move(frame));
+  transmit(target, newer::extend_variant(frame));
+  if (++frames_ % newer::unknown_every == 0) transmit(target, newer::unknown_alternative());
+}
+
+void Node::transmit(std::uint32_t target, Bytes frame) {
   const auto fate = stage_->network.send(stage_->now, slot_, target);
   if (stage_->trace != nullptr) {
     Trace::Line line(*stage_->trace, stage_->now, "send");
-    line.field("node", id_.value).field("to", to.value);
+    line.field("node", id_.value).field("to", target + 1);
     std::string arrives = "[";
     for (std::uint32_t i = 0; i < fate.count; ++i) {
       arrives += (i == 0 ? "" : ",") + std::to_string(fate.arrivals[i].count());
@@ -317,7 +329,13 @@ void Node::flush_state(Index upto) {
 void Node::flush_engine(Index upto) {
   auto flush = std::exchange(flush_due_, nullptr);
   if (!flush) return;
+  // The state has a disk access of its own: it may fail, and power may go just before or just behind it.
+  const auto fault = disk_faults_({storage::MemoryDisk::Operation::sync, "state"});
+  const bool cut = fault.kind == storage::MemoryDisk::FaultKind::power_cut;
+  if (fault.kind != storage::MemoryDisk::FaultKind::none && !(cut && rng_.chance(0.5)))
+    return halt(cut ? "flushing the state: power cut" : "flushing the state: Input/output error");
   if (auto flushed = flush(); !flushed) return halt("flushing the state: " + flushed.error().what);
+  if (cut) return halt("flushing the state: power cut");
   pinned_ = replica_->engine().snapshot();
   schedule(EventKind::flushed, stage_->tuning.flush_time, upto.value);
 }
@@ -352,41 +370,6 @@ void Node::membership_changed(const Membership& membership) {
         .field("node", id_.value)
         .json("members", codec::to_json(membership));
   }
-}
-
-// Traces.
-
-void Node::trace_frame(Trace::Line& line, const Bytes& frame) {
-  const auto decoded = codec::decode<replica::Frame>(frame);
-  if (!decoded) {
-    line.field("message", "malformed");
-    return;
-  }
-  static constexpr const char* names[] = {
-      "protocol",      "Forward",       "ForwardRefused", "ForwardReconfigure", "ForwardTransfer",
-      "ForwardAnswer", "SnapshotChunk", "SnapshotAck",    "DigestAsk",          "DigestTold"};
-  line.field("frame", names[decoded->index()]);
-  if (const auto* inner = std::get_if<replica::ProtocolFrame>(&*decoded)) {
-    line.json("message", replica_ ? replica_->protocol().explain(inner->message) : "null");
-  } else {
-    line.json("message", codec::to_json(*decoded));
-  }
-}
-
-void Node::trace_step(const Event& event) {
-  static constexpr const char* names[] = {"deliver", "timer",   "sync", "persisted",
-                                          "flush",   "flushed", "pump"};
-  Trace::Line line(*stage_->trace, stage_->now, names[static_cast<std::size_t>(event.kind)]);
-  line.field("node", id_.value);
-  if (event.kind == EventKind::deliver) {
-    line.field("from", event.number);
-    trace_frame(line, event.frame);
-  } else if (event.number != 0) {
-    line.field("number", event.number);
-  }
-  if (replica_)
-    line.field("state", replica_->protocol().describe()).field("applied", replica_->applied().value);
-  if (halted_) line.field("halted", *halted_);
 }
 
 }  // namespace quorate::sim

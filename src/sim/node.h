@@ -53,10 +53,11 @@ class Node final : public replica::Host {
   [[nodiscard]] NodeId leader() const { return leader_; }
   [[nodiscard]] Epoch epoch() const { return epoch_; }
   void set_sync_time(Duration mean) { sync_time_ = mean; }
-  void stall(bool on) { stalled_ = on; }  // the disk does nothing, and does not fail
-  void operate(std::uint64_t operation);  // a client's operation arrives
-  void gather();                          // commands were handed in: pump soon
-  void settle();                          // after anything was asked of the replica
+  void set_newer(bool newer) { newer_ = newer; }  // which release the next process runs
+  void stall(bool on) { stalled_ = on; }          // the disk does nothing, and does not fail
+  void operate(std::uint64_t operation);          // a client's operation arrives
+  void gather();                                  // commands were handed in: pump soon
+  void settle();                                  // after anything was asked of the replica
 
   void send(NodeId to, Bytes frame) override;
   void persist(Ticket ticket, std::vector<Write> writes) override;
@@ -87,6 +88,7 @@ class Node final : public replica::Host {
   void rearm_timers();
   void arm(Timer& timer);
   [[nodiscard]] std::uint32_t slot_of(NodeId id) const { return static_cast<std::uint32_t>(id.value - 1); }
+  void transmit(std::uint32_t target, Bytes frame);
   void trace_step(const Event& event);
   void trace_frame(Trace::Line& line, const Bytes& frame);
 
@@ -101,6 +103,7 @@ class Node final : public replica::Host {
   DurableShadow shadow_;
   storage::MemoryHome home_;
   std::uint64_t incarnation_ = 0;
+  bool newer_ = false;
   Duration sync_time_;
 
   // Of the process.
@@ -117,6 +120,8 @@ class Node final : public replica::Host {
   bool stalled_ = false;
   std::shared_ptr<const storage::Reader> pinned_;  // a client that reads an old state, through a restore too
   bool paused_ = false;
+  bool runs_newer_ = false;
+  std::uint64_t frames_ = 0;  // sent while it is newer
   std::vector<Event> held_;
   std::optional<std::string> halted_;
   Index seen_applied_;

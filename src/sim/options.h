@@ -10,8 +10,18 @@
 #include "sim/clock.h"
 #include "sim/coverage.h"
 #include "sim/faults.h"
+#include "storage/memory_disk.h"
 
 namespace quorate::sim {
+
+// Where the power of the first node is cut, for the enumeration of crash_points.h. Operations are those that
+// change its disk, and flushes of its state: a cut at a read finds the same bytes as one at the next write.
+struct CrashPoint {
+  using Survival = storage::MemoryDisk::Survival;
+  std::uint64_t operation = 0;  // from 1; 0: nowhere
+  std::uint64_t again = 0;      // so many operations later once more; 0: not
+  Survival survival = Survival::any;
+};
 
 struct Options {
   std::string protocol = "raft";
@@ -23,8 +33,11 @@ struct Options {
   std::uint32_t operations = 500;
   FaultSet faults = FaultSet::usual();
   std::optional<std::vector<std::uint32_t>> keep;  // of the planned faults only these, by their number
-  // After healing, each member must serve a write and a read within this time.
-  Duration recovery_bound = 10s;
+  std::optional<CrashPoint> crash;
+  bool lease_reads = false;  // all reads; otherwise the seed decides
+  // After healing, something must be committed, and each member must serve a write and a read.
+  Duration commit_bound = 3s;  // 20 election time-outs
+  Duration recovery_bound = 6s;
 };
 
 struct Result {
@@ -35,12 +48,17 @@ struct Result {
   std::uint64_t hash = 0;  // of everything that happened: equal for equal runs
   std::uint64_t events = 0;
   Moment simulated{};
-  Duration recovery{};  // from healing until every member served
+  Duration recovery{};      // from healing until every member served
+  Duration first_commit{};  // from healing until something new was committed
   std::uint64_t acknowledged = 0;
   std::uint64_t unknown = 0;
   std::uint64_t epochs = 0;
   std::vector<Fault> plan;
   Overlaps faults;
+  // With Options::crash:
+  std::uint64_t storage_operations = 0;   // of the first node
+  std::uint64_t recovery_operations = 0;  // of its first start after a cut
+  std::uint32_t cuts = 0;
 };
 
 }  // namespace quorate::sim

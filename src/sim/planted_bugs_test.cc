@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "registry/registry.h"
+#include "replog/raft/messages.h"
 #include "sim/run.h"
 
 namespace quorate::sim {
@@ -149,6 +150,74 @@ TEST(PlantedBugs, TwoLeadersOfAnEpochAreFound) {
       found(options_with(with<ClaimsToLead>("raft"), "kill,transfer,partition"), 50, "election safety"));
 }
 
+class BreaksItsInvariant final : public Spoiled {
+ public:
+  using Spoiled::Spoiled;
+  [[nodiscard]] std::optional<std::string> check_invariants() const override {
+    return seen_ > 300 ? std::optional<std::string>("planted") : std::nullopt;
+  }
+
+ private:
+  bool spoil_input(In&) override { return ++seen_ != 0; }
+  int seen_ = 0;
+};
+
+TEST(PlantedBugs, ABrokenInvariantIsFound) {
+  EXPECT_TRUE(found(options_with(with<BreaksItsInvariant>("raft"), "none"), 1, "invariant"));
+}
+
+class StopsForNothing final : public Spoiled {
+  using Spoiled::Spoiled;
+  bool spoil_input(In&) override {
+    if (++seen_ == 300) effects_.push_back(Emit<Event>{replicated_log::Halt{"planted"}, Ticket()});
+    return true;
+  }
+  int seen_ = 0;
+};
+
+TEST(PlantedBugs, ANodeThatStopsWithoutNeedIsFound) {
+  EXPECT_TRUE(found(options_with(with<StopsForNothing>("raft"), "none"), 1, "no needless stop"));
+}
+
+// The log says that it was cut behind a state which was not flushed.
+class CutsItsLogTooFar final : public Spoiled {
+  using Spoiled::Spoiled;
+  void spoil(Effect<Bytes, Event>& effect) override {
+    auto* persist = std::get_if<Persist>(&effect);
+    if (persist == nullptr) return;
+    for (Write& write : persist->writes) {
+      if (auto* snapshot = std::get_if<SnapshotTaken>(&write))
+        snapshot->meta.index = snapshot->meta.index.next();
+    }
+  }
+};
+
+TEST(PlantedBugs, ALogCutBeforeTheStateIsDurableIsFound) {
+  EXPECT_TRUE(found(options_with(with<CutsItsLogTooFar>("raft"), "kill"), 50, "starts again"));
+}
+
+// Tells of what is committed only when more is; at one node, which is therefore behind when all is quiet.
+class LagsByOne final : public Spoiled {
+  using Spoiled::Spoiled;
+  void spoil(Effect<Bytes, Event>& effect) override {
+    auto* emit = std::get_if<Emit<Event>>(&effect);
+    auto* committed = emit != nullptr ? std::get_if<replicated_log::Committed>(&emit->event) : nullptr;
+    if (committed != nullptr) std::swap(committed->entries, held_);
+  }
+  std::vector<Entry> held_;
+};
+
+TEST(PlantedBugs, ANodeThatStaysBehindIsFound) {
+  const auto make = registry::find("raft").value()->make;
+  const auto factory = [make](const replicated_log::Settings& settings,
+                              Recovered recovered) -> std::unique_ptr<Protocol> {
+    auto inner = make(settings, std::move(recovered));
+    if (settings.self != NodeId(3)) return inner;
+    return std::make_unique<LagsByOne>(std::move(inner));
+  };
+  EXPECT_TRUE(found(options_with(factory, "none"), 30, "convergence"));
+}
+
 class FallsSilent final : public Spoiled {
   using Spoiled::Spoiled;
   bool spoil_input(In& input) override {
@@ -159,6 +228,52 @@ class FallsSilent final : public Spoiled {
 
 TEST(PlantedBugs, ANodeThatStopsListeningIsFound) {
   EXPECT_TRUE(found(options_with(with<FallsSilent>("raft"), "none"), 20, "liveness"));
+}
+
+// No bug at all, but faults beyond the promise: what a lease stands on is the bound on the clocks' speed.
+Options leases(const char* faults) {
+  Options options = options_with(registry::find("raft").value()->make, faults);
+  options.lease_reads = true;
+  options.operations = 1000;
+  options.nodes = 3;
+  return options;
+}
+
+TEST(BeyondThePromise, LeaseReadsUnderWildClocksAreFoundStale) {
+  EXPECT_TRUE(found(leases("wild_clock,usurper"), 500, "fresh reads"));
+}
+
+TEST(WithinThePromise, LeaseReadsUnderDriftingClocksAreNot) {
+  EXPECT_FALSE(found(leases("drift,usurper"), 100));
+}
+
+// Believes itself elected in every pre-vote: without one, who was cut off comes back with a higher term.
+class SkipsPreVotes final : public Spoiled {
+ public:
+  using Spoiled::Spoiled;
+  void step(Env& env, In input) override {
+    Spoiled::step(env, std::move(input));
+    for (auto& reply : std::exchange(replies_, {})) Spoiled::step(env, std::move(reply));
+  }
+
+ private:
+  void spoil(Effect<Bytes, Event>& effect) override {
+    auto* send = std::get_if<Send<Bytes>>(&effect);
+    if (send == nullptr) return;
+    const auto message = codec::decode<raft::Message>(send->message);
+    const auto* ask = message ? std::get_if<raft::PreVote>(&*message) : nullptr;
+    if (ask == nullptr) return;
+    replies_.push_back({send->to, codec::encode(raft::Message(raft::PreVoteReply{ask->term, true, {}, {}}))});
+  }
+  std::vector<Receive<Bytes>> replies_;
+};
+
+TEST(PlantedBugs, ANodeThatUnseatsTheLeaderWhenItRejoinsIsFound) {
+  EXPECT_TRUE(found(options_with(with<SkipsPreVotes>("raft"), "isolation"), 50, "steady leadership"));
+}
+
+TEST(SteadyLeadership, IsKeptWhenOnlyFollowersAreCutOff) {
+  EXPECT_FALSE(found(options_with(registry::find("raft").value()->make, "isolation"), 200));
 }
 
 }  // namespace

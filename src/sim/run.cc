@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "sim/crash_points.h"
 #include "sim/trace.h"
 #include "sim/workload_model.h"
 #include "sim/world.h"
@@ -140,6 +141,11 @@ std::string reproduce(const Options& options, std::uint64_t seed) {
   if (options.keys != usual.keys) line += fmt::format(" --keys {}", options.keys);
   if (options.operations != usual.operations) line += fmt::format(" --ops {}", options.operations);
   if (options.faults != usual.faults) line += " --faults " + options.faults.str();
+  if (options.lease_reads) line += " --leases";
+  if (options.crash) {
+    line += fmt::format(" --crash-at {},{},{}", options.crash->operation, options.crash->again,
+                        to_string(options.crash->survival));
+  }
   if (options.keep)
     line += options.keep->empty() ? " --keep none" : fmt::format(" --keep {}", fmt::join(*options.keep, ","));
   return line;

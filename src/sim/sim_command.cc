@@ -18,6 +18,7 @@
 #include "explore/explore.h"
 #include "registry/registry.h"
 #include "sim/coverage_report.h"
+#include "sim/crash_points.h"
 #include "sim/run.h"
 #include "sim/scenario.h"
 #include "sim/theatre/illustrations.h"
@@ -38,6 +39,9 @@ struct Arguments {
   bool twice = false;
   bool shrink = false;
   bool coverage = false;
+  bool crash_points = false;
+  std::uint64_t stride = 1;
+  double seconds = 0;
   std::optional<std::uint64_t> replay;
   std::string trace;
   std::vector<std::string> scenarios;
@@ -82,10 +86,11 @@ double ms(Duration d) { return static_cast<double>(d.count()) / 1e6; }
 
 std::string json_of(const Result& r) {
   return fmt::format(
-      R"({{"seed":{},"ok":{},"hash":"{:016x}","events":{},"simulated_ms":{:.3f},"recovery_ms":{:.3f},)"
+      R"({{"seed":{},"ok":{},"hash":"{:016x}","events":{},"simulated_ms":{:.3f},"first_commit_ms":{:.3f},"recovery_ms":{:.3f},)"
       R"("acknowledged":{},"unknown":{},"epochs":{},"faults":"{}","property":{},"failure":{}}})",
-      r.seed, r.ok, r.hash, r.events, ms(r.simulated), ms(r.recovery), r.acknowledged, r.unknown, r.epochs,
-      r.faults.struck.str(), codec::detail::quote(r.property), codec::detail::quote(r.failure));
+      r.seed, r.ok, r.hash, r.events, ms(r.simulated), ms(r.first_commit), ms(r.recovery), r.acknowledged,
+      r.unknown, r.epochs, r.faults.struck.str(), codec::detail::quote(r.property),
+      codec::detail::quote(r.failure));
 }
 
 std::string line_of(const Result& r) {
@@ -94,6 +99,17 @@ std::string line_of(const Result& r) {
       "recovery={:.0f}ms faults={}",
       r.seed, r.ok ? "ok" : "FAILED", r.hash, r.events, ms(r.simulated) / 1e3, r.acknowledged, r.unknown,
       r.epochs, ms(r.recovery), r.faults.struck.str());
+}
+
+// Percentiles, in ms.
+std::string spread(std::vector<Duration>& times) {
+  if (times.empty()) return "-";
+  std::ranges::sort(times);
+  const auto at = [&](std::size_t parts_of_10000) {
+    return ms(times[std::min(times.size() - 1, times.size() * parts_of_10000 / 10'000)]);
+  };
+  return fmt::format("p50 {:.0f}, p99 {:.0f}, p99.99 {:.0f}, slowest {:.0f}", at(5000), at(9900), at(9999),
+                     ms(times.back()));
 }
 
 class Sweep {
@@ -108,12 +124,14 @@ class Sweep {
               [this](const Result& result) { return took(result); });
     if (progress_) std::fputs("\r\033[K", stderr);
     if (arguments_->coverage && !arguments_->json) fmt::print("{}", coverage_.text());
+    fmt::print("after healing, ms: first commit {}; every member serves {}\n", spread(commits_),
+               spread(recoveries_));
     // Processor time: the machine may have other work.
     const double busy = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
     fmt::print(
-        "{}: {} seeds, {} passed, {} failed; {} operations acknowledged; slowest recovery {:.0f} ms; "
-        "{:.1f} M events in {:.1f} s, {:.2f} M events per second of a core\n",
-        arguments_->options.protocol, passed_ + failed_, passed_, failed_, acknowledged_, ms(slowest_),
+        "{}: {} seeds, {} passed, {} failed; {} operations acknowledged; {:.1f} M events in {:.1f} s, "
+        "{:.2f} M events per second of a core\n",
+        arguments_->options.protocol, passed_ + failed_, passed_, failed_, acknowledged_,
         static_cast<double>(events_) / 1e6, seconds(), static_cast<double>(events_) / 1e6 / busy);
     if (arguments_->coverage && arguments_->json) fmt::print("{}\n", coverage_.json());
     return failed_ == 0 ? 0 : 1;
@@ -124,7 +142,10 @@ class Sweep {
     events_ += result.events;
     acknowledged_ += result.acknowledged;
     result.ok ? ++passed_ : ++failed_;
-    if (result.ok) slowest_ = std::max(slowest_, result.recovery);
+    if (result.ok) {
+      recoveries_.push_back(result.recovery);
+      commits_.push_back(result.first_commit);
+    }
     coverage_.add(result.faults);
     if (arguments_->json && !arguments_->coverage) fmt::print("{}\n", json_of(result));
     if (arguments_->verbose && !arguments_->json) fmt::print("{}\n", line_of(result));
@@ -136,6 +157,7 @@ class Sweep {
                  static_cast<double>(events_) / 1e6 / seconds());
     }
     std::fflush(stdout);
+    if (arguments_->seconds > 0 && seconds() > arguments_->seconds) return false;
     return failed_ < arguments_->most_failures;
   }
 
@@ -175,7 +197,8 @@ class Sweep {
   std::uint64_t failed_ = 0;
   std::uint64_t events_ = 0;
   std::uint64_t acknowledged_ = 0;
-  Duration slowest_{};
+  std::vector<Duration> recoveries_;  // of the runs that passed
+  std::vector<Duration> commits_;
 };
 
 int replay(const Arguments& arguments) {
@@ -214,6 +237,23 @@ bool settle_file(const std::string& name, const std::string& had, const std::str
   if (rewrite && !same) std::ofstream(name, std::ios::binary) << wanted;
   fmt::print("{} {}\n", name, same ? "ok" : rewrite ? "rewritten" : "differs from what happens (--rewrite)");
   return same || rewrite;
+}
+
+int enumerate(const Arguments& arguments) {
+  CrashPointReport all;
+  for (std::uint64_t seed = arguments.first; seed <= arguments.last; ++seed) {
+    const CrashPointReport report =
+        enumerate_crash_points(arguments.options, seed, arguments.stride, arguments.jobs);
+    for (const std::string& failure : report.failures) fmt::print("FAILED {}\n", failure);
+    std::fflush(stdout);
+    all.operations += report.operations;
+    all.recoveries += report.recoveries;
+    all.runs += report.runs;
+    all.failed += report.failed;
+  }
+  fmt::print("{}: {} crash points of the script, {} within their recoveries: {} runs, {} failed\n",
+             arguments.options.protocol, all.operations, all.recoveries, all.runs, all.failed);
+  return all.failed == 0 ? 0 : 1;
 }
 
 int play(const Arguments& arguments) {
@@ -274,6 +314,7 @@ int sim_main(std::vector<std::string> arguments) {
   std::string seeds = "1..1000";
   std::string faults = "all";
   std::string keep;
+  std::string crash_at;
   CLI::App app{"Runs a protocol in a simulated cluster with everything going wrong, seed after seed.",
                "quorate sim"};
   app.add_option("--protocol", a.options.protocol, "raft or paxos")->capture_default_str();
@@ -288,12 +329,20 @@ int sim_main(std::vector<std::string> arguments) {
   app.add_option("--keep", keep, "only these of the planned faults, by number; none");
   app.add_option("--jobs", a.jobs, "threads")->check(CLI::Range(1, 256));
   app.add_option("--failures", a.most_failures, "stop after so many")->capture_default_str();
+  app.add_option("--for", a.seconds, "stop after so many seconds; 0: never")->capture_default_str();
+  app.add_flag("--leases", a.options.lease_reads, "serve all reads under the leader's lease");
   app.add_flag("--verbose", a.verbose, "a line for each seed");
   app.add_flag("--json", a.json, "a JSON object for each seed");
   app.add_flag("--twice", a.twice, "run each seed twice and compare");
   app.add_flag("--shrink", a.shrink, "make a failing run as small as it gets");
   app.add_flag("--coverage", a.coverage,
                "count how often each two kinds of faults were in effect at once; with --json as one object");
+  app.add_flag(
+      "--crash-points", a.crash_points,
+      "cut the power of a node at each of its storage operations, and again at each of the recovery's");
+  app.add_option("--stride", a.stride, "with --crash-points: only every so many-th operation")
+      ->check(CLI::Range(1, 1'000'000));
+  app.add_option("--crash-at", crash_at, "one of these: OPERATION,AGAIN,SURVIVAL");
   app.add_option("--replay", a.replay, "run one seed and tell its faults");
   app.add_option("--trace", a.trace, "with --replay: write everything that happened to this file, as JSON");
   app.add_option("--scenario", a.scenarios, "play scenario files and compare with their golden traces");
@@ -352,6 +401,9 @@ int sim_main(std::vector<std::string> arguments) {
   a.options.faults = *parsed;
   if (!parse_range(seeds, a)) return usage("--seeds wants a number or A..B");
   if (!keep.empty() && !parse_list(keep, a.options.keep.emplace())) return usage("--keep wants numbers");
+  if (!crash_at.empty() && !(a.options.crash = parse_crash_point(crash_at)))
+    return usage("--crash-at wants OPERATION,AGAIN,SURVIVAL");
+  if (a.crash_points) return enumerate(a);
   return a.replay ? replay(a) : Sweep(a).run();
 }
 

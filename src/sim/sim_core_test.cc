@@ -15,6 +15,7 @@
 #include "sim/faults.h"
 #include "sim/frame_kind.h"
 #include "sim/network.h"
+#include "sim/newer_version.h"
 #include "sim/trace.h"
 
 namespace quorate::sim {
@@ -280,6 +281,31 @@ TEST(FrameKind, TellsMessagesApartWithoutDecodingThem) {
   EXPECT_NE(slots(slots::InSlot{Index(1), prepare}), slots(slots::CatchUp{Index(1)}));
   EXPECT_NE(frame_kind(codec::encode(replica::Frame(replica::Forward{})), false), raft(raft::PreVote{}));
   EXPECT_LT(frame_kind(Bytes(), true), frame_kind_count);
+}
+
+struct Old {
+  std::uint64_t number = 0;
+  std::string word;
+};
+BOOST_DESCRIBE_STRUCT(Old, (), (number, word))
+
+TEST(NewerVersion, IsUnderstoodByTheOlderOne) {
+  const Bytes plain = codec::encode(Old{7, "seven"});
+  const Bytes extended = newer::extend_struct(plain);
+  EXPECT_GT(extended.size(), plain.size());
+  const auto read = codec::decode<Old>(extended);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->number, 7U);
+  EXPECT_EQ(read->word, "seven");
+
+  using Message = std::variant<std::uint64_t, Old>;
+  const Bytes message = newer::extend_variant(codec::encode(Message(Old{7, "seven"})));
+  const auto received = codec::decode<Message>(message);
+  ASSERT_TRUE(received);
+  EXPECT_EQ(std::get<Old>(*received).word, "seven");
+  EXPECT_FALSE(codec::decode<Message>(newer::unknown_alternative()));
+  // A bare number has no room for more.
+  EXPECT_EQ(newer::extend_struct(codec::encode(std::uint64_t{0})), codec::encode(std::uint64_t{0}));
 }
 
 TEST(Trace, IsAJsonArray) {

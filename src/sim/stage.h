@@ -47,6 +47,8 @@ struct Stage {
   Trace* trace = nullptr;
   // A client's operation reaches a node; `run` is false if the node dies before it looks at it.
   std::function<void(Node&, std::uint64_t number, bool run)> operation;
+  // A node sends another a chunk of a snapshot.
+  std::function<void(std::uint32_t from, std::uint32_t to)> chunk_sent;
   Coverage coverage;
   Ambushes* ambushes = nullptr;
   Companion* companion = nullptr;  // none where the model has none

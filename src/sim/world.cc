@@ -18,6 +18,7 @@ namespace {
 constexpr std::uint64_t most_events = 20'000'000;
 constexpr Duration progress_interval = 10ms;  // between looks at how far recovery is
 constexpr Duration quiet_bound = 10s;         // for all members to reach the same index once clients rest
+constexpr Duration workload_bound = 60s;      // for the clients to issue what is left after healing
 constexpr std::uint64_t search_budget = 3'000'000;
 using Survival = storage::MemoryDisk::Survival;
 
@@ -31,6 +32,7 @@ World::World(const Options& options, const WorkloadModel& model, std::uint64_t s
       rng_(stage_.rng.fork()) {
   stage_.trace = trace;
   stage_.ambushes = &ambushes_;
+  stage_.chunk_sent = [this](std::uint32_t from, std::uint32_t to) { cut_snapshots(from, to); };
   tune();
   plan();
   found_cluster();
@@ -70,6 +72,12 @@ void World::tune() {
   const auto bound = static_cast<std::int64_t>(settings.max_clock_drift_ppm);
   tuning.drift_ppm = bound * 1'000'000 / (2'000'000 + bound) - 1;
   tuning.lease_reads = rng.chance(0.4) ? 0 : rng.chance(0.5) ? 1 : rng.unit();
+  if (options_.lease_reads) tuning.lease_reads = 1;
+  if (options_.crash) {  // so that a short script cuts, recycles and installs
+    settings.keep_entries = rng.between(0, 10);
+    replica.flush_after_entries = rng.between(3, 20);
+    tuning.segment_bytes = 4U << 10U;
+  }
   auto& network = stage_.network.conditions();
   network.latency = rng.between(Duration(50us), Duration(1ms));
   network.jitter = rng.between(Duration(50us), Duration(2ms));
@@ -81,6 +89,10 @@ void World::plan() {
   Rng rng = stage_.rng.fork();
   plan_ = plan_faults(rng, options_.faults, length_);
   active_.resize(plan_.size());
+  if (std::ranges::find(plan_, FaultKind::snapshot_cut, &Fault::kind) != plan_.end()) {  // there must be some
+    stage_.tuning.settings.keep_entries = rng.between(0, 10);
+    stage_.tuning.replica.flush_after_entries = rng.between(3, 20);
+  }
   for (std::uint32_t i = 0; i < plan_.size(); ++i) {
     if (options_.keep && std::ranges::find(*options_.keep, i) == options_.keep->end()) continue;
     stage_.queue.push(plan_[i].from, {EventKind::fault, 0, 0, i, {}});
@@ -106,10 +118,11 @@ void World::found_cluster() {
   const auto clients = static_cast<std::uint32_t>(rng.between(2, 8));
   const Duration think = length_ * clients / std::max(options_.operations, 1U) * 2 / 3;
   clients_ = std::make_unique<Clients>(stage_, rng.fork(), clients, keys, think, options_.operations,
-                                       [this](Rng& r) { return any_node(r, true); });
+                                       [this](Rng& r) { return any_to_ask(r); });
   companion_ = stage_.model.companion(stage_, rng.fork(), [this](Rng& r) { return any_node(r, true); });
   stage_.companion = companion_.get();
   if (companion_) stage_.checks.tell(*companion_);
+  if (options_.crash) arm_crash(options_.crash->operation);
   for (auto& node : nodes_) start_node(*node);
   clients_->begin();
   if (companion_) companion_->begin();
@@ -130,11 +143,15 @@ Result World::run() {
   Result result;
   result.seed = seed_;
   result.plan = plan_;
+  result.storage_operations = nodes_.front()->disk_faults().operations();
+  result.recovery_operations = recovery_operations_.value_or(0);
+  result.cuts = cuts_;
   result.faults = stage_.coverage.overlaps();
   result.hash = stage_.hash;
   result.events = events_;
   result.simulated = stage_.now;
   result.recovery = recovered_at_ - healed_at_;
+  result.first_commit = committed_at_ - healed_at_;
   result.acknowledged = clients_->acknowledged();
   result.unknown = clients_->unknown();
   result.epochs = stage_.checks.epochs();
@@ -166,17 +183,16 @@ void World::dispatch(Event event) {
     case EventKind::companion: companion_->wake(static_cast<std::uint32_t>(event.number)); break;
     case EventKind::ambush: ambushes_.due(event.number); break;
     case EventKind::restart:
-      if (!nodes_[event.node]->up()) start_node(*nodes_[event.node]);
+      if (!nodes_[event.node]->up() && !gone(*nodes_[event.node])) start_node(*nodes_[event.node]);
       break;
     case EventKind::phase:
       if (phase_ == Phase::faults && event.number == 0) {
         begin_recovery();
-      } else if (phase_ == Phase::faults) {
-        flap(static_cast<std::uint32_t>(event.number - 1));
       } else {
         check_progress();
       }
       break;
+    case EventKind::again: go_on(event); break;
     case EventKind::deliver:
       stage_.note(XXH3_64bits(event.frame.data(), event.frame.size()));
       if (!stage_.network.carries(static_cast<std::uint32_t>(event.number - 1), event.node)) return;
@@ -199,18 +215,24 @@ void World::look_after(Node& node) {
     stage_.checks.fail("no needless stop", fmt::format("node {} stops: {}", node.id().value, reason));
   }
   // After a failed write the process may be restarted at once, or the machine.
-  const auto survival = rng_.chance(0.5) ? Survival::any : Survival::all;
-  stop_node(node, survival, reason.c_str(), rng_.between(Duration(1ms), Duration(200ms)));
+  const auto drawn = rng_.chance(0.5) ? Survival::any : Survival::all;
+  stop_node(node, options_.crash ? options_.crash->survival : drawn, reason.c_str(),
+            rng_.between(Duration(1ms), Duration(200ms)));
 }
 
 void World::start_node(Node& node) {
-  if (node.start()) return;
+  const std::uint64_t before = node.disk_faults().operations();
+  const bool started = node.start();
+  if (cuts_ != 0 && node.slot() == 0 && !recovery_operations_)
+    recovery_operations_ = node.disk_faults().operations() - before;
+  if (started) return;
   if (stage_.trace != nullptr) {
     Trace::Line(*stage_.trace, stage_.now, "refused")
         .field("node", node.id().value)
         .field("reason", node.refusal());
   }
-  node.stop(Survival::all, "refuses to start");
+  const auto drawn = node.disk_faults().struck() && rng_.chance(0.5) ? Survival::any : Survival::all;
+  node.stop(options_.crash ? options_.crash->survival : drawn, "refuses to start");
   constexpr int patience = 4;
   const bool beyond_hope =
       node.silent_loss() ||
@@ -243,19 +265,20 @@ void World::enter(Phase phase, const char* name) {
 
 void World::begin_recovery() {
   enter(Phase::recovery, "recovery");
-  healed_at_ = recovered_at_ = stage_.now;
+  healed_at_ = recovered_at_ = committed_at_ = stage_.now;
+  committed_before_ = stage_.checks.last_committed();
+  clients_->hurry();
   for (std::uint32_t i = 0; i < plan_.size(); ++i) end_fault(i);
   ambushes_.over();
   stage_.network.heal();
   for (auto& node : nodes_) {
-    node->disk_faults().disarm();
+    if (!options_.crash) node->disk_faults().disarm();
     node->set_sync_time(stage_.tuning.sync_time);
     if (node->up()) {
       node->resume();
       if (node->halted() && node->up()) look_after(*node);
     }
-    const bool gone = (written_off_ >> node->slot() & 1U) != 0;
-    if (!node->up() && !gone)
+    if (!node->up() && !gone(*node))
       stage_.queue.push(stage_.now + 1ms, {EventKind::restart, node->slot(), 0, 0, {}});
   }
   stage_.queue.push(stage_.now + progress_interval, {EventKind::phase, 0, 0, 1, {}});
@@ -264,15 +287,26 @@ void World::begin_recovery() {
 void World::check_progress() {
   if (phase_ == Phase::recovery) {
     const Duration since = stage_.now - healed_at_;
+    const bool committed = stage_.checks.last_committed() != committed_before_;
+    if (committed && committed_at_ == healed_at_) committed_at_ = stage_.now;
+    if (!committed && since > options_.commit_bound)
+      stage_.checks.fail("liveness",
+                         fmt::format("{} ms after healing nothing was committed", since.count() / 1'000'000));
     const auto all = members();
     for (Node* node : all) clients_->demand(*node);
-    if (std::ranges::all_of(all, [&](const Node* node) { return clients_->met(*node); })) {
+    const bool served = std::ranges::all_of(all, [&](const Node* node) { return clients_->met(*node); });
+    if (served && recovered_at_ == healed_at_) {
       recovered_at_ = stage_.now;
-      constexpr double trials = 0.3;
+      judge_leadership();
+    }
+    constexpr double trials = 0.3;
+    if (served && clients_->spent()) {
       options_.leaders&& rng_.chance(trials) ? begin_trial() : rest();
-    } else if (since > options_.recovery_bound) {
+    } else if (recovered_at_ == healed_at_ && since > options_.recovery_bound) {
       stage_.checks.fail("liveness", fmt::format("{} ms after healing: {}", since.count() / 1'000'000,
                                                  clients_->unmet(all)));
+    } else if (since > workload_bound) {
+      stage_.checks.fail("liveness", "the clients do not come to an end");
     }
   } else if (phase_ == Phase::trial) {
     continue_trial();
@@ -333,7 +367,7 @@ std::vector<Node*> World::members() {
   std::vector<Node*> out;
   for (const Member& member : membership().members) {
     Node* node = nodes_.at(member.id.value - 1).get();
-    if ((written_off_ >> node->slot() & 1U) == 0) out.push_back(node);
+    if (!gone(*node)) out.push_back(node);
   }
   return out;
 }
@@ -348,13 +382,11 @@ Node* World::any_node(Rng& rng, bool only_up) {
   return chosen;
 }
 
-Node* World::any_victim(Rng& rng) {
-  Node* chosen = nullptr;
-  std::uint32_t seen = 0;
-  for (auto& node : nodes_) {
-    if (is_victim(*node) && rng.below(++seen) == 0) chosen = node.get();
-  }
-  return chosen;
+// Whom a client asks: anyone, members or not; once all is healed, a member, who must answer.
+Node* World::any_to_ask(Rng& rng) {
+  if (phase_ == Phase::faults) return any_node(rng, true);
+  const auto all = members();
+  return all.empty() ? nullptr : all[rng.below(all.size())];
 }
 
 }  // namespace quorate::sim

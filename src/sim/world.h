@@ -39,9 +39,11 @@ class World final : private Powers {
   void step();
   void dispatch(Event event);
   void look_after(Node& node);
+  void arm_crash(std::uint64_t operation);
   void begin_recovery();
   void enter(Phase phase, const char* name);
   void check_progress();
+  void judge_leadership();
   void rest();
   void final_checks();
 
@@ -50,6 +52,7 @@ class World final : private Powers {
     enum class Kind : std::uint8_t { rejoin, stall, lonely } kind{};
     enum class Stage : std::uint8_t { calm, during, after } stage{};
     Moment since{};  // or until when
+    Moment begun{};
     std::uint64_t leaderships = 0;
     Node* node = nullptr;
   };
@@ -64,8 +67,15 @@ class World final : private Powers {
   void end_fault(std::uint32_t number);
   void network_conditions(std::uint32_t number, bool on);
   void cut_network(std::uint32_t number, Rng& rng);
+  bool draw_follower(Rng& rng, std::uint32_t& slot) const;
   void cut_links(std::uint32_t number, bool cut);
   void flap(std::uint32_t number);
+  void go_on(const Event& event);  // of a fault
+  void replace(std::uint32_t number);
+  void join(std::uint32_t number);
+  void ask_for(std::vector<Member> members);
+  void cut_snapshots(std::uint32_t from, std::uint32_t to);
+  void change_release(std::uint32_t number, bool newer, Rng& rng);
   void node_fault(std::uint32_t number, Rng& rng);
   void disk_fault(std::uint32_t number, Node& node, Rng& rng);
   void damage_at_rest(std::uint32_t number, Node& node, Rng& rng);
@@ -88,7 +98,10 @@ class World final : private Powers {
   void took_effect(std::uint32_t number) override;
 
   Node* any_node(Rng& rng, bool only_up);
+  Node* any_to_ask(Rng& rng);
   Node* any_victim(Rng& rng);
+  static constexpr std::uint32_t nobody = UINT32_MAX;  // an event of no node
+  [[nodiscard]] bool gone(const Node& node) const { return (written_off_ >> node.slot() & 1U) != 0; }
   [[nodiscard]] bool is_victim(const Node& node) const {
     return node.slot() < 32 && (victims_ >> node.slot() & 1U) != 0;
   }
@@ -111,17 +124,23 @@ class World final : private Powers {
     bool begun = false;
     Node* node = nullptr;
     bool all_nodes = false;
+    Node* fresh = nullptr;  // the replacement
   };
   std::vector<Active> active_;
-  std::uint32_t victims_ = 0;      // bit set of the slots whose disks may be damaged
-  std::uint32_t written_off_ = 0;  // of nodes that will not come back
+  std::uint32_t victims_ = 0;                 // bit set of the slots whose disks may be damaged
+  std::uint32_t written_off_ = 0;             // of nodes that will not come back
+  std::vector<std::uint32_t> snapshot_cuts_;  // faults that wait for a snapshot's chunk
   Moment length_{};
   Phase phase_ = Phase::faults;
   Trial trial_;
   Moment healed_at_{};
+  Moment committed_at_{};  // the first commit after healing
+  Index committed_before_;
   Moment recovered_at_{};
   Moment quiet_since_{};
   std::uint64_t events_ = 0;
+  std::uint32_t cuts_ = 0;  // of Options::crash
+  std::optional<std::uint64_t> recovery_operations_;
 };
 
 }  // namespace quorate::sim

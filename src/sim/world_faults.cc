@@ -43,9 +43,15 @@ void World::begin_fault(std::uint32_t number) {
     case FaultKind::partition:
     case FaultKind::one_way:
     case FaultKind::partial:
+    case FaultKind::isolation:
     case FaultKind::flapping: return cut_network(number, rng);
     case FaultKind::membership: return change_membership(number, rng);
     case FaultKind::transfer: return transfer_leadership(number, rng);
+    case FaultKind::snapshot_cut:
+      snapshot_cuts_.push_back(number);
+      active_[number].fresh = add_node();
+      return join(number);
+    case FaultKind::replacement: return replace(number);
     case FaultKind::restart_all:
       took_effect(number);
       for (auto& node : nodes_)
@@ -68,6 +74,7 @@ void World::end_fault(std::uint32_t number) {
   const Fault& fault = plan_[number];
   const bool ends_itself = fault.kind == FaultKind::membership || fault.kind == FaultKind::transfer;
   if (!ends_itself) stage_.coverage.ended(number);
+  std::erase(snapshot_cuts_, number);
   if (stage_.trace != nullptr) {
     Trace::Line(*stage_.trace, stage_.now, "heal").field("what", to_string(fault.kind));
   }
@@ -88,6 +95,8 @@ void World::end_fault(std::uint32_t number) {
     node.disk_faults().disarm(number);
   }
   if (fault.kind == FaultKind::wild_clock) node.set_speed(0);
+  Rng rng(fault.seed + 1);
+  if (fault.kind == FaultKind::version_skew) change_release(number, false, rng);
 }
 
 // The network.
@@ -118,7 +127,9 @@ void World::cut_network(std::uint32_t number, Rng& rng) {
   if (count < 2) return;
   const std::uint64_t side = rng.next();  // one bit a node
   const auto on_side = [&](std::uint32_t slot) { return (side >> slot & 1U) != 0; };
-  const auto lone = static_cast<std::uint32_t>(rng.below(count));
+  std::uint32_t lone = static_cast<std::uint32_t>(rng.below(count));
+  if (fault.kind == FaultKind::isolation && !draw_follower(rng, lone)) return;
+  const std::uint64_t direction = rng.below(3);  // of an isolation
   const bool mute = rng.chance(0.5);
   const bool alone = rng.chance(0.5);
   const bool bridge = rng.chance(0.5);  // partial: all pairs are cut but those of one node, else some pairs
@@ -129,6 +140,9 @@ void World::cut_network(std::uint32_t number, Rng& rng) {
       switch (fault.kind) {
         case FaultKind::clog: take = rng.chance(0.3); break;
         case FaultKind::one_way: take = alone ? (mute ? a : b) == lone : on_side(a) && !on_side(b); break;
+        case FaultKind::isolation:
+          take = (a == lone && direction != 0) || (b == lone && direction != 1);
+          break;
         case FaultKind::partial: take = a < b && (bridge ? a != lone && b != lone : rng.chance(0.4)); break;
         default: take = alone ? a == lone || b == lone : on_side(a) != on_side(b); break;
       }
@@ -144,7 +158,23 @@ void World::cut_network(std::uint32_t number, Rng& rng) {
     return;
   }
   cut_links(number, true);
-  if (fault.kind == FaultKind::flapping) flap(number);
+  const bool comes_and_goes = fault.kind == FaultKind::isolation && rng.chance(0.5);
+  if (fault.kind == FaultKind::flapping || comes_and_goes) flap(number);
+}
+
+// A node that follows some other; false if there is none, or if without it and one that is cut off already
+// the others might be no quorum.
+bool World::draw_follower(Rng& rng, std::uint32_t& slot) const {
+  for (std::uint32_t i = 0; i < plan_.size(); ++i) {
+    if (plan_[i].kind == FaultKind::isolation && !active_[i].links.empty()) return false;
+  }
+  if (nodes_.size() < 3) return false;
+  std::uint32_t seen = 0;
+  for (const auto& node : nodes_) {
+    if (node->leader().none() || node->leader() == node->id()) continue;
+    if (rng.below(++seen) == 0) slot = node->slot();
+  }
+  return seen != 0;
 }
 
 void World::cut_links(std::uint32_t number, bool cut) {
@@ -161,16 +191,41 @@ void World::flap(std::uint32_t number) {
   cut_links(number, !active.cut);
   const Duration longest = plan_[number].intensity < 0.5 ? Duration(20ms) : Duration(400ms);
   stage_.queue.push(stage_.now + rng_.between(Duration(1ms), longest),
-                    {EventKind::phase, 0, 0, number + 1ULL, {}});
+                    {EventKind::again, nobody, 0, number, {}});
+}
+
+void World::go_on(const Event& event) {
+  const auto number = static_cast<std::uint32_t>(event.number);
+  switch (plan_[number].kind) {
+    case FaultKind::isolation:
+    case FaultKind::flapping: return flap(number);
+    case FaultKind::replacement: return replace(number);
+    case FaultKind::snapshot_cut:
+      if (event.node == nobody) return join(number);
+      if (phase_ != Phase::faults || !nodes_[event.node]->up()) return;
+      took_effect(number);
+      return stop_node(*nodes_[event.node], Survival::any, "power loss within a snapshot",
+                       rng_.between(Duration(1ms), Duration(200ms)));
+    default: return;
+  }
 }
 
 // Nodes.
+
+Node* World::any_victim(Rng& rng) {
+  Node* chosen = nullptr;
+  std::uint32_t seen = 0;
+  for (auto& node : nodes_) {
+    if (is_victim(*node) && !gone(*node) && rng.below(++seen) == 0) chosen = node.get();
+  }
+  return chosen;
+}
 
 void World::node_fault(std::uint32_t number, Rng& rng) {
   const Fault& fault = plan_[number];
   const Duration lasts = fault.until - fault.from;
   Node* node = destructive(fault.kind) ? any_victim(rng) : any_node(rng, true);
-  if (node == nullptr || node->silent_loss()) return;
+  if (node == nullptr || gone(*node)) return;
   if ((!node->up() || node->halted()) && !strikes_at_rest(fault.kind)) return;
   active_[number].node = node;
   if (!strikes_at_access(fault.kind)) took_effect(number);
@@ -188,6 +243,9 @@ void World::node_fault(std::uint32_t number, Rng& rng) {
     case FaultKind::power_loss:
       stop_node(*node, rng.chance(0.8) ? Survival::any : Survival::none, "power loss", lasts);
       break;
+    case FaultKind::torn_write: stop_node(*node, Survival::torn, "power loss", lasts); break;
+    case FaultKind::reordered_writes: stop_node(*node, Survival::reordered, "power loss", lasts); break;
+    case FaultKind::version_skew: change_release(number, true, rng); break;
     case FaultKind::slow_disk: {
       // One disk, or all: nodes may share what is behind them.
       const Duration mean = Duration(1ms) + Duration(static_cast<std::int64_t>(fault.intensity * 2e8));
@@ -266,77 +324,26 @@ void World::damage_at_rest(std::uint32_t number, Node& node, Rng& rng) {
   took_effect(number);
 }
 
-// Operators.
-
-// True if the nodes whose disks may be damaged are a minority of the voters.
-bool World::bearable(const std::vector<Member>& members) const {
-  std::uint32_t voters = 0;
-  std::uint32_t bad = 0;
-  for (const Member& member : members) {
-    if (member.role != Role::voter) continue;
-    ++voters;
-    if (is_victim(*nodes_.at(member.id.value - 1))) ++bad;
-  }
-  return voters != 0 && bad <= (voters - 1) / 2;
+// One of the two dies, soon after a chunk was sent.
+void World::cut_snapshots(std::uint32_t from, std::uint32_t to) {
+  if (snapshot_cuts_.empty() || phase_ != Phase::faults || !rng_.chance(0.5)) return;
+  const std::uint32_t number = snapshot_cuts_.back();
+  snapshot_cuts_.pop_back();
+  const std::uint32_t whom = rng_.chance(0.5) ? from : to;
+  if (whom >= nodes_.size()) return;
+  stage_.queue.push(stage_.now + rng_.between(Duration(0), Duration(4ms)),
+                    {EventKind::again, whom, 0, number, {}});
 }
 
-Node* World::add_node() {
-  if (nodes_.size() == most_nodes) return nullptr;
-  const auto slot = static_cast<std::uint32_t>(nodes_.size());
-  nodes_.push_back(std::make_unique<Node>(stage_, slot, NodeId(slot + 1), Membership{}));
-  start_node(*nodes_.back());
-  return nodes_.back().get();
-}
-
-std::optional<std::vector<Member>> World::draw_members(Rng& rng) {
-  std::vector<Member> members = membership().members;
-  const std::uint64_t changes = rng.chance(0.6) ? 1 : rng.between(2, 4);
-  for (std::uint64_t i = 0; i < changes; ++i) {
-    const std::uint64_t choice = rng.below(10);
-    if (choice < 4 && members.size() < 7) {
-      Node* fresh = add_node();
-      if (fresh != nullptr)
-        members.push_back({fresh->id(), rng.chance(0.6) ? Role::voter : Role::learner, {}});
-    } else if (choice < 7 && members.size() > 1) {
-      members.erase(members.begin() + static_cast<std::ptrdiff_t>(rng.below(members.size())));
-    } else if (choice < 9 && !members.empty()) {
-      auto& member = members[rng.below(members.size())];
-      member.role = member.role == Role::voter ? Role::learner : Role::voter;
-    } else {
-      // One that was removed comes back, with what it had.
-      Node* former = any_node(rng, true);
-      if (former != nullptr && std::ranges::find(members, former->id(), &Member::id) == members.end()) {
-        members.push_back({former->id(), Role::voter, {}});
-      }
-    }
-  }
-  std::ranges::sort(members, {}, &Member::id);
-  if (!bearable(members)) return std::nullopt;
-  return members;
-}
-
-// In effect from the moment it is asked for until it has an outcome.
-void World::change_membership(std::uint32_t number, Rng& rng) {
-  auto members = draw_members(rng);
-  Node* node = any_node(rng, true);
-  if (!members || node == nullptr || node->paused()) return;
-  took_effect(number);
-  Env env = node->env();
-  node->replica().reconfigure(env, std::move(*members), [this, number](const replica::Outcome<Bytes>&) {
-    stage_.coverage.ended(number);
-  });
-  node->settle();
-}
-
-void World::transfer_leadership(std::uint32_t number, Rng& rng) {
-  Node* node = any_node(rng, true);
-  Node* to = any_node(rng, false);
-  if (node == nullptr || node->paused()) return;
-  took_effect(number);
-  Env env = node->env();
-  node->replica().transfer(env, to->id(),
-                           [this, number](const replica::Outcome<Bytes>&) { stage_.coverage.ended(number); });
-  node->settle();
+// Power is cut at the first node's so many-th storage operation from now.
+void World::arm_crash(std::uint64_t operation) {
+  if (operation == 0) return;
+  nodes_.front()->disk_faults().arm({.kind = storage::MemoryDisk::FaultKind::power_cut,
+                                     .skip = operation - 1,
+                                     .number = nobody,
+                                     .struck = [this] {
+                                       if (++cuts_ == 1) arm_crash(options_.crash->again);
+                                     }});
 }
 
 // What ambushes do.

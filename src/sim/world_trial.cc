@@ -19,18 +19,27 @@ constexpr Duration stalled = 1500ms;  // three election time-outs are allowed
 
 }  // namespace
 
+// A node that rejoins disturbs no leader: pre-vote and leader stickiness (Raft thesis §9.6, §6.2).
+void World::judge_leadership() {
+  FaultSet isolation;
+  isolation.add(FaultKind::isolation);
+  if (options_.leaders && options_.faults == isolation && stage_.checks.epochs() > 1)
+    stage_.checks.fail("steady leadership",
+                       fmt::format("{} leaders, though only followers were cut off", stage_.checks.epochs()));
+}
+
 void World::begin_trial() {
   enter(Phase::trial, "trial");
   trial_.kind = static_cast<Trial::Kind>(rng_.below(3));
   trial_.stage = Trial::Stage::calm;
-  trial_.since = stage_.now;
+  trial_.since = trial_.begun = stage_.now;
   trial_.leaderships = stage_.leaderships;
 }
 
 void World::continue_trial() {
   switch (trial_.stage) {
     case Trial::Stage::calm:
-      if (stage_.now - recovered_at_ > patience) return rest();
+      if (stage_.now - trial_.begun > patience) return rest();
       if (stage_.leaderships != trial_.leaderships) {
         trial_.since = stage_.now;
         trial_.leaderships = stage_.leaderships;

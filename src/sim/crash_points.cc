@@ -1,0 +1,111 @@
+#include "sim/crash_points.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <charconv>
+#include <mutex>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "sim/run.h"
+
+namespace quorate::sim {
+
+namespace {
+
+using Survival = CrashPoint::Survival;
+
+constexpr std::uint32_t script_operations = 200;
+constexpr std::size_t most_failures_told = 5;
+constexpr std::array<std::string_view, 5> names{"any", "all", "none", "torn", "reordered"};
+
+class Enumeration {
+ public:
+  Enumeration(Options options, std::uint64_t seed) : options_(std::move(options)), seed_(seed) {}
+
+  CrashPointReport run(std::uint64_t stride, unsigned jobs) {
+    for (const Survival survival : {Survival::all, Survival::none, Survival::torn, Survival::reordered}) {
+      const Result calm = run_at({0, 0, survival});
+      std::atomic<std::uint64_t> next{1};
+      auto work = [&] {
+        for (;;) {
+          const std::uint64_t at = next.fetch_add(stride);
+          if (at > calm.storage_operations) return;
+          crash({at, 0, survival});
+        }
+      };
+      std::vector<std::jthread> threads;
+      for (unsigned i = 1; i < jobs; ++i) threads.emplace_back(work);
+      work();
+    }
+    return report_;
+  }
+
+ private:
+  void crash(CrashPoint point) {
+    const Result once = run_at(point);
+    {
+      const std::lock_guard lock(mutex_);
+      ++report_.operations;
+      report_.recoveries += once.recovery_operations;
+    }
+    for (point.again = 1; point.again <= once.recovery_operations; ++point.again) run_at(point);
+  }
+
+  Result run_at(const CrashPoint& point) {
+    Options options = options_;
+    options.crash = point;
+    Result result = run_seed(options, seed_);
+    const std::uint32_t wanted = (point.operation != 0 ? 1 : 0) + (point.again != 0 ? 1 : 0);
+    if (result.ok && result.cuts < wanted) {
+      result.ok = false;
+      result.property = "enumeration";
+      result.failure = "the power was not cut there";
+    }
+    const std::lock_guard lock(mutex_);
+    ++report_.runs;
+    if (result.ok) return result;
+    ++report_.failed;
+    if (report_.failures.size() < most_failures_told) {
+      report_.failures.push_back(
+          fmt::format("{}: {} | {}", result.property, result.failure, reproduce(options, seed_)));
+    }
+    return result;
+  }
+
+  Options options_;
+  std::uint64_t seed_;
+  std::mutex mutex_;  // guards what follows
+  CrashPointReport report_;
+};
+
+}  // namespace
+
+CrashPointReport enumerate_crash_points(Options options, std::uint64_t seed, std::uint64_t stride,
+                                        unsigned jobs) {
+  options.faults = FaultSet::none();
+  options.operations = script_operations;
+  options.nodes = 3;
+  return Enumeration(std::move(options), seed).run(stride, jobs);
+}
+
+std::string_view to_string(Survival survival) { return names.at(static_cast<std::size_t>(survival)); }
+
+std::optional<CrashPoint> parse_crash_point(std::string_view text) {
+  CrashPoint point;
+  for (std::uint64_t* part : {&point.operation, &point.again}) {
+    const std::size_t comma = text.find(',');
+    if (comma == std::string_view::npos) return std::nullopt;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + comma, *part);
+    if (error != std::errc() || end != text.data() + comma) return std::nullopt;
+    text.remove_prefix(comma + 1);
+  }
+  const auto* at = std::ranges::find(names, text);
+  if (at == names.end()) return std::nullopt;
+  point.survival = static_cast<Survival>(at - names.begin());
+  return point;
+}
+
+}  // namespace quorate::sim
