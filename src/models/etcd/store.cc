@@ -12,8 +12,6 @@ namespace {
 
 constexpr std::string_view state_row = "state";
 constexpr std::uint32_t last_sub = 0xffffffffU;
-// Old versions are stepped over one by one up to here; a seek costs about as much as this many steps.
-constexpr int steps_before_seek = 8;
 constexpr std::size_t event_overhead = 12;  // its key's bytes, counted with it
 
 void append_element(std::string& out, std::string_view key, std::string_view tail) {
@@ -55,13 +53,6 @@ bool read_current(const storage::Reader& reader, std::string_view key, std::stri
   return false;
 }
 
-std::optional<std::string> read_version(const storage::Reader& reader, std::string_view key,
-                                        std::int64_t revision) {
-  Scan scan(reader, KeyRange::of(key, {}), revision);
-  if (!scan.valid()) return std::nullopt;
-  return std::string(scan.tail());
-}
-
 void Writer::record(bool deleted, std::string_view key, const Record& after, std::string_view old,
                     const Record& before) {
   const Position at{state_.revision + 1, subs_++};
@@ -87,6 +78,10 @@ void Writer::record(bool deleted, std::string_view key, const Record& after, std
   append_u32(event, at.sub);
   write_u64(event.data(), state_.chain);
   store(deleted, key, at, tail_at);
+  if (!is_landmark(deleted, after.version)) return;
+  scratch_.row.clear();
+  append_version_key(scratch_.row, key, at);
+  txn_.put(table::versions, scratch_.row, Bytes());
 }
 
 void Writer::store(bool deleted, std::string_view key, Position at, std::size_t tail_at) {
@@ -95,9 +90,6 @@ void Writer::store(bool deleted, std::string_view key, Position at, std::size_t 
   scratch_.row.clear();
   append_history_key(scratch_.row, at);
   txn_.put(table::history, scratch_.row, event);
-  scratch_.row.clear();
-  append_version_key(scratch_.row, key, at);
-  txn_.put(table::versions, scratch_.row, deleted ? Bytes::literal(tombstone_mark) : Bytes());
   if (deleted) {
     txn_.erase(table::current, key);
   } else {
@@ -137,91 +129,47 @@ void Writer::finish() {
   subs_ = 0;
 }
 
-Scan::Scan(const storage::Reader& reader, KeyRange range, std::int64_t revision)
-    : reader_(reader), range_(std::move(range)), revision_(revision) {
-  if (revision_ == 0 && range_.kind == KeyRange::Kind::point) {
-    valid_ = read_current(reader_, range_.begin, row_);
-    if (valid_) key_ = range_.begin;
-    return;
-  }
+Scan::Scan(const storage::Reader& reader, KeyRange range, std::int64_t revision) : range_(std::move(range)) {
   if (range_.kind == KeyRange::Kind::bounded && range_.end <= range_.begin) return;
-  if (revision_ == 0) {
-    cursor_ = reader_.cursor(table::current);
+  if (range_.kind == KeyRange::Kind::point) {
+    read_point(reader, revision);
+  } else if (revision != 0) {
+    past_ = std::make_unique<PastScan>(reader, range_, revision);
+  } else {
+    cursor_ = reader.cursor(table::current);
     cursor_->seek(range_.begin);
-    settle_current();
+  }
+}
+
+void Scan::read_point(const storage::Reader& reader, std::int64_t revision) {
+  if (revision == 0) {
+    point_ = read_current(reader, range_.begin, row_);
     return;
   }
-  const std::string prefix = version_prefix(range_.begin);
-  if (range_.kind == KeyRange::Kind::point) version_end_ = behind_versions(prefix);
-  if (range_.kind == KeyRange::Kind::bounded) version_end_ = version_prefix(range_.end);
-  cursor_ = reader_.cursor(table::versions);
-  cursor_->seek(version_key(prefix, {revision_, last_sub}));
-  settle_version();
+  auto tail = read_version(reader, range_.begin, revision);
+  point_ = tail.has_value();
+  if (!point_) return;
+  row_ = std::move(*tail);
+  append_u32(row_, 0);  // of no use in the past
 }
 
-void Scan::settle_current() { valid_ = cursor_->valid() && !range_.ends_before(cursor_->key()); }
-
-// Moves on to the first row that is the newest at revision_ of a key that existed then.
-void Scan::settle_version() {
-  for (;;) {
-    valid_ = cursor_->valid() && (version_end_.empty() || cursor_->key() < version_end_);
-    if (!valid_) return;
-    const auto row = cursor_->key();
-    if (version_position(row).revision > revision_) {
-      cursor_->seek(version_key(std::string(prefix_of_version(row)), {revision_, last_sub}));
-    } else if (cursor_->value() == tombstone_mark) {
-      skip_key();
-    } else {
-      return;
-    }
-  }
-}
-
-// Behind all versions of the key the cursor is at.
-void Scan::skip_key() {
-  const std::string prefix(prefix_of_version(cursor_->key()));
-  for (int step = 0; step < steps_before_seek; ++step) {
-    cursor_->next();
-    if (!cursor_->valid() || prefix_of_version(cursor_->key()) != prefix) return;
-  }
-  cursor_->seek(behind_versions(prefix));
+bool Scan::valid() const {
+  if (past_) return past_->valid();
+  return cursor_ ? cursor_->valid() && !range_.ends_before(cursor_->key()) : point_;
 }
 
 void Scan::next() {
-  if (!cursor_) {
-    valid_ = false;
-    return;
-  }
-  key_.clear();
-  tail_loaded_ = false;
-  if (revision_ == 0) {
-    cursor_->next();
-    settle_current();
-  } else {
-    skip_key();
-    settle_version();
-  }
+  if (past_) return past_->next();
+  if (cursor_) return cursor_->next();
+  point_ = false;
 }
 
-std::string_view Scan::key() {
-  if (!cursor_) return key_;
-  if (revision_ == 0) return cursor_->key();
-  if (key_.empty()) key_ = key_of_version(cursor_->key());
-  return key_;
+std::string_view Scan::key() const {
+  if (past_) return past_->key();
+  return cursor_ ? cursor_->key() : range_.begin;
 }
 
-std::string_view Scan::tail() {
-  if (revision_ == 0) return tail_of(row());
-  if (!tail_loaded_) {
-    std::string row;
-    tail_.clear();
-    if (reader_.get(table::history, history_key(version_position(cursor_->key())), row)) {
-      tail_ = decode_event(row).tail;
-    }
-    tail_loaded_ = true;
-  }
-  return tail_;
-}
+std::string_view Scan::tail() const { return past_ ? past_->tail() : tail_of(row()); }
 
 // The sweep looks at every event from the last compacted revision on: what was there before has at most one
 // version per key left, and goes when the event that superseded it is looked at. Events of the compacted
@@ -239,21 +187,16 @@ void begin_compaction(State& state, std::int64_t revision) {
 
 void sweep(State& state, storage::Transaction& txn, std::size_t budget) {
   if (state.sweep_to == 0) return;
-  struct Doomed {
-    std::string version_row;
-    Position at;
-  };
-  std::vector<Doomed> doomed;  // collected first: writing invalidates the cursor
+  std::vector<Position> doomed;  // collected first: writing invalidates the cursor
   const auto events = txn.cursor(table::history);
   events->seek(history_key({state.sweep_revision, state.sweep_sub}));
   for (; budget > 0 && events->valid(); --budget, events->next()) {
     const Position at = history_position(events->key());
     if (at.revision > state.sweep_to) break;
     const EventView event = decode_event(events->value());
-    const std::string prefix = version_prefix(event.key);
     const Position old = event.superseded;
-    if (old.revision != 0 && old.revision < state.sweep_to) doomed.push_back({version_key(prefix, old), old});
-    if (event.deleted && at.revision < state.sweep_to) doomed.push_back({version_key(prefix, at), at});
+    if (old.revision != 0 && old.revision < state.sweep_to) doomed.push_back(old);
+    if (event.deleted && at.revision < state.sweep_to) doomed.push_back(at);
   }
   if (events->valid() && history_position(events->key()).revision <= state.sweep_to) {
     const Position next = history_position(events->key());
@@ -263,13 +206,14 @@ void sweep(State& state, storage::Transaction& txn, std::size_t budget) {
     state.sweep_to = state.sweep_revision = 0;
     state.sweep_sub = 0;
   }
-  std::string event;
-  for (const auto& [row, at] : doomed) {
+  std::string row;
+  for (const Position at : doomed) {
     const std::string key = history_key(at);
-    if (txn.get(table::history, key, event)) {
-      state.bytes -= static_cast<std::int64_t>(event_overhead + event.size());
-    }
-    txn.erase(table::versions, row);
+    if (!txn.get(table::history, key, row)) continue;
+    state.bytes -= static_cast<std::int64_t>(event_overhead + row.size());
+    const EventView event = decode_event(row);
+    if (is_landmark(event.deleted, decode_tail(event.tail).version))
+      txn.erase(table::versions, version_key(version_prefix(event.key), at));
     txn.erase(table::history, key);
   }
 }

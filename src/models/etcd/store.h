@@ -13,6 +13,7 @@
 
 #include "core/time.h"
 #include "models/etcd/key_range.h"
+#include "models/etcd/past.h"
 #include "models/etcd/tables.h"
 #include "storage/engine.h"
 #include "storage/transaction.h"
@@ -54,11 +55,6 @@ void save_state(const State& state, storage::Transaction& txn);
 
 // The row of the live record of `key`; false, and an empty row, if there is none.
 bool read_current(const storage::Reader& reader, std::string_view key, std::string& row);
-// Tail of the record of `key` as of `revision`; nothing if it did not exist then. Not for compacted
-// revisions.
-std::optional<std::string> read_version(const storage::Reader& reader, std::string_view key,
-                                        std::int64_t revision);
-
 // What one change was, for watchers.
 struct Change {
   std::int64_t revision = 0;
@@ -113,29 +109,24 @@ class Writer {
 class Scan {
  public:
   Scan(const storage::Reader& reader, KeyRange range, std::int64_t revision);
-  [[nodiscard]] bool valid() const { return valid_; }
+  Scan(const Scan&) = delete;
+  Scan& operator=(const Scan&) = delete;
+  [[nodiscard]] bool valid() const;
   void next();
-  [[nodiscard]] std::string_view key();
-  [[nodiscard]] std::string_view tail();
+  [[nodiscard]] std::string_view key() const;
+  [[nodiscard]] std::string_view tail() const;
   [[nodiscard]] std::string_view row() const {
     return cursor_ ? cursor_->value() : row_;
   }  // only of a scan of now
 
  private:
-  void settle_current();
-  void settle_version();
-  void skip_key();
+  void read_point(const storage::Reader& reader, std::int64_t revision);
 
-  const storage::Reader& reader_;
   KeyRange range_;
-  std::int64_t revision_;
-  std::unique_ptr<storage::Cursor> cursor_;  // none for a single key
-  bool valid_ = false;
-  std::string version_end_;  // of a bounded range: its first row beyond
-  std::string key_;
-  std::string row_;
-  std::string tail_;
-  bool tail_loaded_ = false;
+  std::unique_ptr<storage::Cursor> cursor_;  // of a range, now
+  std::unique_ptr<PastScan> past_;           // of a range, earlier
+  bool point_ = false;                       // at the record of a single key
+  std::string row_;                          // of that one
 };
 
 // Takes up a compaction to `revision`; sweep() carries it out.

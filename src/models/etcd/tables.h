@@ -12,11 +12,10 @@
 namespace quorate::models::etcd {
 
 namespace table {
-inline constexpr auto current = static_cast<storage::Table>(1);  // key -> tail of the live record, sub
-inline constexpr auto history = static_cast<storage::Table>(2);  // revision, sub -> event
-inline constexpr auto versions =
-    static_cast<storage::Table>(3);                             // escaped key, ~revision, ~sub -> tombstone?
-inline constexpr auto leases = static_cast<storage::Table>(4);  // lease -> LeaseRecord
+inline constexpr auto current = static_cast<storage::Table>(1);   // key -> tail of the live record, sub
+inline constexpr auto history = static_cast<storage::Table>(2);   // revision, sub -> event
+inline constexpr auto versions = static_cast<storage::Table>(3);  // escaped key, ~revision, ~sub -> nothing
+inline constexpr auto leases = static_cast<storage::Table>(4);    // lease -> LeaseRecord
 inline constexpr auto attached = static_cast<storage::Table>(5);  // lease, key -> nothing
 inline constexpr auto meta = static_cast<storage::Table>(6);      // "state" -> State; "node", id -> NodeInfo
 }  // namespace table
@@ -55,7 +54,6 @@ void append_version_key(std::string& out, std::string_view key, Position at);  /
 std::string_view prefix_of_version(std::string_view row);
 Position version_position(std::string_view row);
 std::string key_of_version(std::string_view row);
-inline constexpr std::string_view tombstone_mark = "\1";  // value of a version row that deletes; else empty
 
 std::string lease_key(std::int64_t lease);
 std::int64_t lease_of(std::string_view row);

@@ -237,25 +237,25 @@ WatchBatch Hub::poll_history(Watcher& watcher, std::size_t max_bytes) {
   return batch;
 }
 
-// The versions of one key, from watcher.next on: rows are newest first, so oldest to newest is backwards.
 void Hub::read_key_history(Watcher& watcher, std::size_t max_bytes, WatchBatch& batch) {
-  const std::string prefix = version_prefix(watcher.range.begin);
-  const auto versions = engine_->cursor(table::versions);
   std::size_t bytes = 0;
   std::int64_t last = 0;
   std::string row;
-  for (versions->seek_last(version_key(prefix, {watcher.next, 0})); versions->valid(); versions->prev()) {
-    if (prefix_of_version(versions->key()) != prefix) break;
-    const Position at = version_position(versions->key());
-    if (at.revision > revision_) break;
-    if (at.revision != last && bytes >= max_bytes && !batch.events.empty()) {
-      batch.more = true;
-      batch.revision = at.revision - 1;
-      return;
+  Position from{watcher.next, 0};
+  for (auto found = next_versions(*engine_, watcher.range.begin, from); !found.empty();
+       found = next_versions(*engine_, watcher.range.begin, from)) {
+    for (const Position at : found) {
+      if (at.revision > revision_) return;
+      if (at.revision != last && bytes >= max_bytes && !batch.events.empty()) {
+        batch.more = true;
+        batch.revision = at.revision - 1;
+        return;
+      }
+      last = at.revision;
+      if (engine_->get(table::history, history_key(at), row))
+        take(watcher, at, decode_event(row), batch, bytes);
     }
-    last = at.revision;
-    if (engine_->get(table::history, history_key(at), row))
-      take(watcher, at, decode_event(row), batch, bytes);
+    from = {last, found.back().sub + 1};
   }
 }
 
