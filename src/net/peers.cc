@@ -330,16 +330,9 @@ void Peers::on_welcome(Connection& connection, Peer& peer, const Welcome& welcom
   note_connected(peer);
 }
 
-// Whoever is turned away comes again at once: the same of the same host is told once a minute.
 void Peers::warn(const Connection& connection, const std::string& did, const std::string& why) {
-  constexpr std::size_t most_remembered = 256;
-  const std::string& remote = connection.remote();
-  const auto now = Clock::now();
-  if (warned_.size() > most_remembered) warned_.clear();
-  const auto [seen, fresh] = warned_.try_emplace(remote.substr(0, remote.rfind(':')) + why, now);
-  if (!fresh && now - seen->second < std::chrono::minutes(1)) return;
-  seen->second = now;
-  spdlog::warn("peers: {} {}: {}", did, remote, why);
+  if (complaints_.fresh(connection.remote(), why))
+    spdlog::warn("peers: {} {}: {}", did, connection.remote(), why);
 }
 
 void Peers::dismiss(Connection& connection, const Control& answer) {

@@ -23,6 +23,7 @@
 #include "net/address.h"
 #include "net/connection.h"
 #include "net/frame.h"
+#include "tls/complaints.h"
 
 namespace quorate::net {
 
@@ -126,8 +127,8 @@ class Peers final : private ConnectionOwner {
   std::set<NodeId> removed_;
   std::vector<Peer*> unflushed_;
   std::shared_ptr<Traffic> strangers_traffic_ = std::make_shared<Traffic>();
-  std::map<std::string, Connection::Clock::time_point> warned_;  // host and reason
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);   // callbacks that outlive us look here
+  tls::Complaints complaints_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // callbacks that outlive us look here
 };
 
 }  // namespace quorate::net

@@ -99,14 +99,16 @@ std::expected<std::unique_ptr<Node>, std::string> Node::open(boost::asio::io_con
 }
 
 std::expected<void, std::string> Node::recover() {
-  auto disk = storage::open_directory(directory_.path() + "/log");
+  const std::string log_path =
+      config_.log_directory.empty() ? directory_.path() + "/log" : config_.log_directory;
+  auto disk = storage::open_directory(log_path);
   if (!disk) return std::unexpected(disk.error().what);
   log_disk_ = std::move(*disk);
   const storage::WalConfig log_config{.segment_bytes = config_.segment_bytes,
                                       .cluster = config_.identity.cluster,
                                       .node = config_.identity.node};
   auto opened = storage::Wal::open(*log_disk_, log_config);
-  if (!opened) return std::unexpected("the log in " + directory_.path() + "/log: " + opened.error().what);
+  if (!opened) return std::unexpected("the log in " + log_path + ": " + opened.error().what);
   if (opened->torn_bytes != 0) {
     spdlog::info("log: cut {} bytes of an unfinished write from its end", opened->torn_bytes);
   }

@@ -62,6 +62,7 @@ struct NodeConfig {
   std::vector<std::string> peer_urls;                    // where peers reach this node
   std::map<NodeId, std::vector<std::string>> addresses;  // of other nodes, beside what the membership says
   std::uint64_t segment_bytes = 16U << 20U;              // of the log's files
+  std::string log_directory;                             // of the log; empty: below the data directory
   // Of the log: beyond it, whatever keyspace holds its oldest part is asked for a checkpoint.
   std::uint64_t log_bytes = 512U << 20U;
   // Of the disk: with less free beside what is still to be flushed, the node is low on space (see there). No

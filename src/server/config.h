@@ -12,29 +12,17 @@
 #include "core/node_info.h"
 #include "core/time.h"
 #include "net/address.h"
+#include "tls/context.h"
 
 namespace quorate::server {
-
-struct TlsFiles {  // PEM; empty: plain text
-  std::string certificate;
-  std::string key;
-  std::string client_ca;  // clients must show a certificate signed by it
-  [[nodiscard]] bool wanted() const { return !certificate.empty() || !key.empty() || !client_ca.empty(); }
-};
-
-struct PeerTls {  // PEM, for https addresses of peers; one certificate serves both ends of a link
-  std::string certificate;
-  std::string key;
-  std::string ca;               // whom to trust; empty: the system's
-  bool clients_checked = true;  // a node that dials must show a certificate the CA signed
-};
 
 struct Keyspace {
   std::string name;
   std::string protocol = "raft";
   std::string model = "etcd";
-  std::vector<net::Address> listen;      // for clients
-  std::vector<std::string> client_urls;  // where clients reach it; by default what it listens on
+  std::vector<net::Address> listen;          // for clients; with TLS where it says https
+  std::vector<net::Address> listen_metrics;  // for metrics and health alone, beside the clients' addresses
+  std::vector<std::string> client_urls;      // where clients reach it; by default what it listens on
   Duration heartbeat = 30ms;
   Duration election_timeout = 180ms;
   std::uint64_t flush_after_entries = 100'000;  // applied between two flushes of the state
@@ -42,7 +30,18 @@ struct Keyspace {
   Duration compaction_period{};           // keep so much history; 0: all
   std::int64_t compaction_revisions = 0;  // keep so many revisions; 0: all
   std::uint64_t quota = 0;                // bytes of keys and values in all kept revisions; 0: no bound
-  TlsFiles tls;
+  std::optional<tls::Settings> tls;       // of what listens with https
+  // Limits on clients.
+  std::uint64_t max_request_bytes = 3U << 19U;
+  std::uint32_t max_txn_ops = 128;
+  std::uint32_t max_concurrent_streams = 4096;  // calls in flight on one connection
+  Duration ping_min_time{};                     // clients that ping more often are sent away; 0: never
+  Duration ping_interval = 2h;                  // a silent connection is pinged after so long; 0: never ...
+  Duration ping_timeout = 20s;                  // ... and closed when it does not answer within
+  Duration progress_interval = 10min;           // of watchers that asked for progress
+  bool gateway = true;                          // the JSON gateway
+  std::vector<std::string> hosts;  // that a plain-text request over HTTP/1.1 may name; empty: any
+  std::vector<std::string> cors;   // origins whose pages may use the gateway; "*": any
 };
 
 struct Config {
@@ -52,15 +51,17 @@ struct Config {
   std::string name;
   std::string data;
   std::vector<net::Address> listen_peers;
-  std::vector<std::string> peer_urls;  // this node's own
+  std::vector<std::string> peer_urls;     // this node's own
+  std::optional<tls::Settings> peer_tls;  // of links with https, both ends; `verify`: of those that dial us
   std::map<NodeId, NodeInfo> members;  // the first members, this node among them; when joining, whom to ask
   bool join = false;
-  PeerTls peer_tls;
   std::uint64_t segment_bytes = 16U << 20U;
   std::uint64_t log_bytes = 512U << 20U;  // beyond it, quiet keyspaces are flushed so that the log can be cut
+  std::string log_directory;              // of the write-ahead log; empty: below `data`
   std::vector<Keyspace> keyspaces;
   std::string log_level = "info";
-  std::vector<std::string> notes;  // told once at the start: flags without effect, say
+  std::vector<std::string> log_outputs;  // "stderr", "stdout" or files; empty: standard error
+  std::vector<std::string> notes;        // told once at the start: flags without effect, say
 };
 
 // From the cluster's name and first members, the same at every node.
@@ -76,6 +77,8 @@ struct Config {
   if (backend_bytes == 0) return std::uint64_t{2} << 30U;
   return backend_bytes < 0 ? 0 : static_cast<std::uint64_t>(backend_bytes);
 }
+// One request is one message between nodes, which is bounded (net::PeersConfig::max_frame_bytes).
+inline constexpr std::uint64_t largest_request_bytes = 32U << 20U;
 
 inline constexpr const char* known_models[] = {"etcd"};
 

@@ -2,195 +2,49 @@
 #include <algorithm>
 #include <charconv>
 #include <fstream>
-#include <set>
 #include <sstream>
 
-#include <toml++/toml.h>
-
 #include "server/config.h"
+#include "server/section.h"
 
 namespace quorate::server {
 namespace {
 
-struct Wrong {  // thrown and caught within this file only
-  std::string words;
-};
+constexpr const char* needs_certificate = "https needs a table [keyspace.tls] with certificate and key";
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string out;
-  for (const auto& word : words) out += (out.empty() ? "" : ", ") + word;
-  return out;
+tls::Version read_version(Section& section, const std::string& key) {
+  const auto text = section.choice(key, "", {"TLS1.2", "TLS1.3"});
+  return tls::parse_version(text).value_or(tls::Version::any);
 }
 
-std::size_t distance(std::string_view a, std::string_view b) {  // Levenshtein's
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({changed, row[j] + 1, row[j - 1] + 1});
-    }
+// [node.tls] or [keyspace.tls]. `verify`: of who connects here.
+tls::Settings read_tls(Section& section, const std::string& name) {
+  tls::Settings settings;
+  settings.names = {.certificate = name + ".certificate", .key = name + ".key", .ca = name + ".ca"};
+  settings.certificate = section.text("certificate", "");
+  settings.key = section.text("key", "");
+  if (settings.certificate.empty() || settings.key.empty()) {
+    section.missing(settings.certificate.empty() ? "certificate" : "key",
+                    "certificate and key must both be named");
   }
-  return row.back();
+  settings.ca = section.text("ca", "");
+  settings.crl = section.text("crl", "");
+  settings.allowed_cn = section.text("allowed_cn", "");
+  settings.allowed_host = section.text("allowed_host", "");
+  settings.lowest = read_version(section, "min_version");
+  settings.highest = read_version(section, "max_version");
+  section.for_each_text("ciphers", [&](const toml::node& node, const std::string& cipher) {
+    if (!tls::known_cipher(cipher))
+      section.fail(node, "ciphers", "\"" + cipher + "\" is no cipher suite (IANA's names)");
+    settings.ciphers.push_back(cipher);
+  });
+  settings.verify = section.flag("require_certificate", !settings.ca.empty());
+  if (settings.verify && settings.ca.empty()) {  // the system's CAs sign for everybody
+    section.missing("ca", "whose certificates are taken; or say require_certificate = false");
+  }
+  section.finish();
+  return settings;
 }
-
-// A table of the file that remembers which keys were asked for: what is left over is unknown.
-class Section {
- public:
-  Section(std::string file, std::string name, const toml::table& table)
-      : file_(std::move(file)), name_(std::move(name)), table_(&table) {}
-
-  [[noreturn]] void fail(const toml::node& at, const std::string& key, const std::string& why) const {
-    throw Wrong{file_ + ":" + std::to_string(at.source().begin.line) + ": " + path(key) + ": " + why};
-  }
-  [[noreturn]] void missing(const std::string& key, const std::string& what) const {
-    throw Wrong{file_ + ":" + std::to_string(table_->source().begin.line) + ": " + path(key) +
-                " is missing: " + what};
-  }
-
-  const toml::node* find(const std::string& key) {
-    if (std::ranges::find(known_, key) == known_.end()) known_.push_back(key);
-    return table_->get(key);
-  }
-  std::string text(const std::string& key, const std::string& fallback) {
-    const auto* node = find(key);
-    return node ? string_of(*node, key) : fallback;
-  }
-  std::string choice(const std::string& key, const std::string& fallback,
-                     const std::vector<std::string>& allowed) {
-    const auto* node = find(key);
-    if (!node) return fallback;
-    const std::string value = string_of(*node, key);
-    if (std::ranges::find(allowed, value) == allowed.end()) {
-      fail(*node, key, "unknown value \"" + value + "\"; allowed: " + joined(allowed));
-    }
-    return value;
-  }
-  bool flag(const std::string& key, bool fallback) {
-    const auto* node = find(key);
-    if (!node) return fallback;
-    if (!node->is_boolean()) fail(*node, key, "must be true or false");
-    return **node->as_boolean();
-  }
-  std::uint64_t number(const std::string& key, std::uint64_t fallback, std::uint64_t low,
-                       std::uint64_t high) {
-    const auto* node = find(key);
-    if (!node) return fallback;
-    const bool in_range = node->is_integer() && **node->as_integer() >= 0 &&
-                          static_cast<std::uint64_t>(**node->as_integer()) >= low &&
-                          static_cast<std::uint64_t>(**node->as_integer()) <= high;
-    if (!in_range) {
-      fail(*node, key, "must be a whole number from " + std::to_string(low) + " to " + std::to_string(high));
-    }
-    return static_cast<std::uint64_t>(**node->as_integer());
-  }
-  Duration duration(const std::string& key, Duration fallback, Duration low, Duration high) {
-    const auto* node = find(key);
-    if (!node) return fallback;
-    const auto value = node->is_string() ? parse_duration(**node->as_string()) : std::nullopt;
-    if (!value || *value < low || *value > high) {
-      fail(*node, key,
-           "must be a duration such as \"150ms\", \"2s\", \"5m\" or \"1h\", from " + words(low) + " to " +
-               words(high));
-    }
-    return *value;
-  }
-  std::uint64_t bytes(const std::string& key, std::uint64_t fallback, std::uint64_t low) {
-    const auto* node = find(key);
-    if (!node) return fallback;
-    std::optional<std::uint64_t> value;
-    if (node->is_integer() && **node->as_integer() >= 0)
-      value = static_cast<std::uint64_t>(**node->as_integer());
-    if (node->is_string()) value = parse_bytes(**node->as_string());
-    if (!value || *value < low) {
-      fail(*node, key,
-           "must be a size such as 67108864 or \"64MiB\", at least " + std::to_string(low) + " bytes");
-    }
-    return *value;
-  }
-  std::uint64_t quota(const std::string& key) {  // none where nothing is said
-    const auto* node = table_->get(key);
-    if (node && node->is_integer() && **node->as_integer() <= 0) {
-      find(key);
-      return quota_of(**node->as_integer());
-    }
-    return bytes(key, 0, 1U << 20U);
-  }
-  std::vector<net::Address> addresses(const std::string& key) {
-    std::vector<net::Address> all;
-    for_each_text(key, [&](const toml::node& node, const std::string& text) {
-      auto address = net::parse_address(text);
-      if (!address) fail(node, key, address.error());
-      all.push_back(std::move(*address));
-    });
-    return all;
-  }
-  template <class Use>
-  void for_each_text(const std::string& key, Use&& use) {  // a string, or an array of them
-    const auto* node = find(key);
-    if (!node) return;
-    if (node->is_string()) return use(*node, **node->as_string());
-    const auto* array = node->as_array();
-    if (!array) fail(*node, key, "must be a string or an array of strings");
-    for (const auto& element : *array) use(element, string_of(element, key));
-  }
-  void finish() const {
-    for (const auto& [key, node] : *table_) {
-      const std::string name(key.str());
-      if (std::ranges::find(known_, name) != known_.end()) continue;
-      const auto nearest =
-          std::ranges::min_element(known_, {}, [&](const auto& k) { return distance(k, name); });
-      std::string hint;
-      if (nearest != known_.end() && distance(*nearest, name) <= 2)
-        hint = " (did you mean " + *nearest + "?)";
-      throw Wrong{file_ + ":" + std::to_string(key.source().begin.line) + ": " + path(name) +
-                  ": unknown key" + hint + "; allowed: " + joined(known_)};
-    }
-  }
-  [[nodiscard]] const toml::table& table() const { return *table_; }
-
- private:
-  [[nodiscard]] std::string path(const std::string& key) const {
-    return name_.empty() ? key : name_ + "." + key;
-  }
-  std::string string_of(const toml::node& node, const std::string& key) const {
-    if (!node.is_string()) fail(node, key, "must be a string in quotes");
-    return **node.as_string();
-  }
-  static std::optional<Duration> parse_duration(const std::string& text) {
-    std::int64_t count = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-    const std::string unit(end, text.data() + text.size());
-    if (error != std::errc() || count < 0 || count > 1'000'000) return std::nullopt;
-    if (unit == "ms") return std::chrono::milliseconds(count);
-    if (unit == "s") return std::chrono::seconds(count);
-    if (unit == "m") return std::chrono::minutes(count);
-    if (unit == "h") return std::chrono::hours(count);
-    return std::nullopt;
-  }
-  static std::optional<std::uint64_t> parse_bytes(const std::string& text) {
-    std::uint64_t count = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-    const std::string unit(end, text.data() + text.size());
-    if (error != std::errc() || count > (1U << 30U)) return std::nullopt;
-    if (unit == "KiB") return count << 10U;
-    if (unit == "MiB") return count << 20U;
-    if (unit == "GiB") return count << 30U;
-    return std::nullopt;
-  }
-  static std::string words(Duration value) {
-    if (value >= 1h) return std::to_string(value / 1h) + "h";
-    if (value >= 1s) return std::to_string(value / 1s) + "s";
-    return std::to_string(value / 1ms) + "ms";
-  }
-
-  std::string file_;
-  std::string name_;
-  const toml::table* table_;
-  std::vector<std::string> known_;
-};
 
 void read_peers(Section& section, Config& config) {
   section.for_each_text("peers", [&](const toml::node& node, const std::string& text) {
@@ -203,6 +57,11 @@ void read_peers(Section& section, Config& config) {
     }
     auto address = net::parse_address(text.substr(equals + 1));
     if (!address) section.fail(node, "peers", address.error());
+    if (config.peer_tls && text.find("://") == std::string::npos) address->tls = true;
+    if (address->tls && !config.peer_tls) {
+      section.fail(node, "peers",
+                   "https needs certificates: a table [node.tls] with certificate, key and ca");
+    }
     if (config.members.contains(NodeId(id))) {
       section.fail(node, "peers", "node " + std::to_string(id) + " is there twice");
     }
@@ -216,28 +75,15 @@ void read_peers(Section& section, Config& config) {
   });
 }
 
-// Links are then authenticated at both ends.
-void read_peer_tls(Section& section, Config& config) {
-  auto& tls = config.peer_tls;
-  tls.certificate = section.text("peer_certificate", "");
-  tls.key = section.text("peer_key", "");
-  tls.ca = section.text("peer_ca", "");
-  const bool whole = !tls.certificate.empty() && !tls.key.empty() && !tls.ca.empty();
-  const bool wanted = !tls.certificate.empty() || !tls.key.empty() || !tls.ca.empty() ||
-                      std::ranges::any_of(config.listen_peers, &net::Address::tls);
-  if (wanted && !whole) {
-    section.missing("peer_certificate", "https between nodes takes peer_certificate, peer_key and peer_ca");
-  }
-}
-
 void read_node(Section& section, Config& config) {
   const auto* id = section.find("id");
   config.id = NodeId(section.number("id", 0, 1, INT64_MAX));
   config.join = section.flag("join", false);
   config.data = section.text("data", "");
   if (config.data.empty()) section.missing("data", "the directory that holds the node's state");
+  if (auto tls = section.table("tls")) config.peer_tls = read_tls(*tls, "node.tls");
   read_peers(section, config);
-  config.listen_peers = section.addresses("listen");
+  config.listen_peers = section.addresses("listen", config.peer_tls.has_value());
   if (config.id.none() && !config.join) {
     section.missing("id", "a number from 1, the node's own among peers");
   }
@@ -251,7 +97,7 @@ void read_node(Section& section, Config& config) {
   }
   const auto& own = config.members.find(config.id);
   if (own != config.members.end()) config.peer_urls = own->second.peer_urls;
-  if (const auto told = section.addresses("advertise"); !told.empty()) {
+  if (const auto told = section.addresses("advertise", config.peer_tls.has_value()); !told.empty()) {
     config.peer_urls.clear();
     for (const auto& address : told) config.peer_urls.push_back(net::to_url(address));
   }
@@ -262,21 +108,28 @@ void read_node(Section& section, Config& config) {
     for (const auto& address : config.listen_peers) config.peer_urls.push_back(net::to_url(address));
   }
   if (config.join && config.peer_urls.empty()) section.missing("listen", "where other nodes reach this one");
-  read_peer_tls(section, config);
   config.name = section.text("name", config.id.none() ? "" : "n" + to_string(config.id));
   config.segment_bytes = section.bytes("log_segment", config.segment_bytes, 1U << 20U);
   config.log_bytes = section.bytes("log_limit", std::max(config.log_bytes, 4 * config.segment_bytes),
                                    4 * config.segment_bytes);
+  config.log_directory = section.text("log", "");
   section.finish();
 }
 
-void read_tls(Section& section, Keyspace& keyspace) {
-  keyspace.tls.certificate = section.text("certificate", "");
-  keyspace.tls.key = section.text("key", "");
-  keyspace.tls.client_ca = section.text("client_ca", "");
-  const bool either = keyspace.tls.certificate.empty() || keyspace.tls.key.empty();
-  if (keyspace.tls.wanted() && either)
-    section.missing("certificate", "certificate and key must both be named");
+void read_client_limits(Section& section, Keyspace& keyspace) {
+  keyspace.max_request_bytes =
+      section.bytes("max_request_bytes", keyspace.max_request_bytes, 1024, largest_request_bytes);
+  keyspace.max_txn_ops =
+      static_cast<std::uint32_t>(section.number("max_txn_ops", keyspace.max_txn_ops, 1, 1'000'000));
+  keyspace.max_concurrent_streams = static_cast<std::uint32_t>(
+      section.number("max_concurrent_streams", keyspace.max_concurrent_streams, 1, UINT32_MAX));
+  keyspace.ping_min_time = section.duration("ping_min_time", keyspace.ping_min_time, 0s, 24h);
+  keyspace.ping_interval = section.duration("ping_interval", keyspace.ping_interval, 0s, 1000h);
+  keyspace.ping_timeout = section.duration("ping_timeout", keyspace.ping_timeout, 1s, 24h);
+  keyspace.progress_interval = section.duration("progress_interval", keyspace.progress_interval, 100ms, 24h);
+  keyspace.gateway = section.flag("gateway", true);
+  keyspace.hosts = section.texts("hosts");
+  keyspace.cors = section.texts("cors");
 }
 
 Keyspace read_keyspace(Section& section, const std::vector<std::string>& protocols) {
@@ -289,15 +142,25 @@ Keyspace read_keyspace(Section& section, const std::vector<std::string>& protoco
   }
   keyspace.protocol = section.choice("protocol", "raft", protocols);
   keyspace.model = section.choice("model", "etcd", {std::begin(known_models), std::end(known_models)});
-  keyspace.listen = section.addresses("listen");
+  if (auto table = section.table("tls")) keyspace.tls = read_tls(*table, "keyspace.tls");
+  const bool tls = keyspace.tls.has_value();
+  keyspace.listen = section.addresses("listen", tls);
+  for (const auto& address : keyspace.listen) {
+    if (address.tls && !tls) section.fail(*section.find("listen"), "listen", needs_certificate);
+  }
   if (keyspace.listen.empty()) section.missing("listen", "where clients connect, such as \"127.0.0.1:2379\"");
-  for (const auto& address : section.addresses("advertise"))
+  for (const auto& address : section.addresses("advertise", tls))
     keyspace.client_urls.push_back(net::to_url(address));
+  keyspace.listen_metrics = section.addresses("listen_metrics", false);
+  for (const auto& address : keyspace.listen_metrics) {
+    if (address.tls && !tls)
+      section.fail(*section.find("listen_metrics"), "listen_metrics", needs_certificate);
+  }
   keyspace.heartbeat = section.duration("heartbeat", keyspace.heartbeat, 1ms, 60s);
   keyspace.election_timeout = section.duration("election_timeout", keyspace.election_timeout, 10ms, 600s);
   if (keyspace.election_timeout < 3 * keyspace.heartbeat) {
-    const auto* node = section.table().get("election_timeout");
-    const auto* other = section.table().get("heartbeat");
+    const auto* node = section.raw().get("election_timeout");
+    const auto* other = section.raw().get("heartbeat");
     section.fail(
         node ? *node : *other, node ? "election_timeout" : "heartbeat",
         "election_timeout must be at least three times heartbeat, or one lost message costs the leader");
@@ -309,12 +172,9 @@ Keyspace read_keyspace(Section& section, const std::vector<std::string>& protoco
   keyspace.compaction_revisions =
       static_cast<std::int64_t>(section.number("compaction_revisions", 0, 0, 1'000'000'000'000));
   keyspace.quota = section.quota("quota");
-  read_tls(section, keyspace);
+  read_client_limits(section, keyspace);
   if (keyspace.client_urls.empty()) {
-    for (auto address : keyspace.listen) {
-      address.tls = keyspace.tls.wanted();
-      keyspace.client_urls.push_back(net::to_url(address));
-    }
+    for (const auto& address : keyspace.listen) keyspace.client_urls.push_back(net::to_url(address));
   }
   section.finish();
   return keyspace;
@@ -327,6 +187,7 @@ Config read_all(const toml::table& root, const std::string& file, const std::vec
   config.cluster = top.text("cluster", config.cluster);
   if (config.cluster.find('\n') != std::string::npos)
     top.fail(*top.find("cluster"), "cluster", "must be one line");
+  config.log_outputs = top.texts("log_outputs");
   config.log_level = top.choice("log_level", "info", {"debug", "info", "warn", "error"});
   const auto* node = top.find("node");
   if (!node) top.missing("[node]", "a table with id, data and peers");

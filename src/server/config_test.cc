@@ -73,6 +73,61 @@ TEST(ConfigFile, AQuotaIsNoneUnlessSaid) {
   EXPECT_THAT(parse(std::string(good) + "quota = 1").error(), HasSubstr("quota: must be a size"));
 }
 
+TEST(ConfigFile, TlsOfClientsAndPeers) {
+  const auto config = parse(changed("[[keyspace]]", R"([node.tls]
+certificate = "n1.pem"
+key = "n1-key.pem"
+ca = "ca.pem"
+
+[[keyspace]])") + R"([keyspace.tls]
+certificate = "c.pem"
+key = "c-key.pem"
+min_version = "TLS1.3"
+)");
+  ASSERT_TRUE(config) << config.error();
+  ASSERT_TRUE(config->peer_tls);
+  EXPECT_EQ(config->peer_tls->ca, "ca.pem");
+  EXPECT_TRUE(config->peer_tls->verify) << "with a CA, certificates are checked";
+  EXPECT_THAT(config->peer_urls, ElementsAre("https://127.0.0.1:7001")) << "what names no scheme is https";
+  const auto& keyspace = config->keyspaces.at(0);
+  EXPECT_TRUE(keyspace.listen.at(0).tls);
+  EXPECT_THAT(keyspace.client_urls, ElementsAre("https://127.0.0.1:2379"));
+  EXPECT_FALSE(keyspace.tls.value().verify);
+  EXPECT_EQ(keyspace.tls->lowest, tls::Version::tls13);
+}
+
+TEST(ConfigFile, TlsMistakes) {
+  const auto error = [](const std::string& table) {
+    const auto config = parse(std::string(good) + "[keyspace.tls]\n" + table);
+    return config ? std::string("accepted") : config.error();
+  };
+  EXPECT_THAT(error("key = \"k\""), StartsWith("q.toml:12: keyspace.tls.certificate is missing"));
+  const std::string both = "certificate = \"c\"\nkey = \"k\"\n";
+  EXPECT_THAT(error(both + "require_certificate = true"),
+              StartsWith("q.toml:12: keyspace.tls.ca is missing"));
+  EXPECT_THAT(error(both + "ciphers = \"RC4\""), HasSubstr("no cipher suite"));
+  EXPECT_THAT(error(both + "min_version = \"SSL3\""), HasSubstr("allowed: TLS1.2, TLS1.3"));
+  EXPECT_THAT(parse(changed("\"127.0.0.1:2379\"", "\"https://127.0.0.1:2379\"")).error(),
+              StartsWith("q.toml:11: keyspace.listen: https needs a table [keyspace.tls]"));
+}
+
+TEST(ConfigFile, LimitsOnClients) {
+  const auto config = parse(std::string(good) +
+                            "max_request_bytes = \"2MiB\"\nmax_txn_ops = 7\nping_min_time = \"5s\"\n"
+                            "gateway = false\ncors = \"*\"\nhosts = [\"a\", \"b\"]\n"
+                            "listen_metrics = \"127.0.0.1:2381\"\n");
+  ASSERT_TRUE(config) << config.error();
+  const auto& keyspace = config->keyspaces.at(0);
+  EXPECT_EQ(keyspace.max_request_bytes, 2U << 20U);
+  EXPECT_EQ(keyspace.max_txn_ops, 7U);
+  EXPECT_EQ(keyspace.ping_min_time, 5s);
+  EXPECT_FALSE(keyspace.gateway);
+  EXPECT_THAT(keyspace.cors, ElementsAre("*"));
+  EXPECT_THAT(keyspace.hosts, ElementsAre("a", "b"));
+  EXPECT_THAT(keyspace.listen_metrics, ElementsAre(net::Address{"127.0.0.1", 2381}));
+  EXPECT_THAT(parse(std::string(good) + "max_request_bytes = \"64MiB\"").error(), HasSubstr("at most"));
+}
+
 struct Mistake {
   const char* from;
   const char* to;

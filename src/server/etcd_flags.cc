@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <tuple>
 #include <utility>
 #include <vector>
+
+#include "server/go_duration.h"
 
 namespace quorate::server {
 namespace {
@@ -90,30 +93,127 @@ Or<void> set_compaction(const EtcdFlags& flags, Keyspace& keyspace) {
   const std::string& text = flags.auto_compaction_retention;
   std::int64_t count = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  const std::string unit(end, text.data() + text.size());
-  const auto bad = wrong("--auto-compaction-retention",
-                         "'" + text +
-                             "' must be a number (hours, or revisions with --auto-compaction-mode=revision) "
-                             "or a duration such as 30m or 10h");
-  if (error != std::errc() || count < 0) return bad;
-  constexpr std::int64_t longest = 1'000'000;  // hours: what a Duration holds
-  if (flags.auto_compaction_mode == "revision") {
-    if (!unit.empty()) return bad;
+  const bool number = error == std::errc() && end == text.data() + text.size() && count >= 0;
+  const auto duration = parse_go_duration(text);
+  if (flags.auto_compaction_mode == "revision" && number) {
     keyspace.compaction_revisions = count;
-  } else if (flags.auto_compaction_mode == "periodic") {
-    if (count > longest) return bad;
-    if (unit.empty() || unit == "h")
-      keyspace.compaction_period = std::chrono::hours(count);
-    else if (unit == "m")
-      keyspace.compaction_period = std::chrono::minutes(count);
-    else if (unit == "s")
-      keyspace.compaction_period = std::chrono::seconds(count);
-    else
-      return bad;
-  } else {
+  } else if (flags.auto_compaction_mode == "periodic" && number && count < 1'000'000) {
+    keyspace.compaction_period = std::chrono::hours(count);
+  } else if (flags.auto_compaction_mode == "periodic" && duration) {
+    keyspace.compaction_period = *duration;
+  } else if (flags.auto_compaction_mode != "revision" && flags.auto_compaction_mode != "periodic") {
     return wrong("--auto-compaction-mode", "must be periodic or revision");
+  } else {
+    return wrong("--auto-compaction-retention",
+                 "'" + text +
+                     "' must be a number (hours, or revisions with --auto-compaction-mode=revision) "
+                     "or a duration such as 30m or 1h30m");
   }
   return {};
+}
+
+// A heartbeat that comes alone brings the election time-out with it, in the ratio of etcd's defaults, which
+// are longer than ours.
+Or<void> set_timing(const EtcdFlags& flags, Keyspace& keyspace) {
+  constexpr std::uint64_t longest = 50'000;  // ms, as etcd
+  if (flags.heartbeat_interval > longest || flags.election_timeout > longest) {
+    return wrong(flags.heartbeat_interval > longest ? "--heartbeat-interval" : "--election-timeout",
+                 "must be at most " + std::to_string(longest) + " ms");
+  }
+  if (flags.heartbeat_interval != 0) {
+    keyspace.heartbeat = std::chrono::milliseconds(flags.heartbeat_interval);
+    keyspace.election_timeout = std::max<Duration>(keyspace.election_timeout, 10 * keyspace.heartbeat);
+  }
+  if (flags.election_timeout != 0)
+    keyspace.election_timeout = std::chrono::milliseconds(flags.election_timeout);
+  if (keyspace.election_timeout < 3 * keyspace.heartbeat) {
+    return wrong("--election-timeout", "must be at least three times --heartbeat-interval");
+  }
+  return {};
+}
+
+Or<void> set_duration(const char* flag, const std::string& text, Duration& to) {
+  const auto parsed = parse_go_duration(text);
+  if (!parsed) return wrong(flag, "'" + text + "' must be a duration such as 5s, 10m or 2h");
+  to = *parsed;
+  return {};
+}
+
+Or<void> set_limits(const EtcdFlags& flags, Keyspace& keyspace) {
+  if (flags.max_request_bytes < 1024 || flags.max_request_bytes > largest_request_bytes) {
+    return wrong("--max-request-bytes", "must be from 1024 to " + std::to_string(largest_request_bytes));
+  }
+  keyspace.max_request_bytes = flags.max_request_bytes;
+  if (flags.max_txn_ops == 0 || flags.max_txn_ops > 1'000'000) {
+    return wrong("--max-txn-ops", "must be from 1 to 1000000");
+  }
+  keyspace.max_txn_ops = static_cast<std::uint32_t>(flags.max_txn_ops);
+  if (flags.max_concurrent_streams == 0 || flags.max_concurrent_streams > UINT32_MAX) {
+    return wrong("--max-concurrent-streams", "must be from 1 to " + std::to_string(UINT32_MAX));
+  }
+  keyspace.max_concurrent_streams = static_cast<std::uint32_t>(flags.max_concurrent_streams);
+  keyspace.gateway = flags.enable_grpc_gateway;
+  if (flags.host_whitelist != "*" && !flags.host_whitelist.empty()) {
+    keyspace.hosts = split(flags.host_whitelist, ',');
+    if (std::ranges::find(keyspace.hosts, "*") != keyspace.hosts.end()) keyspace.hosts.clear();
+  }
+  keyspace.cors = split(flags.cors, ',');
+  const std::tuple<const char*, const std::string&, Duration&> durations[] = {
+      {"--grpc-keepalive-min-time", flags.grpc_keepalive_min_time, keyspace.ping_min_time},
+      {"--grpc-keepalive-interval", flags.grpc_keepalive_interval, keyspace.ping_interval},
+      {"--grpc-keepalive-timeout", flags.grpc_keepalive_timeout, keyspace.ping_timeout},
+      {"--experimental-watch-progress-notify-interval", flags.watch_progress_notify_interval,
+       keyspace.progress_interval}};
+  for (const auto& [flag, text, to] : durations) {
+    if (auto set = set_duration(flag, text, to); !set) return set;
+  }
+  if (keyspace.progress_interval < 100ms) {
+    return wrong("--experimental-watch-progress-notify-interval", "must be at least 100ms");
+  }
+  return {};
+}
+
+// As etcd has it: a trusted CA is for checking certificates, so clients must then show one.
+Or<std::optional<tls::Settings>> tls_of(const EtcdFlags& flags, const EtcdFlags::Tls& files,
+                                        const std::string& prefix) {
+  tls::Settings settings;
+  settings.names = {
+      .certificate = prefix + "cert-file", .key = prefix + "key-file", .ca = prefix + "trusted-ca-file"};
+  if (files.cert_file.empty() && files.key_file.empty()) {
+    if (!files.client_cert_auth) return std::nullopt;
+    return wrong(prefix + "client-cert-auth",
+                 "needs " + settings.names.certificate + " and " + settings.names.key);
+  }
+  // The system's CAs sign for everybody.
+  if (files.client_cert_auth && files.trusted_ca_file.empty()) {
+    return wrong(prefix + "client-cert-auth", "needs " + settings.names.ca);
+  }
+  if (files.cert_file.empty() || files.key_file.empty()) {
+    return wrong(settings.names.certificate, "goes together with " + settings.names.key);
+  }
+  if (!files.allowed_cn.empty() && !files.allowed_hostname.empty()) {
+    return wrong(prefix + "cert-allowed-cn", "does not go together with " + prefix + "cert-allowed-hostname");
+  }
+  settings.certificate = files.cert_file;
+  settings.key = files.key_file;
+  settings.ca = files.trusted_ca_file;
+  settings.crl = files.crl_file;
+  settings.allowed_cn = files.allowed_cn;
+  settings.allowed_host = files.allowed_hostname;
+  settings.verify = files.client_cert_auth || !files.trusted_ca_file.empty();
+  settings.ciphers = split(flags.cipher_suites, ',');
+  for (const auto& cipher : settings.ciphers) {
+    if (!tls::known_cipher(cipher)) return wrong("--cipher-suites", "'" + cipher + "' is no cipher suite");
+  }
+  for (const auto& [flag, text, to] :
+       {std::tuple("--tls-min-version", flags.tls_min_version, &settings.lowest),
+        std::tuple("--tls-max-version", flags.tls_max_version, &settings.highest)}) {
+    if (text.empty()) continue;
+    const auto version = tls::parse_version(text);
+    if (!version) return wrong(flag, "must be TLS1.2 or TLS1.3");
+    *to = *version;
+  }
+  return settings;
 }
 
 Or<Keyspace> keyspace_of(const EtcdFlags& flags) {
@@ -122,34 +222,63 @@ Or<Keyspace> keyspace_of(const EtcdFlags& flags) {
   keyspace.protocol = flags.protocol;
   auto listen = addresses("--listen-client-urls", flags.listen_client_urls);
   if (!listen) return std::unexpected(listen.error());
-  const bool tls = std::ranges::any_of(*listen, &net::Address::tls);
   keyspace.listen = std::move(*listen);
   auto advertised =
       addresses("--advertise-client-urls",
                 flags.advertise_client_urls.empty() ? flags.listen_client_urls : flags.advertise_client_urls);
   if (!advertised) return std::unexpected(advertised.error());
   keyspace.client_urls = urls_of(*advertised);
-  constexpr std::uint64_t longest = 50'000;  // ms, as etcd
-  if (flags.heartbeat_interval > longest || flags.election_timeout > longest) {
-    return wrong(flags.heartbeat_interval > longest ? "--heartbeat-interval" : "--election-timeout",
-                 "must be at most " + std::to_string(longest) + " ms");
-  }
-  if (flags.heartbeat_interval != 0) keyspace.heartbeat = std::chrono::milliseconds(flags.heartbeat_interval);
-  if (flags.election_timeout != 0)
-    keyspace.election_timeout = std::chrono::milliseconds(flags.election_timeout);
-  if (keyspace.election_timeout < 3 * keyspace.heartbeat) {
-    return wrong("--election-timeout", "must be at least three times --heartbeat-interval");
-  }
+  if (auto set = set_timing(flags, keyspace); !set) return std::unexpected(set.error());
   keyspace.quota = quota_of(flags.quota_backend_bytes);
   if (flags.snapshot_count != 0) keyspace.flush_after_entries = flags.snapshot_count;
-  if (tls) {
-    keyspace.tls = {flags.cert_file, flags.key_file, flags.client_cert_auth ? flags.trusted_ca_file : ""};
-    if (flags.cert_file.empty() || flags.key_file.empty()) {
-      return wrong("--listen-client-urls", "https needs --cert-file and --key-file");
+  auto tls = tls_of(flags, flags.client_tls, "--");
+  if (!tls) return std::unexpected(tls.error());
+  keyspace.tls = std::move(*tls);
+  if (!flags.listen_metrics_urls.empty()) {
+    auto metrics = addresses("--listen-metrics-urls", flags.listen_metrics_urls);
+    if (!metrics) return std::unexpected(metrics.error());
+    keyspace.listen_metrics = std::move(*metrics);
+  }
+  for (const auto* listening : {&keyspace.listen, &keyspace.listen_metrics}) {
+    if (!keyspace.tls && std::ranges::any_of(*listening, &net::Address::tls)) {
+      return wrong(listening == &keyspace.listen ? "--listen-client-urls" : "--listen-metrics-urls",
+                   "https needs --cert-file and --key-file");
     }
   }
+  if (auto set = set_limits(flags, keyspace); !set) return std::unexpected(set.error());
   if (auto set = set_compaction(flags, keyspace); !set) return std::unexpected(set.error());
   return keyspace;
+}
+
+Or<void> set_peer_tls(const EtcdFlags& flags, Config& config) {
+  auto tls = tls_of(flags, flags.peer_tls, "--peer-");
+  if (!tls) return std::unexpected(tls.error());
+  config.peer_tls = std::move(*tls);
+  if (config.peer_tls) return {};
+  if (std::ranges::any_of(config.listen_peers, &net::Address::tls)) {
+    return wrong("--listen-peer-urls", "https needs --peer-cert-file and --peer-key-file");
+  }
+  for (const auto& [id, info] : config.members) {
+    if (std::ranges::any_of(info.peer_urls, [](const auto& url) { return url.starts_with("https:"); })) {
+      return wrong("--initial-cluster", "'" + info.name +
+                                            "' has an https URL, which needs --peer-cert-file and "
+                                            "--peer-key-file");
+    }
+  }
+  return {};
+}
+
+// Certificates do not make an http URL secure.
+void note_plain_text(Config& config) {
+  const auto note = [&](bool tls, const std::vector<net::Address>& listen, const char* files,
+                        const char* flag) {
+    if (!tls || std::ranges::all_of(listen, &net::Address::tls)) return;
+    config.notes.push_back(std::string(files) + " does not cover the http URLs of " + flag +
+                           ": they are plain text");
+  };
+  const Keyspace& keyspace = config.keyspaces.front();
+  note(keyspace.tls.has_value(), keyspace.listen, "--cert-file", "--listen-client-urls");
+  note(config.peer_tls.has_value(), config.listen_peers, "--peer-cert-file", "--listen-peer-urls");
 }
 
 }  // namespace
@@ -160,27 +289,22 @@ std::expected<Config, std::string> from_etcd_flags(const EtcdFlags& flags) {
   config.cluster = flags.initial_cluster_token;
   config.name = flags.name;
   config.data = flags.data_dir.empty() ? flags.name + ".etcd" : flags.data_dir;
+  config.log_directory = flags.wal_dir;
   config.log_level = flags.log_level;
+  if (flags.log_outputs != "default") config.log_outputs = split(flags.log_outputs, ',');
   if (flags.initial_cluster_state != "new" && flags.initial_cluster_state != "existing") {
     return wrong("--initial-cluster-state", "must be new or existing");
   }
   config.join = flags.initial_cluster_state == "existing";
   auto listen = addresses("--listen-peer-urls", flags.listen_peer_urls);
   if (!listen) return std::unexpected(listen.error());
-  const bool own = !flags.peer_cert_file.empty() && !flags.peer_key_file.empty();
-  if (std::ranges::any_of(*listen, &net::Address::tls) && !own) {
-    return wrong("--listen-peer-urls", "https needs --peer-cert-file and --peer-key-file");
-  }
-  if (flags.peer_client_cert_auth && flags.peer_trusted_ca_file.empty()) {
-    return wrong("--peer-client-cert-auth", "needs --peer-trusted-ca-file");
-  }
-  config.peer_tls = {flags.peer_cert_file, flags.peer_key_file, flags.peer_trusted_ca_file,
-                     flags.peer_client_cert_auth};
   config.listen_peers = std::move(*listen);
   if (auto set = set_members(flags, config); !set) return std::unexpected(set.error());
+  if (auto set = set_peer_tls(flags, config); !set) return std::unexpected(set.error());
   auto keyspace = keyspace_of(flags);
   if (!keyspace) return std::unexpected(keyspace.error());
   config.keyspaces.push_back(std::move(*keyspace));
+  note_plain_text(config);
   return config;
 }
 

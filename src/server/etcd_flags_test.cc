@@ -79,13 +79,77 @@ TEST(EtcdFlags, CompactionHasEtcdsUnits) {
   EXPECT_EQ(from_etcd_flags(flags)->keyspaces[0].compaction_revisions, 1000);
 }
 
+template <class Change>
+std::string error_with(Change&& change) {
+  auto flags = member("n0", 2379);
+  change(flags);
+  auto config = from_etcd_flags(flags);
+  return config ? std::string("accepted") : config.error();
+}
+
+TEST(EtcdFlags, AHeartbeatAloneBringsTheElectionTimeout) {
+  EtcdFlags flags;
+  flags.heartbeat_interval = 100;
+  EXPECT_EQ(from_etcd_flags(flags)->keyspaces[0].election_timeout, 1s);
+  flags.election_timeout = 500;
+  EXPECT_EQ(from_etcd_flags(flags)->keyspaces[0].election_timeout, 500ms);
+}
+
+TEST(EtcdFlags, LimitsOnClients) {
+  EtcdFlags flags;
+  flags.max_request_bytes = 1 << 20;
+  flags.max_txn_ops = 9;
+  flags.grpc_keepalive_min_time = "1m30s";
+  flags.grpc_keepalive_interval = "0s";
+  flags.host_whitelist = "a,b";
+  flags.listen_metrics_urls = "http://127.0.0.1:9000";
+  auto config = from_etcd_flags(flags);
+  ASSERT_TRUE(config) << config.error();
+  const auto& keyspace = config->keyspaces[0];
+  EXPECT_EQ(keyspace.max_request_bytes, 1U << 20U);
+  EXPECT_EQ(keyspace.max_txn_ops, 9U);
+  EXPECT_EQ(keyspace.ping_min_time, 90s);
+  EXPECT_EQ(keyspace.ping_interval, 0s);
+  EXPECT_THAT(keyspace.hosts, testing::ElementsAre("a", "b"));
+  EXPECT_EQ(keyspace.listen_metrics.at(0).port, 9000);
+  flags.host_whitelist = "a,*";
+  EXPECT_TRUE(from_etcd_flags(flags)->keyspaces[0].hosts.empty());
+}
+
+TEST(EtcdFlags, Tls) {
+  EtcdFlags flags;
+  flags.listen_client_urls = "https://127.0.0.1:1,http://127.0.0.1:2";
+  flags.client_tls = {.cert_file = "c", .key_file = "k", .trusted_ca_file = "ca"};
+  flags.tls_min_version = "TLS1.3";
+  auto config = from_etcd_flags(flags);
+  ASSERT_TRUE(config) << config.error();
+  EXPECT_TRUE(config->keyspaces[0].tls.value().verify) << "a trusted CA is for checking certificates";
+  EXPECT_EQ(config->keyspaces[0].tls->lowest, tls::Version::tls13);
+  EXPECT_FALSE(config->peer_tls);
+  EXPECT_THAT(config->notes, testing::ElementsAre(HasSubstr("http URLs of --listen-client-urls")));
+  flags.client_tls.trusted_ca_file.clear();
+  EXPECT_FALSE(from_etcd_flags(flags)->keyspaces[0].tls->verify);
+}
+
+TEST(EtcdFlags, TlsMistakesNameTheFlag) {
+  EXPECT_THAT(error_with([](auto& f) { f.client_tls.cert_file = "c"; }),
+              StartsWith("--cert-file: goes together"));
+  EXPECT_THAT(error_with([](auto& f) { f.client_tls.client_cert_auth = true; }),
+              StartsWith("--client-cert-auth: needs --cert-file"));
+  EXPECT_THAT(error_with([](auto& f) {
+                f.client_tls = {.cert_file = "c", .key_file = "k", .client_cert_auth = true};
+              }),
+              StartsWith("--client-cert-auth: needs --trusted-ca-file"));
+  EXPECT_THAT(error_with([](auto& f) { f.listen_metrics_urls = "https://127.0.0.1:1"; }),
+              StartsWith("--listen-metrics-urls: https needs --cert-file"));
+  EXPECT_THAT(error_with([](auto& f) { f.listen_peer_urls = "https://127.0.0.1:1"; }),
+              StartsWith("--listen-peer-urls: https needs --peer-cert-file"));
+  EXPECT_THAT(
+      error_with([](auto& f) { f.initial_cluster = "n0=http://127.0.0.1:2380,n1=https://127.0.0.1:2480"; }),
+      StartsWith("--initial-cluster: 'n1' has an https URL"));
+}
+
 TEST(EtcdFlags, MistakesNameTheFlag) {
-  const auto error_with = [](auto&& change) {
-    auto flags = member("n0", 2379);
-    change(flags);
-    auto config = from_etcd_flags(flags);
-    return config ? std::string("accepted") : config.error();
-  };
   EXPECT_THAT(error_with([](auto& f) { f.name = "n9"; }), StartsWith("--initial-cluster: does not hold"));
   EXPECT_THAT(error_with([](auto& f) { f.initial_cluster = "n0"; }), HasSubstr("must be NAME=URL"));
   EXPECT_THAT(error_with([](auto& f) { f.initial_advertise_peer_urls = "http://127.0.0.1:1"; }),
@@ -100,6 +164,11 @@ TEST(EtcdFlags, MistakesNameTheFlag) {
   EXPECT_THAT(error_with([](auto& f) { f.election_timeout = 50'001; }), StartsWith("--election-timeout"));
   EXPECT_THAT(error_with([](auto& f) { f.heartbeat_interval = UINT64_MAX; }),
               StartsWith("--heartbeat-interval"));
+  EXPECT_THAT(error_with([](auto& f) { f.max_request_bytes = 1U << 30U; }),
+              StartsWith("--max-request-bytes"));
+  EXPECT_THAT(error_with([](auto& f) { f.max_txn_ops = 0; }), StartsWith("--max-txn-ops"));
+  EXPECT_THAT(error_with([](auto& f) { f.grpc_keepalive_interval = "2"; }),
+              StartsWith("--grpc-keepalive-interval: '2' must be a duration"));
   for (const char* much : {"1000001", "9223372036854775807h", "9223372036854775807s"}) {
     EXPECT_THAT(error_with([&](auto& f) { f.auto_compaction_retention = much; }),
                 StartsWith("--auto-compaction-retention"));

@@ -14,32 +14,31 @@ namespace quorate::server {
 namespace {
 
 namespace etcd = models::etcd;
-namespace ssl = boost::asio::ssl;
-
-std::expected<ssl::context, std::string> tls_context(const TlsFiles& files) {
-  ssl::context context(ssl::context::tls_server);
-  boost::system::error_code error;
-  const auto failed = [&](const std::string& file) { return std::unexpected(file + ": " + error.message()); };
-  context.set_options(ssl::context::default_workarounds | ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1,
-                      error);
-  context.use_certificate_chain_file(files.certificate, error);
-  if (error) return failed(files.certificate);
-  context.use_private_key_file(files.key, ssl::context::pem, error);
-  if (error) return failed(files.key);
-  if (!files.client_ca.empty()) {
-    context.load_verify_file(files.client_ca, error);
-    if (error) return failed(files.client_ca);
-    context.set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert, error);
-  }
-  http::offer_http_protocols(context);
-  return context;
-}
 
 api::etcd::Settings api_settings(const Keyspace& config) {
+  using std::chrono::milliseconds;
   api::etcd::Settings settings;
+  settings.max_request_bytes = config.max_request_bytes;
+  settings.max_txn_ops = static_cast<int>(config.max_txn_ops);
+  settings.progress_interval = std::chrono::duration_cast<milliseconds>(config.progress_interval);
+  settings.gateway = config.gateway;
+  settings.hosts = config.hosts;
+  settings.origins = config.cors;
   // A lease must outlive the election of a leader that could renew it (etcd server/etcdserver/server.go).
   settings.min_lease_ttl = std::chrono::ceil<std::chrono::seconds>(config.election_timeout * 3 / 2).count();
   return settings;
+}
+
+http::Limits limits_of(const Keyspace& config) {
+  using std::chrono::milliseconds;
+  http::Limits limits;
+  limits.shutdown_grace = milliseconds(300);
+  limits.max_concurrent_streams = config.max_concurrent_streams;
+  limits.max_http1_body = 2 * config.max_request_bytes + (1U << 20U);  // base64 takes a third more
+  limits.ping_min_time = std::chrono::duration_cast<milliseconds>(config.ping_min_time);
+  limits.ping_interval = std::chrono::duration_cast<milliseconds>(config.ping_interval);
+  limits.ping_timeout = std::chrono::duration_cast<milliseconds>(config.ping_timeout);
+  return limits;
 }
 
 }  // namespace
@@ -64,23 +63,33 @@ EtcdKeyspace::~EtcdKeyspace() {
 }
 
 std::expected<void, std::string> EtcdKeyspace::listen() {
-  if (config_.tls.wanted()) {
-    auto context = tls_context(config_.tls);
+  if (config_.tls) {
+    auto settings = *config_.tls;
+    settings.alpn = http::http_protocols;
+    auto context = tls::Context::open(tls::Side::server, std::move(settings));
     if (!context) return std::unexpected("keyspace '" + config_.name + "': TLS: " + context.error());
-    tls_.emplace(std::move(*context));
+    tls_ = std::move(*context);
   }
-  http::Limits limits;
-  limits.shutdown_grace = std::chrono::milliseconds(300);
   for (const auto& address : config_.listen) {
-    auto listener =
-        std::make_unique<http::Listener>(node_.context(), api_->handler(), limits, tls_ ? &*tls_ : nullptr);
-    const std::string host = address.host == "localhost" ? "127.0.0.1" : address.host;
-    if (auto listening = listener->listen(host, address.port); !listening) {
-      return std::unexpected("keyspace '" + config_.name + "': " + listening.error());
-    }
-    spdlog::info("keyspace {}: serving clients on {}", config_.name, net::to_string(address));
-    listeners_.push_back(std::move(listener));
+    if (auto listening = listen(address, api_->handler(), "clients"); !listening) return listening;
   }
+  for (const auto& address : config_.listen_metrics) {
+    if (auto listening = listen(address, api_->pages(), "metrics"); !listening) return listening;
+  }
+  return {};
+}
+
+std::expected<void, std::string> EtcdKeyspace::listen(const net::Address& address, http::Handler& handler,
+                                                      const char* whom) {
+  auto listener = std::make_unique<http::Listener>(node_.context(), handler, limits_of(config_),
+                                                   address.tls ? tls_.get() : nullptr);
+  const std::string host = address.host == "localhost" ? "127.0.0.1" : address.host;
+  if (auto listening = listener->listen(host, address.port); !listening) {
+    return std::unexpected("keyspace '" + config_.name + "': " + listening.error());
+  }
+  spdlog::info("keyspace {}: serving {} on {}{}", config_.name, whom, net::to_url(address),
+               address.tls && config_.tls->verify ? ", who must show a certificate" : "");
+  listeners_.push_back(std::move(listener));
   return {};
 }
 

@@ -5,11 +5,9 @@
 #include <expected>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "api/etcd/backend.h"
@@ -18,6 +16,7 @@
 #include "runtime/node.h"
 #include "server/compaction.h"
 #include "server/config.h"
+#include "tls/context.h"
 
 namespace quorate::server {
 
@@ -33,6 +32,8 @@ class EtcdKeyspace final : private api::etcd::Backend {
   [[nodiscard]] runtime::Keyspace& keyspace() { return keyspace_; }
 
  private:
+  [[nodiscard]] std::expected<void, std::string> listen(const net::Address& address, http::Handler& handler,
+                                                        const char* whom);
   void publish();
   void compact();
   void guard();
@@ -75,7 +76,7 @@ class EtcdKeyspace final : private api::etcd::Backend {
   boost::asio::steady_timer publish_timer_;
   boost::asio::steady_timer compact_timer_;
   boost::asio::steady_timer guard_timer_;
-  std::optional<boost::asio::ssl::context> tls_;
+  std::shared_ptr<tls::Context> tls_;
   std::unique_ptr<api::etcd::EtcdApi> api_;
   std::vector<std::unique_ptr<http::Listener>> listeners_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -40,8 +41,24 @@ class JsonMessage final : public spdlog::custom_flag_formatter {
 
 }  // namespace
 
-void set_up_logging(const std::string& level, LogFormat format) {
-  auto logger = std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+std::expected<void, std::string> set_up_logging(const std::string& level, LogFormat format,
+                                                const std::vector<std::string>& outputs) {
+  std::vector<spdlog::sink_ptr> sinks;
+  for (const auto& output : outputs) {
+    if (output == "stderr" || output == "default") {
+      sinks.push_back(std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+    } else if (output == "stdout") {
+      sinks.push_back(std::make_shared<spdlog::sinks::stdout_color_sink_mt>());
+    } else {
+      try {
+        sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(output));
+      } catch (const spdlog::spdlog_ex& error) {
+        return std::unexpected("the log can not be written to " + output + ": " + error.what());
+      }
+    }
+  }
+  if (sinks.empty()) sinks.push_back(std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  auto logger = std::make_shared<spdlog::logger>("", sinks.begin(), sinks.end());
   auto formatter = std::make_unique<spdlog::pattern_formatter>();
   formatter->add_flag<JsonMessage>('J');
   formatter->set_pattern(format == LogFormat::json
@@ -49,7 +66,9 @@ void set_up_logging(const std::string& level, LogFormat format) {
                              : "%Y-%m-%d %H:%M:%S.%e %^%-8l%$ %v");
   logger->set_formatter(std::move(formatter));
   logger->set_level(spdlog::level::from_str(level == "error" ? "err" : level));
+  logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));
+  return {};
 }
 
 }  // namespace quorate::server

@@ -17,30 +17,28 @@
 namespace quorate::server {
 namespace {
 
-using Started = std::expected<runtime::Identity, std::string>;
+struct PeerTls {
+  std::shared_ptr<tls::Context> accept;
+  std::shared_ptr<tls::Context> dial;
+};
 
-// Both ends of a link show the same certificate and trust the same CA.
-std::expected<std::shared_ptr<tls::Context>, std::string> peer_context(const Config& config, tls::Side side) {
-  const PeerTls& files = config.peer_tls;
-  const bool named = !files.certificate.empty() || !files.ca.empty();
-  const bool accepts = std::ranges::any_of(config.listen_peers, &net::Address::tls);
-  if (!named && !accepts) return nullptr;
-  tls::Settings settings;
-  settings.certificate = files.certificate;
-  settings.key = files.key;
-  settings.verify = side == tls::Side::client || files.clients_checked;
-  if (settings.verify) settings.ca = files.ca;
-  const bool flags = config.source == "flags";
-  settings.names = {flags ? "--peer-cert-file" : "peer_certificate", flags ? "--peer-key-file" : "peer_key",
-                    flags ? "--peer-trusted-ca-file" : "peer_ca"};
-  if (side == tls::Side::server && settings.certificate.empty()) return nullptr;
-  return tls::Context::open(side, std::move(settings));
+// One certificate in both directions: as server's to those who dial this node, as client's to those it dials.
+std::expected<PeerTls, std::string> open_peer_tls(const Config& config) {
+  if (!config.peer_tls) return PeerTls{};
+  auto settings = *config.peer_tls;
+  auto accept = tls::Context::open(tls::Side::server, settings);
+  settings.verify = true;
+  auto dial = tls::Context::open(tls::Side::client, settings);
+  for (const auto* each : {&accept, &dial}) {
+    if (!*each) return std::unexpected("TLS between nodes: " + each->error());
+  }
+  return PeerTls{std::move(*accept), std::move(*dial)};
 }
 
+using Started = std::expected<runtime::Identity, std::string>;
+
 // Asks the members in turn until one of them knows this node. Signals end the process meanwhile.
-Started join_cluster(const Config& config) {
-  const auto dial = peer_context(config, tls::Side::client);
-  if (!dial) return std::unexpected(dial.error());
+runtime::Identity join_cluster(const Config& config, const std::shared_ptr<tls::Context>& dial_tls) {
   runtime::Identity identity;
   identity.token = config.cluster;
   std::string last;
@@ -49,7 +47,7 @@ Started join_cluster(const Config& config) {
       for (const auto& url : info.peer_urls) {
         if (std::ranges::find(config.peer_urls, url) != config.peer_urls.end()) continue;
         auto invite = net::ask_to_join(net::parse_address(url).value(), config.peer_urls,
-                                       std::chrono::seconds(2), *dial);
+                                       std::chrono::seconds(2), dial_tls);
         if (invite && (config.id.none() || config.id == invite->you)) {
           identity.node = invite->you;
           identity.cluster = invite->cluster;
@@ -66,7 +64,8 @@ Started join_cluster(const Config& config) {
   }
 }
 
-Started identify(const Config& config, const runtime::DataDirectory& directory) {
+Started identify(const Config& config, const runtime::DataDirectory& directory,
+                 const std::shared_ptr<tls::Context>& dial_tls) {
   if (const auto& kept = directory.identity()) {
     if (kept->token != config.cluster) {
       return std::unexpected("data directory " + config.data + " belongs to cluster \"" + kept->token +
@@ -79,7 +78,7 @@ Started identify(const Config& config, const runtime::DataDirectory& directory) 
     }
     return *kept;
   }
-  if (config.join) return join_cluster(config);
+  if (config.join) return join_cluster(config, dial_tls);
   runtime::Identity identity;
   identity.node = config.id;
   identity.cluster = cluster_id(config.cluster, config.members);
@@ -111,15 +110,10 @@ std::expected<runtime::NodeConfig, std::string> node_config(const Config& config
   const bool alone = config.members.size() == 1 && !config.join && config.source != "flags";
   if (!alone || !config.listen_peers.empty()) out.listen = config.listen_peers;
   out.peer_urls = config.peer_urls;
-  auto accept = peer_context(config, tls::Side::server);
-  if (!accept) return std::unexpected(accept.error());
-  auto dial = peer_context(config, tls::Side::client);
-  if (!dial) return std::unexpected(dial.error());
-  out.links.accept_tls = std::move(*accept);
-  out.links.dial_tls = std::move(*dial);
   for (const auto& [id, info] : config.members) out.addresses[id] = info.peer_urls;
   out.segment_bytes = config.segment_bytes;
   out.log_bytes = config.log_bytes;
+  out.log_directory = config.log_directory;
   for (const auto& keyspace : config.keyspaces) {
     auto one = keyspace_config(keyspace);
     if (!one) return std::unexpected(one.error());
@@ -207,10 +201,14 @@ class Shutdown {
 std::expected<void, std::string> run_checked(const Config& config) {
   auto directory = runtime::DataDirectory::open(config.data);
   if (!directory) return std::unexpected(directory.error());
-  auto identity = identify(config, *directory);
+  auto peer_tls = open_peer_tls(config);
+  if (!peer_tls) return std::unexpected(peer_tls.error());
+  auto identity = identify(config, *directory, peer_tls->dial);
   if (!identity) return std::unexpected(identity.error());
   auto of_node = node_config(config, std::move(*identity));
   if (!of_node) return std::unexpected(of_node.error());
+  of_node->links.accept_tls = peer_tls->accept;
+  of_node->links.dial_tls = peer_tls->dial;
 
   boost::asio::io_context context(1);
   auto node = runtime::Node::open(context, std::move(*directory), std::move(*of_node));

@@ -271,6 +271,11 @@ ssl::context& Context::current() {
   return context_;
 }
 
+void Context::report(std::string_view remote, const error_code& error, SSL* connection) {
+  const std::string why = explain(error, connection);
+  if (complaints_.fresh(remote, why)) spdlog::warn("TLS: turned away {}: {}", remote, why);
+}
+
 void Context::expect_host(SSL* connection, const std::string& host) const {
   error_code not_literal;
   boost::asio::ip::make_address(host, not_literal);

@@ -13,6 +13,8 @@
 #include <boost/asio/ssl/context.hpp>
 #include <boost/system/error_code.hpp>
 
+#include "tls/complaints.h"
+
 namespace quorate::tls {
 
 enum class Side { server, client };
@@ -64,6 +66,9 @@ class Context {
   // for.
   void expect_host(SSL* ssl, const std::string& host) const;
 
+  // Logs a handshake that failed, if that is news.
+  void report(std::string_view remote, const boost::system::error_code& error, SSL* ssl);
+
   // What a failed handshake or read of `ssl` means, and what to do about it.
   [[nodiscard]] std::string explain(const boost::system::error_code& error, SSL* ssl) const;
 
@@ -75,6 +80,7 @@ class Context {
   boost::asio::ssl::context context_;
   std::string stamp_;  // of the files, when they were last looked at
   bool follows_files_ = false;
+  Complaints complaints_;
 };
 
 // What the first bytes of a connection say of a peer that should not speak TLS: true if it does.

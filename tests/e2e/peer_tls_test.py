@@ -8,46 +8,20 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import QUORATE, Gateway, run, wait_for  # noqa: E402
+from certificates import Folder  # noqa: E402
+from cluster import QUORATE, Gateway, free_port, run, wait_for  # noqa: E402
 
 FOLDER = tempfile.mkdtemp(prefix='peer-tls-')
+MADE = Folder(FOLDER)
 NODES = ('n1', 'n2', 'n3')
-
-
-def openssl(*arguments):
-    subprocess.run(['openssl', *arguments], cwd=FOLDER, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def authority(name):
-    openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-            '-subj', f'/CN={name}', '-keyout', f'{name}.key', '-out', f'{name}.pem')
-
-
-def certificate(name, ca):
-    with open(os.path.join(FOLDER, f'{name}.ext'), 'w', encoding='ascii') as extensions:
-        extensions.write('subjectAltName=IP:127.0.0.1\n')
-    openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', f'/CN={name}',
-            '-keyout', f'{name}.key', '-out', f'{name}.csr')
-    openssl('x509', '-req', '-in', f'{name}.csr', '-CA', f'{ca}.pem', '-CAkey', f'{ca}.key', '-CAcreateserial',
-            '-days', '2', '-extfile', f'{name}.ext', '-out', f'{name}.pem')
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(('127.0.0.1', 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 class Cluster:
     def __init__(self, tag, signers):
-        ports = free_ports(6)
+        ports = [free_port() for _ in range(6)]
         self.tag, self.clients, self.peers = tag, ports[:3], ports[3:]
         for name, signer in zip(NODES, signers):
-            certificate(f'{tag}-{name}', signer)
+            MADE.certificate(f'{tag}-{name}', signer)
         initial = ','.join(f'{n}=https://127.0.0.1:{p}' for n, p in zip(NODES, self.peers))
         self.processes = [self.start(i, initial) for i in range(3)]
 
@@ -120,8 +94,8 @@ def a_missing_file_is_named():
 
 def main():
     try:
-        authority('ca')
-        authority('other')
+        MADE.authority('ca')
+        MADE.authority('other')
         return run([three_nodes_replicate_over_tls, a_node_of_another_authority_stays_outside, a_missing_file_is_named])
     finally:
         shutil.rmtree(FOLDER, ignore_errors=True)

@@ -3,6 +3,7 @@
 
 #include <random>
 #include <string>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <google/protobuf/message_lite.h>
@@ -25,7 +26,10 @@ struct Settings {
   std::size_t max_watchers = 65'536;    // of one stream
   std::size_t max_keep_alives = 4'096;  // of one stream, unanswered
   std::chrono::milliseconds progress_interval{600'000};  // of watchers that asked for progress
-  std::chrono::milliseconds no_leader_timeout{3'000};    // then streams that require a leader are ended
+  bool gateway = true;
+  std::vector<std::string> hosts{};  // see Access
+  std::vector<std::string> origins{};
+  std::chrono::milliseconds no_leader_timeout{3'000};  // then streams that require a leader are ended
 };
 
 class Core {

@@ -4,6 +4,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "api/etcd/access.h"
 #include "api/etcd/cluster.h"
 #include "api/etcd/concurrency.h"
 #include "api/etcd/gateway.h"
@@ -18,6 +19,23 @@
 
 namespace quorate::api::etcd {
 
+namespace {
+
+// What listens for metrics alone: no keys to be had there.
+class PagesAlone final : public http::Handler {
+ public:
+  explicit PagesAlone(Pages& pages) : pages_(pages) {}
+  void handle(http::Exchange& exchange) override {
+    if (!pages_.serve(exchange))
+      answer_text(exchange, 404, "text/plain; charset=utf-8", "404 page not found\n");
+  }
+
+ private:
+  Pages& pages_;
+};
+
+}  // namespace
+
 class EtcdApi::Dispatcher final : public http::Handler, public http::CallHost {
  public:
   Dispatcher(boost::asio::io_context& io, Backend& backend, Settings settings)
@@ -30,6 +48,7 @@ class EtcdApi::Dispatcher final : public http::Handler, public http::CallHost {
         concurrency_(core),
         router_(make_router()),
         gateway_(router_),
+        access_(settings.hosts, settings.origins),
         pages_(core, router_, metrics_, traffic),
         timer_(io) {
     max_message = settings.max_request_bytes + (512U << 10U);
@@ -39,8 +58,9 @@ class EtcdApi::Dispatcher final : public http::Handler, public http::CallHost {
   void handle(http::Exchange& exchange) override {
     const auto type = exchange.header("content-type");
     if (http::grpc::is_grpc(type)) return handle_grpc(exchange);
+    if (access_.answered(exchange)) return;
     const auto path = exchange.path();
-    if (const Endpoint* endpoint = gateway_.find(path)) {
+    if (const Endpoint* endpoint = core.settings().gateway ? gateway_.find(path) : nullptr) {
       if (exchange.method() != "POST")
         return answer_text(exchange, 405, "text/plain", "Method Not Allowed\n");
       return Gateway::serve(exchange, *this, *endpoint);
@@ -72,6 +92,8 @@ class EtcdApi::Dispatcher final : public http::Handler, public http::CallHost {
     timer_.cancel();
     for (const auto& call : std::exchange(streams_, {})) call->finish(fault::stopped);
   }
+
+  http::Handler& pages() { return pages_alone_; }
 
   Core core;
 
@@ -155,7 +177,9 @@ class EtcdApi::Dispatcher final : public http::Handler, public http::CallHost {
   CallMetrics metrics_;
   Router router_;
   Gateway gateway_;
+  Access access_;
   Pages pages_;
+  PagesAlone pages_alone_{pages_};
   boost::asio::steady_timer timer_;
   std::vector<CallPtr> streams_;  // that were open when last looked at
   std::size_t sweep_at_ = 64;
@@ -168,6 +192,7 @@ EtcdApi::EtcdApi(boost::asio::io_context& io, Backend& backend, Settings setting
     : dispatcher_(std::make_unique<Dispatcher>(io, backend, settings)) {}
 EtcdApi::~EtcdApi() { stop(); }
 http::Handler& EtcdApi::handler() { return *dispatcher_; }
+http::Handler& EtcdApi::pages() { return dispatcher_->pages(); }
 void EtcdApi::stop() { dispatcher_->stop(); }
 void EtcdApi::raise_no_space() { dispatcher_->core.raise_no_space(); }
 void EtcdApi::leader_changed() { ++dispatcher_->core.counters.leader_changes; }

@@ -22,6 +22,7 @@ class EtcdApi {
   EtcdApi& operator=(const EtcdApi&) = delete;
 
   [[nodiscard]] http::Handler& handler();
+  [[nodiscard]] http::Handler& pages();  // metrics and health alone
   // Ends the streams that never end by themselves (watches, keep-alives) and takes no new calls.
   void stop();
   // To be told of leader changes, for the metric; the API asks the backend for the leader itself.

@@ -1,6 +1,7 @@
 #include "api/http/connection.h"
 
 #include <boost/asio/post.hpp>
+#include <spdlog/spdlog.h>
 
 #include "api/http/http2_stream.h"
 
@@ -40,6 +41,10 @@ void Hub::flush_all() {
   if (dirty_.empty()) dirty_ = std::move(batch);  // keeps the capacity
 }
 
+void Hub::report(const std::string& remote, const std::string& why) {
+  if (complaints_.fresh(remote, why)) spdlog::warn("turned away {}: {}", remote, why);
+}
+
 Connection::Connection(Hub& hub, const MakeTransport& make_transport)
     : hub_(hub),
       transport_(make_transport(*this)),
@@ -47,11 +52,13 @@ Connection::Connection(Hub& hub, const MakeTransport& make_transport)
       last_activity_(hub.now),
       last_progress_(hub.now) {}
 
-Connection::Connection(Hub& hub, Tcp::socket socket, boost::asio::ssl::context* tls)
+Connection::Connection(Hub& hub, Tcp::socket socket, tls::Context* tls)
     : Connection(hub, [&](Transport::Observer& observer) {
         return tls != nullptr ? make_tls_transport(std::move(socket), observer, *tls)
                               : make_plain_transport(std::move(socket), observer, hub.read_buffer);
-      }) {}
+      }) {
+  secure_ = tls != nullptr;
+}
 
 Connection::~Connection() { close(); }
 
@@ -75,6 +82,7 @@ void Connection::detect(std::string_view data) {
     early_ = data;
     return;
   }
+  if (tls::looks_like_tls(data)) hub_.report(transport_->remote(), "it speaks TLS, and this port does not");
   session_ = matches ? make_http2_session(hub_, *this) : make_http1_session(hub_, *this);
   if (shutting_down_) session_->begin_shutdown();
   feed(data);
@@ -126,7 +134,9 @@ void Connection::tick() {
   }
   if (awaiting_head_ && now - head_since_ > limits.head_timeout) return close();
   if (idle() && !transport_->blocked() && now - last_activity_ > limits.idle_timeout) return begin_shutdown();
-  if (session_) session_->tick(now);
+  if (!session_) return;
+  session_->tick(now);
+  if (session_->over() && !transport_->blocked()) close();
 }
 
 void Connection::begin_shutdown() {

@@ -35,10 +35,13 @@ struct Hub {
   // Output of one turn of the reactor is collected: connections with something to say are flushed once, after
   // the handlers that are ready now.
   void flush_soon(Connection& connection);
+  // Logs why somebody is turned away, if that is news.
+  void report(const std::string& remote, const std::string& why);
 
  private:
   void flush_all();
   std::vector<std::weak_ptr<Connection>> dirty_;
+  tls::Complaints complaints_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
@@ -63,7 +66,7 @@ class Connection final : public Transport::Observer {
  public:
   using MakeTransport = std::function<std::unique_ptr<Transport>(Transport::Observer&)>;
 
-  Connection(Hub& hub, Tcp::socket socket, boost::asio::ssl::context* tls);
+  Connection(Hub& hub, Tcp::socket socket, tls::Context* tls);
   Connection(Hub& hub, const MakeTransport& make_transport);  // over anything that carries bytes
   ~Connection() override;
 
@@ -80,6 +83,7 @@ class Connection final : public Transport::Observer {
   [[nodiscard]] bool closed() const { return closed_; }
   [[nodiscard]] bool idle() const { return !session_ || session_->idle(); }
   [[nodiscard]] Hub& hub() { return hub_; }
+  [[nodiscard]] bool secure() const { return secure_; }
   [[nodiscard]] Transport& transport() { return *transport_; }
 
  private:
@@ -96,6 +100,7 @@ class Connection final : public Transport::Observer {
   Clock::time_point last_progress_;  // of output
   std::size_t last_unsent_ = 0;
   bool awaiting_head_ = true;
+  bool secure_ = false;  // TLS
   bool dirty_ = false;
   bool shutting_down_ = false;
   bool failing_ = false;  // broken by the client: closed once its last words are flushed

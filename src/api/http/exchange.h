@@ -107,6 +107,10 @@ class Exchange {
   virtual void finish(std::span<const Field> trailers = {}) = 0;  // HTTP/1.1 drops the trailers
   virtual void abort() = 0;                                       // ends the exchange without a proper end
 
+  [[nodiscard]] bool secure() const { return secure_; }  // it came over TLS
+  // Goes into the head of the response, whoever writes it; must live as long as the exchange.
+  void add_fields(std::span<const Field> fields) { added_ = fields; }
+
   [[nodiscard]] bool has_room() const { return queued_ < high_water_; }
   [[nodiscard]] std::size_t queued() const { return queued_; }  // bytes not yet taken by the connection
   [[nodiscard]] bool responded() const { return responded_; }
@@ -120,11 +124,13 @@ class Exchange {
   ~Exchange() = default;
 
   ReceiverPtr receiver_;
+  std::span<const Field> added_;
   std::size_t queued_ = 0;
   std::size_t high_water_ = 256U << 10U;
   Clock::time_point deadline_ = Clock::time_point::max();
   bool responded_ = false;
   bool finished_ = false;
+  bool secure_ = false;
 };
 
 class Handler {

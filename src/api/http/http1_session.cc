@@ -160,6 +160,7 @@ class Http1Session final : public Session {
     account(0);
     body_since_.reset();
     exchange_ = std::make_unique<Http1Exchange>(*this, hub_.limits.stream_high_water);
+    exchange_->secure_ = connection_.secure();
     exchange_->keep_alive_ = parser_->get().keep_alive();
     exchange_->head_only_ = parser_->get().method() == beast::verb::head;
     hub_.handler->handle(*exchange_);
@@ -222,12 +223,14 @@ void Http1Exchange::respond(int status, std::span<const Field> fields, bool end)
   put(beast::obsolete_reason(beast::int_to_status(static_cast<unsigned>(status))));
   put("\r\n");
   bool sized = false;
-  for (const auto& field : fields) {
-    sized = sized || field.name == "content-length";
-    put(field.name);
-    put(": ");
-    put(field.value);
-    put("\r\n");
+  for (const auto& some : {fields, added_}) {
+    for (const auto& field : some) {
+      sized = sized || field.name == "content-length";
+      put(field.name);
+      put(": ");
+      put(field.value);
+      put("\r\n");
+    }
   }
   if (end && !sized) {
     put("content-length: 0\r\n");

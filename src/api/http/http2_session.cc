@@ -1,6 +1,7 @@
 #include "api/http/http2_session.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace quorate::http {
 
@@ -12,6 +13,9 @@ struct CallbacksDeleter {
 struct OptionDeleter {
   void operator()(nghttp2_option* o) const { nghttp2_option_del(o); }
 };
+
+constexpr std::uint8_t keep_alive_mark[8] = {'a', 'l', 'i', 'v', 'e', '?', 0, 0};  // of our own pings
+constexpr int forgiven_pings = 2;                                                  // as gRPC's servers do
 
 Http2Stream* stream_of(nghttp2_session* session, std::int32_t id) {
   return static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session, id));
@@ -74,7 +78,9 @@ struct Http2Session::Callbacks {
     switch (frame->hd.type) {
       case NGHTTP2_SETTINGS: me.greeted_ = true; return 0;
       case NGHTTP2_PING:
-        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 && me.leaving_) {
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
+          me.on_client_ping();
+        } else if (me.leaving_ && std::memcmp(frame->ping.opaque_data, keep_alive_mark, 8) != 0) {
           // One round trip after the notice: the client's last streams have arrived.
           nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session),
                                 NGHTTP2_NO_ERROR, nullptr, 0);
@@ -108,7 +114,8 @@ struct Http2Session::Callbacks {
     return 0;
   }
 
-  static int frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void*) {
+  static int frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+    if (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) self(user).early_pings_ = 0;
     const bool ends = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
                       (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     if (!ends) return 0;
@@ -136,7 +143,8 @@ struct Http2Session::Callbacks {
   }
 };
 
-Http2Session::Http2Session(Hub& hub, Connection& connection) : hub_(hub), connection_(connection) {
+Http2Session::Http2Session(Hub& hub, Connection& connection)
+    : hub_(hub), connection_(connection), heard_(hub.now) {
   const auto options = make_options(hub.limits);
   nghttp2_session_server_new2(&session_, Callbacks::table(), this, options.get());
   const nghttp2_settings_entry settings[] = {
@@ -156,6 +164,8 @@ Http2Session::~Http2Session() {
 }
 
 bool Http2Session::received(std::string_view data) {
+  heard_ = hub_.now;
+  asked_ = Clock::time_point::max();
   const auto n =
       nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(data.data()), data.size());
   return n == static_cast<ssize_t>(data.size());
@@ -180,6 +190,7 @@ bool Http2Session::produce(std::string& out, std::size_t about) {
 }
 
 bool Http2Session::over() const {
+  if (ending_) return nghttp2_session_want_write(session_) == 0;
   return nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0;
 }
 
@@ -211,7 +222,35 @@ void Http2Session::close_stream(Http2Stream& stream) {
   hub_.streams->give(std::move(owned));
 }
 
+// A client that pings faster than allowed, while nothing is sent to it, is told why it has to go; gRPC's
+// clients know the words and slow down (grpc/proposal A8).
+void Http2Session::on_client_ping() {
+  const auto before = std::exchange(client_ping_, hub_.now);
+  if (hub_.limits.ping_min_time.count() == 0 || hub_.now - before >= hub_.limits.ping_min_time) return;
+  if (++early_pings_ <= forgiven_pings || ending_) return;
+  static constexpr std::string_view reproach = "too_many_pings";
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
+                        NGHTTP2_ENHANCE_YOUR_CALM, reinterpret_cast<const std::uint8_t*>(reproach.data()),
+                        reproach.size());
+  ending_ = true;
+  changed();
+}
+
+// Finds out whether a client that says nothing is still there.
+void Http2Session::keep_alive(Clock::time_point now) {
+  const auto& limits = hub_.limits;
+  if (limits.ping_interval.count() == 0 || ending_) return;
+  if (asked_ != Clock::time_point::max()) {
+    ending_ = now - asked_ > limits.ping_timeout;
+  } else if (now - heard_ > limits.ping_interval) {
+    asked_ = now;
+    nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, keep_alive_mark);
+    changed();
+  }
+}
+
 void Http2Session::tick(Clock::time_point now) {
+  keep_alive(now);
   if (now < next_deadline_) return;
   next_deadline_ = Clock::time_point::max();
   std::vector<ReceiverPtr> due;

@@ -32,6 +32,8 @@ class Http2Session final : public Session {
   void dispatch(Http2Stream& stream);
   void end_request(Http2Stream& stream);
   void close_stream(Http2Stream& stream);
+  void on_client_ping();
+  void keep_alive(Clock::time_point now);
   void changed() { connection_.flush_soon(); }
 
   Hub& hub_;
@@ -41,6 +43,11 @@ class Http2Session final : public Session {
   std::vector<Http2Stream*> to_tell_;  // writable again; told once the output of the turn is framed
   std::size_t queued_output_ = 0;      // of all streams
   Clock::time_point next_deadline_ = Clock::time_point::max();
+  Clock::time_point heard_;                             // when bytes last came
+  Clock::time_point asked_ = Clock::time_point::max();  // when a ping went out that is not answered yet
+  Clock::time_point client_ping_;                       // the client's last
+  int early_pings_ = 0;                                 // of the client, since data last went to it
+  bool ending_ = false;     // once what is queued is sent: GOAWAY with a reproach, or nothing
   bool greeted_ = false;    // the client's SETTINGS came
   bool head_open_ = false;  // a header block has begun and is not complete
   bool leaving_ = false;    // GOAWAY is on its way

@@ -24,6 +24,7 @@ nghttp2_nv name_value(std::string_view name, std::string_view value, bool litera
 
 void Http2Stream::open(Http2Session& session, std::int32_t id, std::size_t high_water) {
   session_ = &session;
+  secure_ = session.connection_.secure();
   id_ = id;
   high_water_ = high_water;
 }
@@ -33,6 +34,8 @@ void Http2Stream::reset() {
   head_.clear();
   if (head_.capacity() > kept_text) head_.shrink_to_fit();
   headers_.clear();
+  added_ = {};
+  secure_ = false;
   queue_.clear();
   if (queue_.capacity() > kept_pieces) queue_.shrink_to_fit();
   trailer_text_.clear();
@@ -80,8 +83,10 @@ void Http2Stream::respond(int status, std::span<const Field> fields, bool end) {
   std::array<nghttp2_nv, 16> head;
   std::size_t n = 0;
   head[n++] = status == 200 ? name_value(":status", "200", true) : name_value(":status", {digits, 3}, false);
-  for (const auto& field : fields.first(std::min(fields.size(), head.size() - 1))) {
-    head[n++] = name_value(field.name, field.value, field.literal);
+  for (const auto& some : {fields, added_}) {
+    for (const auto& field : some.first(std::min(some.size(), head.size() - n))) {
+      head[n++] = name_value(field.name, field.value, field.literal);
+    }
   }
   if (end) {
     finished_ = true;

@@ -20,6 +20,10 @@ struct Limits {
   std::uint64_t reset_burst = 20'000;           // streams a client may cancel at once ...
   std::uint64_t reset_rate = 5'000;             // ... and per second
 
+  std::chrono::milliseconds ping_min_time{0};          // clients that ping more often are sent away; 0: never
+  std::chrono::milliseconds ping_interval{7'200'000};  // without a byte, the client is pinged; 0: never ...
+  std::chrono::milliseconds ping_timeout{20'000};      // ... and closed if nothing comes within
+
   std::chrono::milliseconds tick{100};  // how often the time-outs below are checked
   std::chrono::milliseconds head_timeout{
       10'000};  // handshake and the first complete request head; later heads

@@ -19,8 +19,7 @@ void set_options(Tcp::socket& socket) {
 
 }  // namespace
 
-Listener::Listener(boost::asio::io_context& io, Handler& handler, Limits limits,
-                   boost::asio::ssl::context* tls)
+Listener::Listener(boost::asio::io_context& io, Handler& handler, Limits limits, tls::Context* tls)
     : hub_(io, handler, limits), tls_(tls), acceptor_(io), timer_(io) {}
 
 Listener::~Listener() { close(); }

@@ -17,8 +17,7 @@ namespace quorate::http {
 class Listener {
  public:
   // `handler` and `tls` must outlive the listener. Everything happens on `io`, run by one thread.
-  Listener(boost::asio::io_context& io, Handler& handler, Limits limits = {},
-           boost::asio::ssl::context* tls = nullptr);
+  Listener(boost::asio::io_context& io, Handler& handler, Limits limits = {}, tls::Context* tls = nullptr);
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -45,7 +44,7 @@ class Listener {
   void adopt(Tcp::socket socket);
 
   Hub hub_;
-  boost::asio::ssl::context* tls_;
+  tls::Context* tls_;
   Tcp::acceptor acceptor_;
   boost::asio::steady_timer timer_;
   bool ticking_ = false;

@@ -40,6 +40,7 @@ class PlainTransport final : public Transport {
     boost::system::error_code ignored;
     socket_.close(ignored);
   }
+  [[nodiscard]] std::string remote() const override { return remote_of(socket_); }
 
  private:
   static constexpr int reads_per_turn = 4;  // then the other connections of the reactor have theirs
@@ -109,6 +110,12 @@ class PlainTransport final : public Transport {
 };
 
 }  // namespace
+
+std::string remote_of(const Tcp::socket& socket) {
+  boost::system::error_code gone;
+  const auto remote = socket.remote_endpoint(gone);
+  return gone ? std::string() : remote.address().to_string() + ":" + std::to_string(remote.port());
+}
 
 std::unique_ptr<Transport> make_plain_transport(Tcp::socket socket, Transport::Observer& observer,
                                                 ReadBuffer& buffer) {

@@ -2,10 +2,9 @@
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
 #include <gmock/gmock.h>
-#include <openssl/evp.h>
-#include <openssl/x509.h>
 
 #include "api/http/testing/echo.h"
+#include "tls/testing/authority.h"
 
 namespace quorate::http {
 namespace {
@@ -13,28 +12,19 @@ namespace {
 namespace asio = boost::asio;
 namespace ssl = boost::asio::ssl;
 
-void certify(ssl::context& context) {
-  EVP_PKEY* key = EVP_EC_gen("P-256");
-  X509* certificate = X509_new();
-  ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-  X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
-  X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-  X509_set_pubkey(certificate, key);
-  X509_sign(certificate, key, EVP_sha256());
-  SSL_CTX_use_certificate(context.native_handle(), certificate);
-  SSL_CTX_use_PrivateKey(context.native_handle(), key);
-  X509_free(certificate);
-  EVP_PKEY_free(key);
-}
-
 class Tls : public ::testing::Test {
  protected:
-  Tls() : server_context(ssl::context::tls_server), client_context(ssl::context::tls_client) {
-    certify(server_context);
-    offer_http_protocols(server_context);
+  Tls() : client_context(ssl::context::tls_client) {
+    const auto files = authority.issue("server");
+    tls::Settings settings;
+    settings.certificate = files.certificate;
+    settings.key = files.key;
+    settings.verify = false;
+    settings.alpn = http_protocols;
+    server_context = tls::Context::open(tls::Side::server, settings).value();
     listener = std::make_unique<Listener>(
         io, echo, Limits{.tick = std::chrono::milliseconds(5), .head_timeout = std::chrono::milliseconds(40)},
-        &server_context);
+        server_context.get());
     if (!listener->listen("127.0.0.1", 0)) throw std::runtime_error("listen");
   }
   bool until(const std::function<bool()>& met) {
@@ -77,7 +67,9 @@ class Tls : public ::testing::Test {
   }
 
   asio::io_context io{1};
-  ssl::context server_context, client_context;
+  tls::testing::Authority authority{"test authority"};
+  std::shared_ptr<tls::Context> server_context;
+  ssl::context client_context;
   testing::Echo echo;
   std::unique_ptr<Listener> listener;
   std::string alpn;

@@ -1,6 +1,8 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 
 #include "api/http/transport.h"
 
@@ -11,13 +13,19 @@ namespace ssl = boost::asio::ssl;
 
 class TlsTransport final : public Transport {
  public:
-  TlsTransport(Tcp::socket socket, Observer& observer, ssl::context& context)
-      : stream_(std::move(socket), context), observer_(&observer), buffer_(16U << 10U) {}
+  TlsTransport(Tcp::socket socket, Observer& observer, tls::Context& context)
+      : context_(context),
+        stream_(std::move(socket), context.current()),
+        observer_(&observer),
+        buffer_(16U << 10U) {}
 
   void start() override {
     stream_.async_handshake(ssl::stream_base::server, [this, keep = keep_alive()](const auto& error) {
       if (closed_) return;
-      if (error) return observer_->lost();
+      if (error) {
+        report(error);
+        return observer_->lost();
+      }
       ready_ = true;
       read();
       flush();
@@ -42,9 +50,26 @@ class TlsTransport final : public Transport {
     boost::system::error_code ignored;
     stream_.next_layer().close(ignored);
   }
+  [[nodiscard]] std::string remote() const override { return remote_of(stream_.next_layer()); }
 
  private:
   std::shared_ptr<Observer> keep_alive() { return observer_->shared_from_this(); }
+
+  void report(const boost::system::error_code& error) {
+    const std::string from = remote();
+    if (from.empty() || error == boost::asio::error::eof) return;  // a probe of the port is no news
+    context_.report(from, error, stream_.native_handle());
+    if (ERR_GET_REASON(static_cast<unsigned long>(error.value())) == SSL_R_HTTP_REQUEST) advise();
+  }
+
+  // A browser, or curl, shows what a server says before it closes.
+  void advise() {
+    static constexpr std::string_view advice =
+        "HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain\r\n\r\nThis port speaks TLS: use https.\n";
+    boost::system::error_code ignored;
+    stream_.next_layer().non_blocking(true, ignored);
+    stream_.next_layer().write_some(boost::asio::buffer(advice), ignored);
+  }
 
   void read() {
     if (closed_ || paused_) return;
@@ -74,6 +99,7 @@ class TlsTransport final : public Transport {
                              });
   }
 
+  tls::Context& context_;
   ssl::stream<Tcp::socket> stream_;
   Observer* observer_;
   std::vector<char> buffer_;
@@ -86,27 +112,11 @@ class TlsTransport final : public Transport {
   bool closed_ = false;
 };
 
-int select_protocol(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
-                    unsigned int offered_size, void*) {
-  static constexpr unsigned char known[] = "\x02h2\x08http/1.1";
-  unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, known, sizeof(known) - 1, offered, offered_size) !=
-      OPENSSL_NPN_NEGOTIATED) {
-    return SSL_TLSEXT_ERR_NOACK;
-  }
-  *out = chosen;
-  return SSL_TLSEXT_ERR_OK;
-}
-
 }  // namespace
 
 std::unique_ptr<Transport> make_tls_transport(Tcp::socket socket, Transport::Observer& observer,
-                                              ssl::context& context) {
+                                              tls::Context& context) {
   return std::make_unique<TlsTransport>(std::move(socket), observer, context);
-}
-
-void offer_http_protocols(ssl::context& context) {
-  SSL_CTX_set_alpn_select_cb(context.native_handle(), select_protocol, nullptr);
 }
 
 }  // namespace quorate::http

@@ -8,7 +8,8 @@
 #include <vector>
 
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/context.hpp>
+
+#include "tls/context.h"
 
 namespace quorate::http {
 
@@ -40,14 +41,16 @@ class Transport {
   [[nodiscard]] virtual std::size_t unsent() const = 0;
   virtual void pause_reading() = 0;
   virtual void resume_reading() = 0;
-  virtual void close() = 0;  // no more calls to the observer
+  virtual void close() = 0;                                        // no more calls to the observer
+  [[nodiscard]] virtual std::string remote() const { return {}; }  // "host:port", if there is such a thing
 };
 
 std::unique_ptr<Transport> make_plain_transport(Tcp::socket socket, Transport::Observer& observer,
                                                 ReadBuffer& buffer);
 std::unique_ptr<Transport> make_tls_transport(Tcp::socket socket, Transport::Observer& observer,
-                                              boost::asio::ssl::context& context);
-// Makes `context` offer "h2" and "http/1.1" (ALPN, RFC 7301), preferring the former.
-void offer_http_protocols(boost::asio::ssl::context& context);
+                                              tls::Context& context);
+[[nodiscard]] std::string remote_of(const Tcp::socket& socket);
+// To agree on with clients over TLS (ALPN), the preferred one first.
+inline const std::vector<std::string> http_protocols = {"h2", "http/1.1"};
 
 }  // namespace quorate::http

@@ -64,9 +64,19 @@ void flags(Choices& choices) {
                                  &flags.initial_cluster_state,
                                  &flags.auto_compaction_mode,
                                  &flags.auto_compaction_retention,
-                                 &flags.cert_file,
-                                 &flags.key_file,
-                                 &flags.trusted_ca_file,
+                                 &flags.client_tls.cert_file,
+                                 &flags.client_tls.key_file,
+                                 &flags.client_tls.trusted_ca_file,
+                                 &flags.peer_tls.cert_file,
+                                 &flags.peer_tls.key_file,
+                                 &flags.peer_tls.trusted_ca_file,
+                                 &flags.cipher_suites,
+                                 &flags.tls_min_version,
+                                 &flags.listen_metrics_urls,
+                                 &flags.grpc_keepalive_min_time,
+                                 &flags.grpc_keepalive_interval,
+                                 &flags.host_whitelist,
+                                 &flags.cors,
                                  &flags.log_level,
                                  &flags.protocol};
   flags.initial_cluster = "default=http://localhost:2380";
@@ -74,7 +84,7 @@ void flags(Choices& choices) {
   if (choices.flip()) flags.heartbeat_interval = choices.number();
   if (choices.flip()) flags.election_timeout = choices.number();
   flags.snapshot_count = choices.number();
-  flags.client_cert_auth = choices.flip();
+  flags.client_tls.client_cert_auth = choices.flip();
   const auto config = server::from_etcd_flags(flags);
   check(config, config ? "" : config.error().substr(0, 1));
 }
