@@ -239,6 +239,7 @@ void live_line(const LoadResult& result, std::chrono::nanoseconds elapsed) {
 int run(const Command& command, BenchOptions& options) {
   options.resolve();
   options.load.endpoints = options.leader_only ? leaders(command) : command.endpoints();
+  options.load.metadata = command.credentials(options.load.endpoints);
   Meter meter(options.server_pids());
   const std::int64_t before = revision(command);
   client::LoadHooks hooks;

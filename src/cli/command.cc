@@ -1,11 +1,9 @@
 #include "cli/command.h"
 
+#include <cctype>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <regex>
-#include <sstream>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -15,13 +13,13 @@
 namespace quorate::cli {
 namespace {
 
-constexpr const char* kClusterFile = "data/cluster.json";
-constexpr const char* kDefaultEndpoint = "127.0.0.1:2379";
-
 constexpr const char* kCommonNotes = R"(
 ENDPOINTS
-  --endpoints, else $QUORATE_ENDPOINTS, else $ETCDCTL_ENDPOINTS, else the cluster in
-  data/cluster.json (a local one started here), else 127.0.0.1:2379.
+  --endpoints, else the cluster in data/cluster.json (a local one started here), else
+  127.0.0.1:2379. https:// is TLS, http:// is not; without either, TLS if a certificate is named.
+
+ENVIRONMENT
+  Each common option has a variable: QUORATE_CACERT, else ETCDCTL_CACERT, for --cacert.
 
 EXIT STATUS
   0 done; 1 the cluster refused or was not reached; 3 standard input makes no sense;
@@ -44,28 +42,6 @@ Described describe(const CLI::App& app) {
   return out;
 }
 
-std::optional<std::string> endpoints_of_local_cluster() {
-  std::ifstream file(kClusterFile);
-  if (!file) return std::nullopt;
-  std::stringstream text;
-  text << file.rdbuf();
-  const std::string content = text.str();
-  static const std::regex client_field("\"client\"\\s*:\\s*\"([^\"]+)\"");
-  std::string found;
-  for (std::sregex_iterator it(content.begin(), content.end(), client_field), end; it != end; ++it) {
-    found += (found.empty() ? "" : ",") + (*it)[1].str();
-  }
-  if (found.empty()) return std::nullopt;
-  return found;
-}
-
-std::string default_endpoints() {
-  for (const char* variable : {"QUORATE_ENDPOINTS", "ETCDCTL_ENDPOINTS"}) {
-    if (const char* value = std::getenv(variable); value && *value) return value;
-  }
-  return endpoints_of_local_cluster().value_or(kDefaultEndpoint);
-}
-
 std::uint64_t parse_hex(const std::string& text, std::string_view what) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
@@ -85,22 +61,50 @@ Command::Command(const std::string& name, const std::string& summary, const std:
   define_globals();
 }
 
+// etcdctl's environment serves as well as ours.
+CLI::Option* Command::common(CLI::Option* option) {
+  std::string name = option->get_lnames().front();
+  for (char& c : name) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  const bool etcdctls = !std::getenv(("QUORATE_" + name).c_str()) && std::getenv(("ETCDCTL_" + name).c_str());
+  return option->group("Common options")->envname((etcdctls ? "ETCDCTL_" : "QUORATE_") + name);
+}
+
 void Command::define_globals() {
-  const auto seconds = [](const std::string& text) {
-    return fmt::format("{}", std::chrono::duration<double>(parse_duration(text)).count());
-  };
-  const auto common = [](CLI::Option* option) { return option->group("Common options"); };
   common(app_.add_option("--endpoints", globals_.endpoints, "HOST:PORT[,HOST:PORT...] of the cluster"));
   common(app_.add_option("-w,--write-out", globals_.write_out, "simple, json, table or fields"))
       ->capture_default_str();
   common(app_.add_flag("--json", globals_.json, "short for --write-out=json"));
   common(app_.add_flag("--hex", globals_.hex, "show keys and values in hexadecimal"));
-  common(app_.add_option("--dial-timeout", globals_.dial_timeout, "how long to wait for a connection"))
-      ->capture_default_str()
-      ->transform(seconds);
-  common(app_.add_option("--command-timeout", globals_.command_timeout, "how long to wait for an answer"))
-      ->capture_default_str()
-      ->transform(seconds);
+  define_timeouts();
+  define_security();
+}
+
+void Command::define_timeouts() {
+  const auto duration = [this](const char* name, double& to, const char* help) {
+    common(app_.add_option(name, to, help))
+        ->capture_default_str()
+        ->type_name("TIME")
+        ->transform([](const std::string& text) {
+          return fmt::format("{}", std::chrono::duration<double>(parse_duration(text)).count());
+        });
+  };
+  duration("--dial-timeout", globals_.dial_timeout, "how long to wait for a connection");
+  duration("--command-timeout", globals_.command_timeout, "how long to wait for an answer");
+  duration("--keepalive-time", globals_.keepalive_time, "ask a silent server for a sign of life after");
+  duration("--keepalive-timeout", globals_.keepalive_timeout, "and give it up after");
+}
+
+void Command::define_security() {
+  common(app_.add_option("--cacert", globals_.ca, "who signs servers' certificates (PEM)"))
+      ->type_name("FILE");
+  common(app_.add_option("--cert", globals_.certificate, "own certificate (PEM)"))->type_name("FILE");
+  common(app_.add_option("--key", globals_.key, "its key (PEM)"))->type_name("FILE");
+  common(app_.add_flag("--insecure-skip-tls-verify", globals_.skip_verify,
+                       "take any certificate of a server; for tests"));
+  common(app_.add_flag("--insecure-transport", globals_.insecure_transport,
+                       "=false: TLS for endpoints that do not say http:// or https://"));
+  common(app_.add_option("--user", globals_.user, "on whose behalf"))->type_name("NAME[:PASSWORD]");
+  common(app_.add_option("--password", globals_.password, "of --user"))->type_name("TEXT");
 }
 
 CLI::App& Command::sub(const std::string& name, const std::string& summary, Action action) {
@@ -149,26 +153,6 @@ Format Command::format() const {
 
 std::string Command::shown(std::string_view bytes) const {
   return globals_.hex ? hex_bytes(bytes) : std::string(bytes);
-}
-
-std::vector<client::Endpoint> Command::endpoints() const {
-  auto parsed =
-      client::parse_endpoints(globals_.endpoints.empty() ? default_endpoints() : globals_.endpoints);
-  if (!parsed) throw Failure{kBadArguments, parsed.error()};
-  return std::move(*parsed);
-}
-
-std::unique_ptr<client::Client> Command::connect() const { return connect(endpoints()); }
-
-std::unique_ptr<client::Client> Command::connect(std::vector<client::Endpoint> endpoints) const {
-  const auto seconds = [](double s) {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(s));
-  };
-  client::Options options;
-  options.endpoints = std::move(endpoints);
-  options.dial_timeout = seconds(globals_.dial_timeout);
-  options.command_timeout = seconds(globals_.command_timeout);
-  return std::make_unique<client::Client>(std::move(options));
 }
 
 void print(std::string_view text) {

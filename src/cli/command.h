@@ -36,8 +36,17 @@ struct Globals {
   std::string write_out = "simple";
   bool json = false;
   bool hex = false;
-  double dial_timeout = 2;
+  double dial_timeout = 2;  // seconds, all of them
   double command_timeout = 5;
+  double keepalive_time = 10;
+  double keepalive_timeout = 6;
+  std::string ca;
+  std::string certificate;
+  std::string key;
+  bool skip_verify = false;
+  bool insecure_transport = true;
+  std::string user;
+  std::string password;
 };
 
 // One verb's command line, from its words to its exit code.
@@ -59,17 +68,28 @@ class Command {
   // Keys and values in the simple format.
   [[nodiscard]] std::string shown(std::string_view bytes) const;
 
-  // Throws Failure if the endpoints make no sense.
+  // Throws Failure if the endpoints, or the certificates, make no sense, or if the user is refused.
   [[nodiscard]] std::unique_ptr<client::Client> connect() const;
   [[nodiscard]] std::unique_ptr<client::Client> connect(std::vector<client::Endpoint> endpoints) const;
   [[nodiscard]] std::vector<client::Endpoint> endpoints() const;
+  // "127.0.0.1:2379", as a server lists itself: over TLS where the user's flags say so. Throws Failure.
+  [[nodiscard]] std::vector<client::Endpoint> endpoints(const std::string& list) const;
+  // For calls as the user that --user names. Throws Failure.
+  [[nodiscard]] client::Metadata credentials(const std::vector<client::Endpoint>& endpoints) const;
 
  private:
   void define_globals();
+  void define_timeouts();
+  void define_security();
+  CLI::Option* common(CLI::Option* option);
+  [[nodiscard]] std::shared_ptr<tls::Context> tls() const;
+  [[nodiscard]] client::Options options(std::vector<client::Endpoint> endpoints) const;
 
   CLI::App app_;
   Globals globals_;
   std::vector<std::pair<CLI::App*, Action>> actions_;
+  mutable std::shared_ptr<tls::Context> tls_;            // once it was needed
+  mutable std::optional<client::Metadata> credentials_;  // likewise
 };
 
 // Ends a verb from anywhere below Command::run: prints `Error: text` and exits with `code`.

@@ -18,7 +18,7 @@ std::vector<Endpoint> members_endpoints(const Command& command) {
   std::vector<Endpoint> endpoints;
   for (const auto& member : response.members()) {
     for (const auto& url : member.clienturls()) {
-      if (auto endpoint = client::parse_endpoint(url)) endpoints.push_back(std::move(*endpoint));
+      for (auto& endpoint : command.endpoints(url)) endpoints.push_back(std::move(endpoint));
     }
   }
   return endpoints;

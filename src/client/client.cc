@@ -10,7 +10,6 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kPauseBetweenRounds{50};
-constexpr std::chrono::seconds kKeepAlive{10};
 
 // Whether another endpoint may do better.
 bool retriable(const Status& status, bool repeatable) {
@@ -65,7 +64,7 @@ Status Client::connect(Time deadline) {
     connection_->connect(endpoint(), timeout, [&result](const Status& status) { result = status; });
     loop_.run_until([&] { return result.has_value(); });
     if (result && result->ok()) {
-      connection_->keep_alive(kKeepAlive);
+      connection_->keep_alive(options_.keep_alive_time, options_.keep_alive_timeout);
       return {};
     }
     last = result.value_or(Status{Code::unavailable, "no connection", false});

@@ -30,8 +30,10 @@ struct Rpc {
 struct Options {
   std::vector<Endpoint> endpoints;
   std::chrono::nanoseconds dial_timeout = std::chrono::seconds(2);
-  std::chrono::nanoseconds command_timeout = std::chrono::seconds(5);  // of one call, fail-over included
-  Metadata metadata;                                                   // sent with every call
+  std::chrono::nanoseconds command_timeout = std::chrono::seconds(5);   // of one call, fail-over included
+  std::chrono::nanoseconds keep_alive_time = std::chrono::seconds(10);  // Connection::keep_alive
+  std::chrono::nanoseconds keep_alive_timeout = std::chrono::seconds(10);
+  Metadata metadata;  // sent with every call
 };
 
 // An open stream. Messages wait in memory only until the next read: while nobody reads, nothing is received.

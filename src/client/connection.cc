@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstring>
+#include <optional>
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
@@ -12,6 +13,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "client/frame.h"
+#include "tls/channel.h"
 
 namespace quorate::client {
 namespace {
@@ -84,6 +86,8 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
   asio::steady_timer timer;
   nghttp2_session* session = nullptr;
   std::string authority;
+  std::optional<tls::Channel> tls;
+  std::string plain;  // decrypted
   std::function<void(Status)> connected;
   std::vector<char> read_buffer;
   std::string out;  // serialised, not yet written
@@ -102,6 +106,7 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
 
   void connect(const Endpoint& endpoint, std::chrono::nanoseconds timeout, std::function<void(Status)> done) {
     authority = endpoint.authority();
+    if (endpoint.tls) tls.emplace(endpoint.tls, endpoint.host);
     connected = std::move(done);
     timer.expires_after(timeout);
     timer.async_wait([weak = weak_from_this()](error_code error) {
@@ -128,6 +133,9 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
     begin_session();
     is_open = true;
     read_buffer.resize(kReadBuffer);
+    if (tls) {  // begins the handshake
+      if (const auto failure = decrypt({}); !failure.empty()) return fail(failure);
+    }
     read();
     flush();
   }
@@ -167,25 +175,52 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
   // ---- bytes in and out
 
   void read() {
-    socket.async_read_some(asio::buffer(read_buffer), [self = shared_from_this()](error_code error,
-                                                                                  std::size_t n) {
-      if (!self->is_open) return;
-      if (error)
-        return self->fail(error == asio::error::eof ? "the server closed the connection" : error.message());
-      self->heard = true;
-      self->receiving = true;
-      const auto used = nghttp2_session_mem_recv(
-          self->session, reinterpret_cast<std::uint8_t*>(self->read_buffer.data()), n);
-      self->receiving = false;
-      if (used < 0) return self->fail(nghttp2_strerror(static_cast<int>(used)));
-      if (!self->is_open) return;
-      self->flush();
-      if (!self->is_open) return;
-      if (!nghttp2_session_want_read(self->session) && !nghttp2_session_want_write(self->session)) {
-        return self->fail("the server is going away");
+    socket.async_read_some(asio::buffer(read_buffer),
+                           [self = shared_from_this()](error_code error, std::size_t n) {
+                             if (!self->is_open) return;
+                             if (error) return self->fail(self->broken(error));
+                             self->heard = true;
+                             self->received({self->read_buffer.data(), n});
+                             if (self->is_open) self->read();
+                           });
+  }
+
+  void received(std::string_view bytes) {
+    if (tls) {
+      if (const auto failure = decrypt(bytes); !failure.empty()) {
+        flush();  // the alert that says why
+        return fail(failure);
       }
-      self->read();
-    });
+      bytes = plain;
+    } else if (connected && tls::looks_like_tls(bytes)) {
+      return fail("it speaks TLS; use https://" + authority);
+    }
+    if (!bytes.empty()) {
+      receiving = true;
+      const auto used = nghttp2_session_mem_recv(session, reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                                                 bytes.size());
+      receiving = false;
+      if (used < 0) return fail(nghttp2_strerror(static_cast<int>(used)));
+    }
+    if (!is_open) return;
+    flush();
+    if (is_open && !nghttp2_session_want_read(session) && !nghttp2_session_want_write(session)) {
+      fail("the server is going away");
+    }
+  }
+
+  // Into `plain`. What went wrong, or nothing.
+  std::string decrypt(std::string_view bytes) {
+    plain.clear();
+    const auto done = tls->receive(bytes, plain);
+    return done ? std::string() : done.error();
+  }
+
+  [[nodiscard]] std::string broken(const error_code& error) const {
+    if (error != asio::error::eof) return error.message();
+    if (tls) return tls->hang_up();
+    return connected ? "the server closed the connection at once; does it speak TLS (https://)?"
+                     : "the server closed the connection";
   }
 
   // Serialises what nghttp2 has to say and hands it to the socket, without a detour through the loop unless
@@ -216,8 +251,15 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
         return false;
       }
       if (n == 0) break;
-      out.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(n));
+      const std::string_view frames(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(n));
+      if (tls) {
+        tls->send(frames);
+        tls->take_output(out);
+      } else {
+        out.append(frames);
+      }
     }
+    if (tls) tls->take_output(out);
     return true;
   }
 
@@ -304,7 +346,7 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
     std::array<nghttp2_nv, 16> fields{};
     std::size_t count = 0;
     for (const auto& [name, value] : {std::pair<std::string_view, std::string_view>{":method", "POST"},
-                                      {":scheme", "http"},
+                                      {":scheme", tls ? "https" : "http"},
                                       {":path", path},
                                       {":authority", authority},
                                       {"content-type", "application/grpc"},
@@ -355,16 +397,26 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
     flush_soon();
   }
 
-  void keep_alive(std::chrono::nanoseconds period) {
+  void keep_alive(std::chrono::nanoseconds period, std::chrono::nanoseconds patience) {
+    heard = false;
     timer.expires_after(period);
-    timer.async_wait([weak = weak_from_this(), period](error_code error) {
+    timer.async_wait([weak = weak_from_this(), period, patience](error_code error) {
+      const auto self = weak.lock();
+      if (!self || error || !self->is_open) return;
+      if (self->heard) return self->keep_alive(period, patience);
+      nghttp2_submit_ping(self->session, NGHTTP2_FLAG_NONE, nullptr);
+      self->flush();
+      if (self->is_open) self->await_sign_of_life(period, patience);
+    });
+  }
+
+  void await_sign_of_life(std::chrono::nanoseconds period, std::chrono::nanoseconds patience) {
+    timer.expires_after(patience);
+    timer.async_wait([weak = weak_from_this(), period, patience](error_code error) {
       const auto self = weak.lock();
       if (!self || error || !self->is_open) return;
       if (!self->heard) return self->fail("no answer to keep-alive");
-      self->heard = false;
-      nghttp2_submit_ping(self->session, NGHTTP2_FLAG_NONE, nullptr);
-      self->flush();
-      self->keep_alive(period);
+      self->keep_alive(period, patience);
     });
   }
 
@@ -487,7 +539,9 @@ void Connection::send(CallId call, std::string_view frames, bool half_close) {
   impl_->send(call, frames, half_close);
 }
 void Connection::cancel(CallId call) { impl_->cancel(call); }
-void Connection::keep_alive(std::chrono::nanoseconds period) { impl_->keep_alive(period); }
+void Connection::keep_alive(std::chrono::nanoseconds period, std::chrono::nanoseconds patience) {
+  impl_->keep_alive(period, patience);
+}
 void Connection::close(const std::string& why) { impl_->fail(why); }
 
 }  // namespace quorate::client

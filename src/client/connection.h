@@ -57,8 +57,9 @@ class Connection {
   // The handler hears nothing more.
   void cancel(CallId call);
 
-  // Sends an HTTP/2 PING each `period`; the connection fails if nothing came in for two of them.
-  void keep_alive(std::chrono::nanoseconds period);
+  // Sends an HTTP/2 PING when nothing came in for `period`; the connection fails if then nothing comes in for
+  // `patience`.
+  void keep_alive(std::chrono::nanoseconds period, std::chrono::nanoseconds patience);
 
   // Ends every call with `unavailable`.
   void close(const std::string& why);

@@ -14,8 +14,14 @@ std::expected<Endpoint, std::string> parse_endpoint(std::string_view text) {
                            "; expected HOST:PORT, for example 127.0.0.1:2379");
   };
   std::string_view rest = text;
-  if (rest.starts_with("https://")) return wrong("this client does not speak TLS");
-  if (rest.starts_with("http://")) rest.remove_prefix(7);
+  auto scheme = Endpoint::Scheme::none;
+  if (rest.starts_with("https://")) {
+    scheme = Endpoint::Scheme::https;
+    rest.remove_prefix(8);
+  } else if (rest.starts_with("http://")) {
+    scheme = Endpoint::Scheme::http;
+    rest.remove_prefix(7);
+  }
   if (rest.ends_with("/")) rest.remove_suffix(1);
   const auto colon = rest.rfind(':');
   if (colon == std::string_view::npos) return wrong("no port");
@@ -32,7 +38,7 @@ std::expected<Endpoint, std::string> parse_endpoint(std::string_view text) {
   if (error != std::errc() || end != port.data() + port.size() || number == 0 || number > 65535) {
     return wrong("the port is not a number from 1 to 65535");
   }
-  return Endpoint{std::string(host), std::string(port), std::string(text)};
+  return Endpoint{std::string(host), std::string(port), std::string(text), scheme};
 }
 
 std::expected<std::vector<Endpoint>, std::string> parse_endpoints(std::string_view text) {

@@ -40,6 +40,9 @@ inline constexpr R<pb::MemberPromoteRequest, pb::MemberPromoteResponse> member_p
 inline constexpr R<pb::MemberListRequest, pb::MemberListResponse> member_list{
     "/etcdserverpb.Cluster/MemberList", true};
 
+inline constexpr R<pb::AuthenticateRequest, pb::AuthenticateResponse> authenticate{
+    "/etcdserverpb.Auth/Authenticate", true};
+
 inline constexpr R<pb::StatusRequest, pb::StatusResponse> status{"/etcdserverpb.Maintenance/Status", true};
 inline constexpr R<pb::HashKVRequest, pb::HashKVResponse> hash_kv{"/etcdserverpb.Maintenance/HashKV", true};
 inline constexpr R<pb::AlarmRequest, pb::AlarmResponse> alarm{"/etcdserverpb.Maintenance/Alarm", true};

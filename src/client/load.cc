@@ -101,7 +101,7 @@ class Generator {
   void send(Slot& slot, Time due) {
     const auto op = workload_.next();
     slot.begin(op.kind, due);
-    connections_[slot.connection()]->start(op.path, op.frames, true, slot);
+    connections_[slot.connection()]->start(op.path, op.frames, true, slot, options_.metadata);
   }
 
   // ---- open loop: request number n falls due at start_ + n / rate
@@ -131,7 +131,7 @@ class Generator {
   void send_prefill(Slot& slot) {
     const auto op = workload_.put(next_prefill_++);
     slot.begin(op.kind, Time());
-    connections_[slot.connection()]->start(op.path, op.frames, true, slot);
+    connections_[slot.connection()]->start(op.path, op.frames, true, slot, options_.metadata);
   }
 
   void measure() {

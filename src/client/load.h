@@ -26,6 +26,7 @@ struct LoadOptions {
   std::chrono::nanoseconds warm_up = std::chrono::seconds(1);
   std::chrono::nanoseconds duration = std::chrono::seconds(5);
   std::chrono::nanoseconds dial_timeout = std::chrono::seconds(2);
+  Metadata metadata;     // sent with every call
   bool prefill = false;  // put every key once before
   WorkloadOptions workload;
 };
