@@ -39,12 +39,12 @@ struct EtcdFlags {  // with etcd's names, defaults and units
   std::string cors;  // etcd: "*", for any page in a browser
 
   struct Tls {
-    std::string cert_file;
-    std::string key_file;
-    std::string trusted_ca_file;
-    std::string crl_file;
-    std::string allowed_cn;
-    std::string allowed_hostname;
+    std::string cert_file{};
+    std::string key_file{};
+    std::string trusted_ca_file{};
+    std::string crl_file{};
+    std::string allowed_cn{};
+    std::string allowed_hostname{};
     bool client_cert_auth = false;
   };
   Tls client_tls;  // --cert-file and so on
