@@ -1,16 +1,9 @@
 #include "client/status.h"
 
-#include <array>
 #include <charconv>
 
 namespace quorate::client {
 namespace {
-
-constexpr std::array<std::string_view, 17> kNames = {
-    "OK",       "Cancelled",      "Unknown",          "InvalidArgument",   "DeadlineExceeded",
-    "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
-    "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
-    "DataLoss", "Unauthenticated"};
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -21,15 +14,10 @@ int hex_digit(char c) {
 
 }  // namespace
 
-std::string_view name(Code code) {
-  const auto index = static_cast<std::size_t>(code);
-  return index < kNames.size() ? kNames[index] : "Unknown";
-}
-
 Code code_from_trailer(std::string_view text) {
   unsigned value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value >= kNames.size())
+  if (error != std::errc() || end != text.data() + text.size() || value >= http::code_count)
     return Code::unknown;
   return static_cast<Code>(value);
 }

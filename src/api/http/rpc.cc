@@ -1,18 +1,6 @@
 #include "api/http/rpc.h"
 
-#include <array>
-
 namespace quorate::http {
-
-const char* to_string(Code code) {
-  static constexpr std::array names = {
-      "OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
-      "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
-      "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
-      "DataLoss", "Unauthenticated"};
-  static_assert(names.size() == code_count);
-  return names[static_cast<std::size_t>(code)];
-}
 
 int http_status(Code code) {
   switch (code) {

@@ -8,34 +8,13 @@
 #include <string>
 #include <string_view>
 
+#include "api/http/code.h"
 #include "api/http/exchange.h"
 #include "core/bytes.h"
 
 namespace quorate::http {
 
-// The codes of gRPC (grpc/grpc, doc/statuscodes.md).
-enum class Code : std::uint8_t {
-  ok = 0,
-  cancelled = 1,
-  unknown = 2,
-  invalid_argument = 3,
-  deadline_exceeded = 4,
-  not_found = 5,
-  already_exists = 6,
-  permission_denied = 7,
-  resource_exhausted = 8,
-  failed_precondition = 9,
-  aborted = 10,
-  out_of_range = 11,
-  unimplemented = 12,
-  internal = 13,
-  unavailable = 14,
-  data_loss = 15,
-  unauthenticated = 16,
-};
-inline constexpr std::size_t code_count = 17;
-const char* to_string(Code code);  // as grpc_server_handled_total labels them: "OK", "InvalidArgument"
-int http_status(Code code);        // the mapping of grpc-gateway
+int http_status(Code code);  // the mapping of grpc-gateway
 
 struct Status {
   Code code = Code::ok;

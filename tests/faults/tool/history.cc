@@ -20,7 +20,7 @@ void History::failed(const client::Status& status) {
   const std::lock_guard lock(mutex_);
   // The address in front and what follows it are of no interest when counting.
   auto words =
-      status.message.starts_with("etcdserver:") ? status.message : std::string(client::name(status.code));
+      status.message.starts_with("etcdserver:") ? status.message : std::string(http::to_string(status.code));
   ++errors_[std::move(words)];
 }
 
