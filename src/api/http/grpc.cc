@@ -13,6 +13,8 @@ static_assert(prefix == Message::room);
 constexpr auto whole_message_timeout = std::chrono::seconds(60);  // for the request of a unary call to arrive
 
 constexpr std::array<Field, 1> response_head = {Field{"content-type", "application/grpc", true}};
+// What a client that compresses is told to send instead (grpc/grpc, doc/compression.md).
+constexpr std::array<Field, 1> accepted = {Field{"grpc-accept-encoding", "identity", true}};
 constexpr std::array<Field, 1> status_ok = {Field{"grpc-status", "0", true}};
 
 std::uint64_t length_at(std::string_view frame) {
@@ -47,6 +49,7 @@ class GrpcCall final : public Call {
 
   void open_call() {
     if (const auto encoding = header("grpc-encoding"); !encoding.empty() && encoding != "identity") {
+      exchange_->add_fields(accepted);
       return finish({Code::unimplemented, "grpc: Decompressor is not installed for grpc-encoding \"" +
                                               std::string(encoding) + "\""});
     }
@@ -117,7 +120,7 @@ class GrpcCall final : public Call {
   void reject() {
     switch (deframer_.problem()) {
       case Deframer::Problem::compressed:
-        return finish({Code::unimplemented, "grpc: compressed message without a known grpc-encoding"});
+        return finish({Code::internal, "grpc: compressed flag set with identity or empty encoding"});
       case Deframer::Problem::too_large:
         return finish({Code::resource_exhausted, "grpc: received message larger than max (" +
                                                      std::to_string(deframer_.announced()) + " vs. " +

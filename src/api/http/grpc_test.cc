@@ -107,13 +107,16 @@ TEST(Grpc, LengthBeyondTheLimitIsRefusedBeforeItArrives) {
   }
 }
 
-TEST(Grpc, CompressedMessageIsNotSupported) {
+// grpc/grpc, doc/compression.md: who compresses is told what would be taken.
+TEST(Grpc, CompressedMessagesAreNotSupported) {
   EchoServer server;
   Http2Client client(server.io, server.port());
   const auto flagged = client.open_call("/t/Echo");
   client.send(flagged, std::string("\1\0\0\0\1x", 6));
-  EXPECT_EQ(client.finished(flagged).grpc_status(), "12");
-  EXPECT_EQ(client.unary("/t/Echo", "x", {{"grpc-encoding", "gzip"}}).grpc_status(), "12");
+  EXPECT_EQ(client.finished(flagged).grpc_status(), "13") << "nothing says how it is compressed";
+  const auto refused = client.unary("/t/Echo", "x", {{"grpc-encoding", "gzip"}});
+  EXPECT_EQ(refused.grpc_status(), "12");
+  EXPECT_EQ(refused.headers.at("grpc-accept-encoding"), "identity");
   EXPECT_EQ(client.unary("/t/Echo", "x", {{"grpc-encoding", "identity"}}).grpc_status(), "0");
 }
 

@@ -107,7 +107,13 @@ Http2Client::Http2Client(boost::asio::io_context& io, std::uint16_t port, std::u
       });
   nghttp2_session_callbacks_set_on_frame_recv_callback(
       callbacks, [](nghttp2_session*, const nghttp2_frame* frame, void* user) {
-        if (frame->hd.type == NGHTTP2_GOAWAY) ++static_cast<Http2Client*>(user)->goaways_;
+        auto& me = *static_cast<Http2Client*>(user);
+        if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) ++me.pings_;
+        if (frame->hd.type == NGHTTP2_GOAWAY) {
+          ++me.goaways_;
+          me.parting_.assign(reinterpret_cast<const char*>(frame->goaway.opaque_data),
+                             frame->goaway.opaque_data_len);
+        }
         return 0;
       });
   nghttp2_session_client_new(&session_, callbacks, this);

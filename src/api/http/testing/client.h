@@ -96,6 +96,9 @@ class Http2Client {
   void resume_reading() { reading_ = true; }
   [[nodiscard]] bool closed() { return raw_.closed(); }
   [[nodiscard]] int goaways() const { return goaways_; }
+  [[nodiscard]] const std::string& parting() const { return parting_; }  // what the last GOAWAY said
+  [[nodiscard]] int pings() const { return pings_; }                     // that came
+  void ping() { nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr); }
 
  private:
   struct Body {
@@ -110,6 +113,8 @@ class Http2Client {
   std::map<std::int32_t, Response> responses_;
   std::map<std::int32_t, Body> bodies_;
   int goaways_ = 0;
+  int pings_ = 0;
+  std::string parting_;
   bool reading_ = true;
 };
 
