@@ -1,4 +1,4 @@
-// etcdserverpb.Auth, which can not be switched on yet, and grpc.health.v1.Health.
+// etcdserverpb.Auth, which can not be switched on yet.
 #pragma once
 
 #include "api/etcd/core.h"
@@ -7,6 +7,5 @@
 namespace quorate::api::etcd {
 
 void add_auth(Router& router, Core& core);
-void add_health(Router& router, Core& core);
 
 }  // namespace quorate::api::etcd

@@ -5,15 +5,16 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "api/etcd/access.h"
+#include "api/etcd/auth.h"
 #include "api/etcd/cluster.h"
 #include "api/etcd/concurrency.h"
 #include "api/etcd/gateway.h"
+#include "api/etcd/health.h"
 #include "api/etcd/kv.h"
 #include "api/etcd/lease.h"
 #include "api/etcd/maintenance.h"
 #include "api/etcd/metrics.h"
 #include "api/etcd/pages.h"
-#include "api/etcd/small_services.h"
 #include "api/etcd/watch.h"
 #include "api/http/grpc.h"
 
@@ -46,6 +47,7 @@ class EtcdApi::Dispatcher final : public http::Handler, public http::CallHost {
         cluster_(core),
         maintenance_(core),
         concurrency_(core),
+        health_(core),
         router_(make_router()),
         gateway_(router_),
         access_(settings.hosts, settings.origins),
@@ -93,6 +95,11 @@ class EtcdApi::Dispatcher final : public http::Handler, public http::CallHost {
     for (const auto& call : std::exchange(streams_, {})) call->finish(fault::stopped);
   }
 
+  void leader_changed() {
+    ++core.counters.leader_changes;
+    health_.leader_changed();
+  }
+
   http::Handler& pages() { return pages_alone_; }
 
   Core core;
@@ -107,7 +114,7 @@ class EtcdApi::Dispatcher final : public http::Handler, public http::CallHost {
     maintenance_.add_to(router);
     concurrency_.add_to(router);
     add_auth(router, core);
-    add_health(router, core);
+    health_.add_to(router);
     return router;
   }
 
@@ -174,6 +181,7 @@ class EtcdApi::Dispatcher final : public http::Handler, public http::CallHost {
   ClusterService cluster_;
   MaintenanceService maintenance_;
   ConcurrencyService concurrency_;
+  HealthService health_;
   CallMetrics metrics_;
   Router router_;
   Gateway gateway_;
@@ -195,6 +203,6 @@ http::Handler& EtcdApi::handler() { return *dispatcher_; }
 http::Handler& EtcdApi::pages() { return dispatcher_->pages(); }
 void EtcdApi::stop() { dispatcher_->stop(); }
 void EtcdApi::raise_no_space() { dispatcher_->core.raise_no_space(); }
-void EtcdApi::leader_changed() { ++dispatcher_->core.counters.leader_changes; }
+void EtcdApi::leader_changed() { dispatcher_->leader_changed(); }
 
 }  // namespace quorate::api::etcd

@@ -25,7 +25,8 @@ class EtcdApi {
   [[nodiscard]] http::Handler& pages();  // metrics and health alone
   // Ends the streams that never end by themselves (watches, keep-alives) and takes no new calls.
   void stop();
-  // To be told of leader changes, for the metric; the API asks the backend for the leader itself.
+  // To be told of leader changes, for the metric and for who watches health; the API asks the backend for the
+  // leader itself.
   void leader_changed();
   // This node has no space left: tells all members by an alarm, unless it is raised already.
   void raise_no_space();

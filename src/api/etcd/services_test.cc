@@ -246,6 +246,58 @@ TEST_F(Maintenance, SnapshotIsWholeConsistentAndChecked) {
   EXPECT_GT(content.size(), 2'000'000U);
 }
 
+class Health : public ApiTest {
+ protected:
+  using Request = grpc::health::v1::HealthCheckRequest;
+  using Response = grpc::health::v1::HealthCheckResponse;
+
+  static Request of(const std::string& service) {
+    Request request;
+    request.set_service(service);
+    return request;
+  }
+  std::int32_t watch(const std::string& service) {
+    return client.call("/grpc.health.v1.Health/Watch", of(service).SerializeAsString());
+  }
+  Response::ServingStatus told(std::int32_t stream, std::size_t nth) {
+    EXPECT_TRUE(client.until_messages(stream, nth + 1));
+    Response response;
+    response.ParseFromString(client.response(stream).messages().at(nth));
+    return response.status();
+  }
+  void set_leader(NodeId leader) {
+    server.node.set_leader(leader);
+    server.api.leader_changed();
+  }
+};
+
+TEST_F(Health, CheckTellsWhetherThereIsALeader) {
+  const auto check = [&](const std::string& service) {
+    return call<Response>("grpc.health.v1.Health/Check", of(service)).status();
+  };
+  EXPECT_EQ(check(""), Response::SERVING);
+  EXPECT_EQ(check("etcdserverpb.KV"), Response::SERVING);
+  EXPECT_EQ(failure("grpc.health.v1.Health/Check", of("other")), "5: unknown service");
+  set_leader(NodeId());
+  EXPECT_EQ(check(""), Response::NOT_SERVING);
+}
+
+TEST_F(Health, WatchTellsEachChangeOnce) {
+  const auto stream = watch("");
+  EXPECT_EQ(told(stream, 0), Response::SERVING);
+  set_leader(NodeId(2));  // another leader: still served
+  set_leader(NodeId());
+  EXPECT_EQ(told(stream, 1), Response::NOT_SERVING);
+  set_leader(NodeId(1));
+  EXPECT_EQ(told(stream, 2), Response::SERVING);
+  EXPECT_EQ(told(watch("other"), 0), Response::SERVICE_UNKNOWN);
+  client.reset(stream);
+  EXPECT_EQ(told(watch(""), 0), Response::SERVING);
+  set_leader(NodeId());  // nobody is told who has gone
+  EXPECT_EQ(client.response(stream).messages().size(), 3U);
+  server.api.stop();
+}
+
 class Concurrency : public ApiTest {
  protected:
   std::int32_t lock(const std::string& name) {
