@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
-#include <utility>
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -11,41 +10,70 @@
 namespace quorate::cli {
 namespace {
 
+struct Idle {
+  const char* name;
+  const char* why;
+};
+
 // Taken, and they change nothing, since there is nothing to change.
-constexpr std::pair<const char*, const char*> without_effect[] = {
-    {"--snapshot-catchup-entries", "what a follower lacks is kept by bytes"},
-    {"--experimental-snapshot-catchup-entries", "what a follower lacks is kept by bytes"},
-    {"--max-snapshots", "one state, no snapshot files"},
-    {"--max-wals", "segments are reused"},
-    {"--strict-reconfig-check", "it is always on"},
-    {"--enable-v2", "there is no v2 store"},
-    {"--v2-deprecation", "there is no v2 store"},
-    {"--pre-vote", "it is always on"},
-    {"--logger", "there is one; see --log-format"},
-    {"--log-package-levels", "there is one level; see --log-level"},
-    {"--metrics", "all of them are always there"},
-    {"--enable-pprof", "there is no profiler of Go here"},
-    {"--experimental-initial-corrupt-check", "every record and state is checked when it is read"},
-    {"--experimental-corrupt-check-time", "a digest of the state is kept with every write"},
-    {"--experimental-compact-hash-check-enabled", "a digest of the state is kept with every write"},
-    {"--unsafe-no-fsync", "what is acknowledged is on disk"},
+constexpr Idle without_effect[] = {
+    {"--auth-token", "there are no users yet"},
+    {"--auth-token-ttl", "there are no users yet"},
+    {"--bcrypt-cost", "there are no users yet"},
     {"--backend-batch-interval", "state is flushed by the log's size; see --snapshot-count"},
     {"--backend-batch-limit", "state is flushed by the log's size; see --snapshot-count"},
     {"--backend-bbolt-freelist-type", "there is no bbolt here"},
+    {"--experimental-backend-bbolt-freelist-type", "there is no bbolt here"},
+    {"--discovery-fallback", "there is no discovery"},
+    {"--discovery-proxy", "there is no discovery"},
+    {"--discovery-srv-name", "there is no discovery"},
+    {"--enable-pprof", "there is no profiler of Go here"},
+    {"--enable-v2", "there is no v2 store"},
+    {"--v2-deprecation", "there is no v2 store"},
+    {"--experimental-enable-v2v3", "there is no v2 store"},
+    {"--experimental-compact-hash-check-enabled", "a digest of the state is kept with every write"},
+    {"--experimental-corrupt-check-time", "a digest of the state is kept with every write"},
+    {"--experimental-initial-corrupt-check", "every record and state is checked when it is read"},
+    {"--experimental-compaction-batch-limit", "compaction goes on beside the service"},
+    {"--experimental-enable-lease-checkpoint", "leases run by the log's own time"},
+    {"--experimental-peer-skip-client-san-verification", "names of a member that dials are not checked"},
+    {"--experimental-snapshot-catchup-entries", "what a follower lacks is kept by bytes"},
+    {"--snapshot-catchup-entries", "what a follower lacks is kept by bytes"},
+    {"--experimental-warning-apply-duration", "the metrics tell how long things take"},
     {"--initial-election-tick-advance", "there are no ticks"},
-    {"--socket-reuse-port", "one process serves a port"},
+    {"--log-package-levels", "there is one level; see --log-level"},
+    {"--logger", "there is one; see --log-format"},
+    {"--max-snapshots", "one state, no snapshot files"},
+    {"--max-wals", "segments are reused"},
+    {"--metrics", "all of them are always there"},
+    {"--pre-vote", "it is always on"},
+    {"--proxy-dial-timeout", "there is no proxy mode"},
+    {"--proxy-failure-wait", "there is no proxy mode"},
+    {"--proxy-read-timeout", "there is no proxy mode"},
+    {"--proxy-refresh-interval", "there is no proxy mode"},
+    {"--proxy-write-timeout", "there is no proxy mode"},
     {"--socket-reuse-address", "it is always on"},
+    {"--socket-reuse-port", "one process serves a port"},
+    {"--strict-reconfig-check", "it is always on"},
+    {"--unsafe-no-fsync", "what is acknowledged is on disk"},
+};
+
+struct Refused {
+  const char* name;
+  const char* harmless;  // the value that asks for nothing
+  const char* instead;
 };
 
 // Leaving them out silently would do something else than what was asked for.
-constexpr std::pair<const char*, const char*> refused[] = {
-    {"--auto-tls", "name certificates: --cert-file and --key-file (docs/guide/tls.md makes some)"},
-    {"--peer-auto-tls",
+constexpr Refused refused[] = {
+    {"--auto-tls", "false", "name certificates: --cert-file and --key-file (docs/guide/tls.md makes some)"},
+    {"--peer-auto-tls", "false",
      "name certificates: --peer-cert-file and --peer-key-file (docs/guide/tls.md makes some)"},
-    {"--config-file", "etcd's YAML is not read; --config takes a TOML file"},
-    {"--discovery", "name the members: --initial-cluster"},
-    {"--discovery-srv", "name the members: --initial-cluster"},
-    {"--force-new-cluster", "not available"},
+    {"--config-file", "", "etcd's YAML is not read; --config takes a TOML file"},
+    {"--discovery", "", "name the members: --initial-cluster"},
+    {"--discovery-srv", "", "name the members: --initial-cluster"},
+    {"--force-new-cluster", "false", "not available; lost members are removed while a majority lives"},
+    {"--proxy", "off", "there is no proxy mode"},
 };
 
 std::string environment_name(const std::string& flag) {
@@ -140,12 +168,12 @@ void EtcdOptions::add_to(CLI::App& app) {
   add_cluster_flags();
   add_limit_flags();
   add_tls_flags();
-  for (const auto& [name, why] : without_effect) {
-    idle_.push_back(app.add_option(name, unused_)->expected(0, 1)->group(""));
-  }
-  for (const auto& [name, why] : refused) {
-    idle_.push_back(app.add_option(name, unused_)->expected(0, 1)->group(""));
-  }
+  const auto idle = [&](const char* name) {
+    idle_.push_back(
+        app.add_option(name, unused_)->expected(0, 1)->group("")->envname(environment_name(name)));
+  };
+  for (const auto& [name, why] : without_effect) idle(name);
+  for (const auto& [name, harmless, instead] : refused) idle(name);
 }
 
 bool EtcdOptions::any() const {
@@ -167,8 +195,10 @@ std::expected<server::Config, std::string> EtcdOptions::configure() const {
   for (const auto& [name, why] : without_effect) {
     if (idle_[at++]->count() != 0) config->notes.push_back(std::string(name) + " changes nothing: " + why);
   }
-  for (const auto& [name, instead] : refused) {
-    if (idle_[at++]->count() != 0) return std::unexpected(std::string(name) + ": " + instead);
+  for (const auto& [name, harmless, instead] : refused) {
+    const auto& given = *idle_[at++];
+    const std::string value = given.results().empty() ? "true" : given.results().front();
+    if (given.count() != 0 && value != harmless) return std::unexpected(std::string(name) + ": " + instead);
   }
   return config;
 }

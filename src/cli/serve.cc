@@ -22,8 +22,6 @@ const char* const notes = R"(A CONFIGURATION FILE
   data = "data/n1"                   # directory of log and state
   peers = ["1=10.0.0.1:2380", "2=10.0.0.2:2380", "3=10.0.0.3:2380"]
   listen = "0.0.0.0:2380"            # for peers; by default this node's own entry of peers
-  # With https:// in peers and listen, links are encrypted, and certificates checked at both ends:
-  # peer_certificate = "n1.pem"  peer_key = "n1.key"  peer_ca = "ca.pem"
   join = false                       # true: join a running cluster, after `quorate member add`
   [[keyspace]]                       # one or more
   name = "config"
@@ -35,7 +33,7 @@ const char* const notes = R"(A CONFIGURATION FILE
   quota = "4GiB"                     # of keys and values, all revisions; by default none; 0: 2 GiB
   compaction_period = "0s"           # forget history older than this; 0: never
   [keyspace.tls]                     # optional, and [node.tls] for links between nodes: certificate, key, ca
-  docs/guide/tls.md tells how to make certificates.
+  docs/guide/configuration.md tells every key and every flag, docs/guide/tls.md how to make certificates.
 
 SIGNALS
   SIGINT, SIGTERM: hand over leadership, end open requests, stop. A second one: stop at once.

@@ -45,7 +45,8 @@ std::expected<void, std::string> set_up_logging(const std::string& level, LogFor
                                                 const std::vector<std::string>& outputs) {
   std::vector<spdlog::sink_ptr> sinks;
   for (const auto& output : outputs) {
-    if (output == "stderr" || output == "default") {
+    // journald takes what a service says on standard error.
+    if (output == "stderr" || output == "default" || output == "systemd/journal") {
       sinks.push_back(std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
     } else if (output == "stdout") {
       sinks.push_back(std::make_shared<spdlog::sinks::stdout_color_sink_mt>());
