@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <set>
 #include <thread>
 
 #include <CLI/App.hpp>
@@ -23,6 +24,7 @@
 #include "client/client.h"
 #include "client/etcd.h"
 #include "registry/registry.h"
+#include "server/server.h"
 
 namespace quorate::cli {
 namespace {
@@ -157,7 +159,11 @@ class Dev {
   std::expected<void, std::string> await_leader() {
     const auto limit = steady_clock::now() + std::chrono::seconds(120);  // a long log takes time to recover
     while (stop_requested == 0) {
-      for (const auto& ended : processes_.reap()) return std::unexpected(obituary(ended));
+      for (const auto& ended : processes_.reap()) {
+        if (ended.status != server::exit_removed) return std::unexpected(obituary(ended));
+        mourn(ended);  // the others go on without it
+      }
+      if (!processes_.any()) return std::unexpected("every node was removed from the cluster");
       const Status status = poll();
       const bool all = std::ranges::all_of(status.up, [](const auto& node) { return node.second; });
       if (all && status.leader != 0) return {};
@@ -187,10 +193,7 @@ class Dev {
   void watch() {
     std::optional<Status> last;
     while (stop_requested == 0) {
-      for (const auto& ended : processes_.reap()) {
-        clear_line();
-        fmt::print("{}\n", obituary(ended));
-      }
+      for (const auto& ended : processes_.reap()) mourn(ended);
       if (!processes_.any()) {
         fmt::print("all nodes have ended\n");
         return;
@@ -218,6 +221,7 @@ class Dev {
   Status poll() {
     Status status;
     for (std::size_t i = 0; i < plan_.nodes.size(); ++i) {
+      if (removed_.contains(plan_.nodes[i].id)) continue;
       const auto answer = stop_requested == 0 ? probes_[i].ask() : std::nullopt;
       status.up[plan_.nodes[i].id] = answer.has_value();
       if (!answer) continue;
@@ -230,6 +234,14 @@ class Dev {
     return status;
   }
 
+  void mourn(const DevProcesses::Ended& ended) {
+    clear_line();
+    fmt::print("{}\n", obituary(ended));
+    std::fflush(stdout);
+    const auto node = std::ranges::find(plan_.nodes, ended.pid, &DevNode::pid);
+    if (ended.status == server::exit_removed && node != plan_.nodes.end()) removed_.insert(node->id);
+  }
+
   std::string obituary(const DevProcesses::Ended& ended) {
     const auto node = std::ranges::find(plan_.nodes, ended.pid, &DevNode::pid);
     if (node == plan_.nodes.end()) return fmt::format("process {} ended ({})", ended.pid, ended.how);
@@ -237,6 +249,7 @@ class Dev {
     if (const std::string last = last_line(log_of(*node)); ended.how.starts_with("exit") && !last.empty()) {
       text += "; the last line of its log:\n  " + last;
     }
+    if (ended.status == server::exit_removed) return text;
     return text + fmt::format("\n  again: quorate serve --config {}/quorate.toml", node->data);
   }
   static std::string last_line(const std::string& file) {
@@ -266,6 +279,7 @@ class Dev {
   DevPlan plan_;
   std::vector<Probe> probes_;
   DevProcesses processes_;
+  std::set<std::uint64_t> removed_;
   bool terminal_;
   bool shown_ = false;
 };

@@ -54,8 +54,10 @@ std::vector<DevProcesses::Ended> DevProcesses::reap() {
   std::erase_if(running_, [&](int pid) {
     int status = 0;
     if (::waitpid(pid, &status, WNOHANG) != pid) return false;
-    ended.push_back({pid, WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
-                                              : "exit status " + std::to_string(WEXITSTATUS(status))});
+    ended.push_back({pid,
+                     WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
+                                         : "exit status " + std::to_string(WEXITSTATUS(status)),
+                     WIFSIGNALED(status) ? -1 : WEXITSTATUS(status)});
     return true;
   });
   return ended;

@@ -23,6 +23,7 @@ class DevProcesses {
   struct Ended {
     int pid;
     std::string how;  // "exit status 1", "signal 9"
+    int status;       // -1 if a signal ended it
   };
   [[nodiscard]] std::vector<Ended> reap();  // those that ended since the last call
   [[nodiscard]] bool any() const { return !running_.empty(); }

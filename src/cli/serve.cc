@@ -40,6 +40,7 @@ SIGNALS
 
 EXIT STATUS
   0 stopped on request   1 could not start or could not go on, the last line of the log says why   2 wrong usage
+  3 the cluster removed this member: its data directory can not be started again
 
 EXAMPLES
   quorate serve --config node1.toml

@@ -149,7 +149,6 @@ void Peers::set_peers(const std::map<NodeId, std::vector<std::string>>& peers) {
   for (auto& [id, peer] : peers_) {
     if (!peer->wanted || peers.contains(id)) continue;
     peer->wanted = false;
-    removed_.insert(id);
     peer->retry.cancel();
     if (peer->out) {
       owners_.erase(peer->out.get());
@@ -160,7 +159,6 @@ void Peers::set_peers(const std::map<NodeId, std::vector<std::string>>& peers) {
   }
   for (const auto& [id, urls] : peers) {
     if (id == config_.self) continue;
-    removed_.erase(id);
     Peer& peer = peer_at(id);
     std::vector<Address> addresses;
     for (const auto& url : urls) {
@@ -230,8 +228,10 @@ void Peers::control(Connection& connection, Control message) {
     if (awaiting) on_welcome(connection, *peer, *welcome);
   } else if (auto* refused = std::get_if<Refuse>(&message)) {
     const std::string words = "refused by " + connection.remote() + ": " + refused->words;
+    const NodeId by = peer->id;
     connection.close();
     closed(connection, words);
+    if (awaiting && refused->reason == Refusal::removed) handler_.told_removed(by);
   } else if (auto* ping = std::get_if<Ping>(&message)) {
     connection.send_control(Pong{ping->number});
   } else if (auto* pong = std::get_if<Pong>(&message)) {
@@ -257,7 +257,7 @@ std::optional<Refuse> Peers::objection(const Hello& hello) const {
   if (hello.from == config_.self || hello.from.none()) {
     return refuse(Refusal::duplicate, "node id " + to_string(hello.from) + " is this node's own");
   }
-  if (removed_.contains(hello.from)) {
+  if (handler_.removed(hello.from)) {
     return refuse(Refusal::removed, "node " + to_string(hello.from) + " was removed from the cluster");
   }
   const auto known = peers_.find(hello.from);
@@ -429,6 +429,11 @@ void Peers::check_connections() {
 }
 
 void Peers::check_peer(Peer& peer, Clock::time_point now) {
+  if (peer.in && !peer.wanted && handler_.removed(peer.id)) {  // it comes again, and is told
+    const auto former = peer.in;
+    former->close();
+    closed(*former, "removed from the cluster");
+  }
   if (peer.in && now - peer.in->last_received() > config_.dead_after) {
     const auto silent = peer.in;
     silent->close();

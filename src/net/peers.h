@@ -11,7 +11,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -53,6 +52,10 @@ class PeersHandler {
   virtual ~PeersHandler() = default;
   virtual void received(NodeId from, KeyspaceId keyspace, Bytes frame) = 0;
   virtual void connection_changed(NodeId /*peer*/, bool /*connected*/) {}
+  // Whether the cluster removed this node for good: it is refused, and told why.
+  [[nodiscard]] virtual bool removed(NodeId /*peer*/) const { return false; }
+  // `by` said so of this node.
+  virtual void told_removed(NodeId /*by*/) {}
   // The members as this node knows them, for a node that wants to join.
   [[nodiscard]] virtual std::vector<Known> members() const = 0;
 };
@@ -66,8 +69,8 @@ class Peers final : private ConnectionOwner {
   // free one; the port bound is returned.
   [[nodiscard]] std::expected<std::uint16_t, std::string> listen(const Address& address);
 
-  // Exactly these are dialled from now on. Those that were dialled and are no longer named are removed: their
-  // connections close once what is queued has gone out, and they are refused when they come again.
+  // Exactly these are dialled from now on. The connections to those no longer named close once what is queued
+  // has gone out.
   void set_peers(const std::map<NodeId, std::vector<std::string>>& peers);
 
   // Queues a frame; dropped (and counted) if the peer is not connected or its queue is full.
@@ -124,7 +127,6 @@ class Peers final : private ConnectionOwner {
   std::map<NodeId, std::unique_ptr<Peer>> peers_;
   std::map<const Connection*, NodeId> owners_;  // of connections that belong to a peer
   std::map<const Connection*, std::shared_ptr<Connection>> strangers_;  // accepted, not yet introduced
-  std::set<NodeId> removed_;
   std::vector<Peer*> unflushed_;
   std::shared_ptr<Traffic> strangers_traffic_ = std::make_shared<Traffic>();
   tls::Complaints complaints_;

@@ -1,6 +1,7 @@
 // Real sockets on loopback; every wait ends with an event, and is bounded only to fail instead of hanging.
 #include "net/peers.h"
 
+#include <set>
 #include <thread>
 
 #include <boost/asio/io_context.hpp>
@@ -26,10 +27,14 @@ struct Recorder : PeersHandler {
     changes.emplace_back(peer.value, connected);
   }
   std::vector<Known> members() const override { return known; }
+  bool removed(NodeId peer) const override { return gone.contains(peer); }
+  void told_removed(NodeId by) override { told_by.push_back(by.value); }
 
   std::vector<std::tuple<std::uint64_t, std::uint64_t, std::string>> frames;
   std::vector<std::pair<std::uint64_t, bool>> changes;
   std::vector<Known> known;
+  std::set<NodeId> gone;
+  std::vector<std::uint64_t> told_by;
 };
 
 struct PeersTest : testing::Test {
@@ -178,10 +183,33 @@ TEST_F(PeersTest, ASecondProcessWithALiveNodesIdIsRefused) {
 
 TEST_F(PeersTest, ARemovedNodeIsRefused) {
   Node& a = node(1);
-  a.peers.set_peers({{NodeId(2), {"http://127.0.0.1:1"}}});
-  a.peers.set_peers({});
+  a.handler.gone.insert(NodeId(2));
   const auto answer = exchange(a, spoken(Hello{.cluster = ClusterId(7), .from = NodeId(2), .to = NodeId(1)}));
   EXPECT_EQ(refusal_in(answer).reason, Refusal::removed);
+}
+
+TEST_F(PeersTest, ANodeThatIsOnlyNoLongerNamedIsAnswered) {
+  Node& a = node(1);
+  Node& b = node(2);
+  a.peers.set_peers({{NodeId(2), {url(b)}}});
+  a.peers.set_peers({});
+  b.peers.set_peers({{NodeId(1), {url(a)}}});
+  ASSERT_TRUE(until([&] { return !b.handler.changes.empty(); }));
+  EXPECT_EQ(b.handler.changes.front(), std::pair(std::uint64_t{1}, true));
+  EXPECT_THAT(b.handler.told_by, testing::IsEmpty());
+}
+
+// Also one that was connected when it was removed, and missed it.
+TEST_F(PeersTest, AConnectedNodeIsToldOfItsRemoval) {
+  Node& a = node(1);
+  Node& b = node(2);
+  a.peers.set_peers({{NodeId(2), {url(b)}}});
+  b.peers.set_peers({{NodeId(1), {url(a)}}});
+  ASSERT_TRUE(until([&] { return !a.handler.changes.empty() && !b.handler.changes.empty(); }));
+  a.handler.gone.insert(NodeId(2));
+  a.peers.set_peers({});
+  ASSERT_TRUE(until([&] { return !b.handler.told_by.empty(); }));
+  EXPECT_EQ(b.handler.told_by.front(), 1U);
 }
 
 TEST_F(PeersTest, AnotherVersionIsRefused) {

@@ -118,6 +118,10 @@ class Replica {
   };
   [[nodiscard]] Status status() const;
   [[nodiscard]] Index applied() const { return state_.applied().index; }
+  // This member was removed, finally: the log says so, and the protocol needs it no more.
+  [[nodiscard]] bool removed(NodeId node) const {
+    return state_.removed(node) && membership_.find(node) == nullptr;
+  }
   [[nodiscard]] models::Model& model() { return state_.model(); }
   [[nodiscard]] storage::Engine& engine() { return state_.engine(); }
   [[nodiscard]] replicated_log::Protocol& protocol() { return *protocol_; }

@@ -11,6 +11,8 @@ namespace quorate::replica {
 namespace {
 
 constexpr std::string_view applied_key = "applied";
+constexpr std::string_view departed_key = "departed";
+constexpr std::size_t most_departed = 1024;  // the oldest are forgotten
 constexpr std::string_view session_prefix = "session/";
 
 std::string session_key(NodeId node) { return fmt::format("{}{:020}", session_prefix, node.value); }
@@ -38,6 +40,10 @@ AppliedPoint State::read_applied(const storage::Reader& engine) {
 
 void State::load() {
   applied_ = read_applied(*live_);
+  std::string departed;
+  departed_ = {};
+  if (live_->get(storage::Table::system, departed_key, departed))
+    departed_ = codec::decode<Departed>(Bytes::adopt(std::move(departed))).value_or(Departed{});
   sessions_ = {};
   auto cursor = live_->cursor(storage::Table::system);
   for (cursor->seek(session_prefix); cursor->valid() && cursor->key().starts_with(session_prefix);
@@ -74,7 +80,7 @@ std::expected<std::vector<State::Executed>, std::string> State::apply(const std:
     if (entry.kind == EntryKind::payload) apply_commands(entry, txn, self, incarnation, executed, touched);
     if (entry.kind == EntryKind::membership) {
       if (auto membership = codec::decode<Membership>(entry.payload))
-        applied_.membership = std::move(*membership);
+        apply_membership(std::move(*membership), txn);
     }
     if (entry.index == sample_at_) sample_.emplace(entry.index, model_->digest());
   }
@@ -88,6 +94,25 @@ std::expected<std::vector<State::Executed>, std::string> State::apply(const std:
   txn.put(storage::Table::system, applied_key, encoded(applied_));
   model_->committed(applied_.index);
   return executed;
+}
+
+void State::apply_membership(Membership next, storage::Transaction& txn) {
+  const Membership before = std::exchange(applied_.membership, std::move(next));
+  const std::size_t known = departed_.nodes.size();
+  const auto leave = [this](const std::vector<Member>& members) {
+    for (const Member& member : members) {
+      if (applied_.membership.find(member.id) == nullptr && !removed(member.id))
+        departed_.nodes.push_back(member.id);
+    }
+  };
+  leave(before.members);
+  leave(before.departing);
+  if (departed_.nodes.size() == known) return;
+  if (departed_.nodes.size() > most_departed) {
+    const auto extra = static_cast<std::ptrdiff_t>(departed_.nodes.size() - most_departed);
+    departed_.nodes.erase(departed_.nodes.begin(), departed_.nodes.begin() + extra);
+  }
+  txn.put(storage::Table::system, departed_key, encoded(departed_));
 }
 
 void State::apply_commands(const Entry& entry, storage::Transaction& txn, NodeId self,

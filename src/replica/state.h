@@ -3,6 +3,7 @@
 // entry twice nor skips one.
 #pragma once
 
+#include <algorithm>
 #include <expected>
 #include <memory>
 #include <optional>
@@ -26,6 +27,12 @@ struct AppliedPoint {
   Membership membership;
 };
 BOOST_DESCRIBE_STRUCT(AppliedPoint, (), (index, epoch, membership))
+
+// Former members, in the order in which they left. Ids are never used again.
+struct Departed {
+  std::vector<NodeId> nodes;
+};
+BOOST_DESCRIBE_STRUCT(Departed, (), (nodes))
 
 class State {
  public:
@@ -54,6 +61,10 @@ class State {
   void assume(const Membership& membership);
 
   [[nodiscard]] const AppliedPoint& applied() const { return applied_; }
+  // Whether the log, as far as it is applied, removed this member.
+  [[nodiscard]] bool removed(NodeId node) const {
+    return std::ranges::find(departed_.nodes, node) != departed_.nodes.end();
+  }
   [[nodiscard]] SnapshotMeta meta() const;
   [[nodiscard]] const Sessions& sessions() const { return sessions_; }
   [[nodiscard]] models::Model& model() { return *model_; }
@@ -64,6 +75,7 @@ class State {
 
  private:
   void load();
+  void apply_membership(Membership next, storage::Transaction& txn);
   void apply_commands(const Entry& entry, storage::Transaction& txn, NodeId self, std::uint64_t incarnation,
                       std::vector<Executed>& executed, std::vector<NodeId>& touched);
 
@@ -71,6 +83,7 @@ class State {
   std::unique_ptr<storage::Engine> live_;
   std::unique_ptr<models::Model> model_;
   AppliedPoint applied_;
+  Departed departed_;
   Sessions sessions_;
   Index sample_at_;
   std::optional<std::pair<Index, Bytes>> sample_;

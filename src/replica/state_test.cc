@@ -52,5 +52,34 @@ TEST(State, WhatADuplicateToldOutlivesARestart) {
   EXPECT_EQ(after.model->applied, 0);
 }
 
+// 1. {1,2,3} becomes {1,2,4} through a joint membership. 2. A node that has the state only, by a snapshot or
+// a restart, knows of it too. A node that was never a member was not removed.
+TEST(State, RemembersWhoLeft) {
+  storage::MemoryHome home;
+  const auto members = [](std::vector<std::uint64_t> ids) {
+    std::vector<Member> list;
+    for (const auto id : ids) list.push_back({NodeId(id), Role::voter, {}});
+    return list;
+  };
+  {
+    Opened before(home);
+    const auto change = [&](const Membership& to) {
+      const Index next = before.state->applied().index.next();
+      const Entry entry{Epoch(1), next, EntryKind::membership, codec::encode(to)};
+      ASSERT_TRUE(before.state->apply({entry}, NodeId(9), 1));
+    };
+    change({members({1, 2, 3}), {}, {}});
+    change({members({1, 2, 4}), {NodeId(1), NodeId(2), NodeId(3)}, members({3})});
+    EXPECT_FALSE(before.state->removed(NodeId(3))) << "it may be needed until the change is through";
+    change({members({1, 2, 4}), {}, {}});
+    EXPECT_TRUE(before.state->removed(NodeId(3)));
+    ASSERT_TRUE(before.state->engine().flush());
+  }
+  Opened after(home);
+  EXPECT_TRUE(after.state->removed(NodeId(3)));
+  EXPECT_FALSE(after.state->removed(NodeId(4)));
+  EXPECT_FALSE(after.state->removed(NodeId(5)));
+}
+
 }  // namespace
 }  // namespace quorate::replica

@@ -18,6 +18,7 @@ std::string render(const Identity& identity) {
       << "cluster " << identity.cluster.value << '\n'
       << "incarnation " << identity.incarnation << '\n'
       << "token " << identity.token << '\n';
+  if (identity.removed) out << "removed\n";
   for (const auto& [id, info] : identity.initial) {
     out << "member " << id.value << ' ' << std::quoted(info.name);
     for (const auto& url : info.peer_urls) out << ' ' << url;
@@ -58,6 +59,8 @@ std::optional<Identity> parse(const std::string& text) {
       good = static_cast<bool>(words >> identity.incarnation);
     } else if (key == "token") {
       identity.token = line.size() > 6 ? line.substr(6) : "";
+    } else if (key == "removed") {
+      identity.removed = true;
     } else if (key == "member") {
       good = parse_member(words, identity);
     }

@@ -23,6 +23,9 @@ struct Identity {
   ClusterId cluster;
   std::string token;              // the cluster's name
   std::uint64_t incarnation = 0;  // greater at every start of the process
+  // The cluster removed this node: the data directory is of no more use to it, and the node never starts from
+  // it.
+  bool removed = false;
   // The cluster's first members, if this node is one of them; empty for one that joined later. They count
   // only until the log says more, and must not change before it does: hence they are kept here.
   std::map<NodeId, NodeInfo> initial;

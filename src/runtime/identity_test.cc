@@ -20,6 +20,7 @@ Identity example() {
   identity.cluster = ClusterId(0xffffffffffffffff);
   identity.token = "a token";
   identity.incarnation = 12;
+  identity.removed = true;
   identity.initial[NodeId(1)] = {"first \"node\"", {"http://a:1", "http://b:2"}, {}};
   identity.initial[NodeId(3)] = {"", {"http://c:3"}, {}};
   return identity;

@@ -163,10 +163,6 @@ void Keyspace::leader_changed(NodeId leader, Epoch epoch) {
 void Keyspace::membership_changed(const Membership& membership) {
   const Member* self = membership.find(config_.settings.self);
   learner_ = self != nullptr && self->role == Role::learner;
-  if (std::exchange(member_, self != nullptr) && self == nullptr) {
-    spdlog::warn("keyspace {}: this node is no longer a member; it may be stopped and its data removed",
-                 config_.name);
-  }
   node_.membership_changed(id_, membership);
 }
 

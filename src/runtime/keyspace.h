@@ -55,6 +55,7 @@ class Keyspace final : private replica::Host {
   [[nodiscard]] NodeId leader() const { return leader_; }
   [[nodiscard]] Epoch epoch() const { return epoch_; }
   [[nodiscard]] bool learner() const { return learner_; }
+  [[nodiscard]] bool removed(NodeId node) const { return replica_->removed(node); }
 
   // Called on each change of leader, from within the replica: it must not wait for anything.
   void on_leader_changed(std::function<void()> call) { leader_observer_ = std::move(call); }
@@ -100,7 +101,6 @@ class Keyspace final : private replica::Host {
   std::optional<Index> flush_due_;  // put off, for lack of space
   bool flush_waits_ = false;
   bool learner_ = false;
-  bool member_ = false;
 };
 
 }  // namespace quorate::runtime

@@ -60,6 +60,14 @@ std::expected<Identity, std::string> DataDirectory::begin(Identity identity) {
   return identity;
 }
 
+std::expected<void, std::string> DataDirectory::mark_removed() {
+  Identity marked = *identity_;
+  marked.removed = true;
+  if (auto saved = save_identity(*disk_, marked); !saved) return saved;
+  identity_ = std::move(marked);
+  return {};
+}
+
 Node::Node(boost::asio::io_context& context, DataDirectory directory, NodeConfig config)
     : context_(context),
       work_(boost::asio::make_work_guard(context)),
@@ -87,6 +95,14 @@ std::expected<std::unique_ptr<Node>, std::string> Node::open(boost::asio::io_con
                              to_string(kept->node) + " of cluster " + to_string(kept->cluster) +
                              ", not to node " + to_string(config.identity.node) + " of cluster " +
                              to_string(config.identity.cluster));
+    }
+    if (kept->removed) {
+      return std::unexpected(
+          "node " + to_string(kept->node) +
+          " was removed from the cluster for good, and the data directory " + directory.path() +
+          " is of no more use to it. To take part again, add it as a new member (quorate member add, or "
+          "etcdctl's) and start it with an empty data directory and join = true (--initial-cluster-state "
+          "existing)");
     }
     config.identity.initial = kept->initial;
   }
@@ -305,6 +321,24 @@ std::vector<net::Known> Node::members() const {
   return known;
 }
 
+// A node may take part in some keyspaces only; it is removed when none has it any more.
+bool Node::removed(NodeId peer) const {
+  const auto has = [peer](const auto& each) { return each.second->removed(peer); };
+  const auto member = [peer](const auto& each) { return each.second.find(peer) != nullptr; };
+  return std::ranges::any_of(keyspaces_, has) && std::ranges::none_of(memberships_, member);
+}
+
+void Node::told_removed(NodeId by) { leave("node " + to_string(by) + " says so"); }
+
+void Node::leave(const std::string& how_known) {
+  if (std::exchange(removed_, true)) return;
+  spdlog::critical("the cluster has removed this member, {}, for good ({}): this node stops", id().value,
+                   how_known);
+  if (auto marked = directory_.mark_removed(); !marked) spdlog::warn("{}", marked.error());
+  if (on_removed_) return on_removed_();
+  halt("it is no longer a member of the cluster");
+}
+
 // What needs no haste, but must happen while nothing else does.
 void Node::tend() {
   tend_timer_.expires_after(config_.tend_interval);
@@ -313,6 +347,7 @@ void Node::tend() {
     bound_log();
     watch_space(true);
     for (auto& [id, keyspace] : keyspaces_) keyspace->tend();
+    if (removed(id())) leave("it stands in the log");
     tend();
   });
 }

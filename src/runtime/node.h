@@ -49,6 +49,7 @@ class DataDirectory {
   [[nodiscard]] const std::optional<Identity>& identity() const { return identity_; }
   // Writes the identity with a new incarnation, which is returned.
   std::expected<Identity, std::string> begin(Identity identity);
+  std::expected<void, std::string> mark_removed();
 
  private:
   std::string path_;
@@ -83,6 +84,11 @@ class Node final : private net::PeersHandler {
   [[nodiscard]] std::expected<void, std::string> run();
   void stop();                                      // from any thread, also from a signal's handler in Asio
   void post(std::move_only_function<void()> call);  // from any thread
+
+  // Called once, when the cluster turns out to have removed this node; the data directory is marked by then.
+  // Without such a call run() ends.
+  void on_removed(std::move_only_function<void()> call) { on_removed_ = std::move(call); }
+  [[nodiscard]] bool removed() const { return removed_; }
 
   [[nodiscard]] NodeId id() const { return config_.identity.node; }
   [[nodiscard]] ClusterId cluster() const { return config_.identity.cluster; }
@@ -125,6 +131,9 @@ class Node final : private net::PeersHandler {
 
   void received(NodeId from, KeyspaceId keyspace, Bytes frame) override;
   [[nodiscard]] std::vector<net::Known> members() const override;
+  [[nodiscard]] bool removed(NodeId peer) const override;
+  void told_removed(NodeId by) override;
+  void leave(const std::string& how_known);
 
   boost::asio::io_context& context_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
@@ -140,6 +149,8 @@ class Node final : private net::PeersHandler {
   KeyspaceId stranger_;  // holds the log and is not of this node: told once
   std::optional<std::string> halted_;
   bool stopping_ = false;
+  bool removed_ = false;
+  std::move_only_function<void()> on_removed_;
   bool busy_ = false;  // a keyspace has more to do without waiting
   std::atomic<int> flushes_{0};
   bool pressed_ = false;  // too little was free at the last look

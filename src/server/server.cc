@@ -131,6 +131,16 @@ class Shutdown {
         signals_(node.context(), SIGINT, SIGTERM),
         limit_(node.context()) {}
 
+  // The cluster removed this member. It stays for a moment: whoever asked for that at this node waits for the
+  // answer, and the others may yet ask it for what they lack.
+  void leave() {
+    if (begun_) return;
+    limit_.expires_after(std::chrono::seconds(1));
+    limit_.async_wait([this](boost::system::error_code error) {
+      if (!error && !std::exchange(begun_, true)) hand_over();
+    });
+  }
+
   void await_signal() {
     signals_.async_wait([this](boost::system::error_code error, int signal) {
       if (error) return;
@@ -198,7 +208,7 @@ class Shutdown {
   _exit(exit_failed);
 }
 
-std::expected<void, std::string> run_checked(const Config& config) {
+std::expected<Exit, std::string> run_checked(const Config& config) {
   auto directory = runtime::DataDirectory::open(config.data);
   if (!directory) return std::unexpected(directory.error());
   auto peer_tls = open_peer_tls(config);
@@ -211,7 +221,12 @@ std::expected<void, std::string> run_checked(const Config& config) {
   of_node->links.dial_tls = peer_tls->dial;
 
   boost::asio::io_context context(1);
+  const bool removed = directory->identity() && directory->identity()->removed;
   auto node = runtime::Node::open(context, std::move(*directory), std::move(*of_node));
+  if (!node && removed) {
+    spdlog::critical("{}", node.error());
+    return exit_removed;
+  }
   if (!node) return std::unexpected(node.error());
   spdlog::info("node {} ({}) of cluster {}, start {}", (*node)->id().value, config.name,
                (*node)->cluster().value, (*node)->incarnation());
@@ -219,14 +234,18 @@ std::expected<void, std::string> run_checked(const Config& config) {
   for (const auto& keyspace : config.keyspaces) {
     keyspaces.push_back(
         std::make_unique<EtcdKeyspace>(**node, *(*node)->keyspace(keyspace.name), config, keyspace));
-    if (auto listening = keyspaces.back()->listen(); !listening) return listening;
+    if (auto listening = keyspaces.back()->listen(); !listening) return std::unexpected(listening.error());
     keyspaces.back()->start();
   }
   Shutdown shutdown(**node, keyspaces);
   shutdown.await_signal();
+  (*node)->on_removed([&shutdown] { shutdown.leave(); });
   auto ended = (*node)->run();
   if (!ended) end_at_once(ended.error());
-  return ended;
+  if (!(*node)->removed()) return exit_ok;
+  spdlog::critical("stopped: the cluster has removed this member; its data directory {} may be deleted",
+                   config.data);
+  return exit_removed;
 }
 
 }  // namespace
@@ -234,12 +253,13 @@ std::expected<void, std::string> run_checked(const Config& config) {
 int run_server(const Config& config) {
   std::signal(SIGPIPE, SIG_IGN);
   for (const auto& note : config.notes) spdlog::info("{}", note);
-  if (auto ended = run_checked(config); !ended) {
+  const auto ended = run_checked(config);
+  if (!ended) {
     spdlog::critical("{}", ended.error());
     return exit_failed;
   }
-  spdlog::info("stopped");
-  return exit_ok;
+  if (*ended == exit_ok) spdlog::info("stopped");
+  return *ended;
 }
 
 }  // namespace quorate::server

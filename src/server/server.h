@@ -7,8 +7,9 @@ namespace quorate::server {
 
 enum Exit : int {
   exit_ok = 0,
-  exit_failed = 1,  // the node could not start, or could not go on; the log says why
-  exit_usage = 2,   // flags or configuration make no sense
+  exit_failed = 1,   // the node could not start, or could not go on; the log says why
+  exit_usage = 2,    // flags or configuration make no sense
+  exit_removed = 3,  // the cluster removed this member: there is nothing to start again
 };
 
 // Runs until SIGINT or SIGTERM (a second one ends it at once). Logging must be set up.
