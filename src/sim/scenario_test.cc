@@ -40,7 +40,8 @@ TEST_P(Scenario, GivesItsGoldenTrace) {
 TEST(RunScenario, TellsAFailedExpectationAndACommandItDoesNotKnow) {
   const auto played = run_scenario("protocol raft\nnodes 3\nexpect leader 1\ndance\n");
   EXPECT_TRUE(played.failed);
-  EXPECT_NE(played.text.find("expect leader 1\n----\n1 FAILED to lead\n\n"), std::string::npos) << played.text;
+  EXPECT_NE(played.text.find("expect leader 1\n----\n1 FAILED to lead\n\n"), std::string::npos)
+      << played.text;
   EXPECT_NE(played.text.find("FAILED there is no command 'dance'"), std::string::npos);
 }
 
