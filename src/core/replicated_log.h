@@ -145,7 +145,7 @@ struct Settings {
   // What is kept in memory behind a snapshot for followers that lag a little: so many entries, of so many
   // bytes.
   std::size_t keep_entries = 4096;
-  std::size_t keep_bytes = 32U << 20U;
+  std::size_t keep_bytes = 16U << 20U;
 };
 
 using Protocol = Driver<Request, Event>;

@@ -64,7 +64,7 @@ struct Config {
   std::size_t max_pending_bytes = 256U << 20U;
   std::size_t max_batch_bytes = 256U << 10U;    // of one log entry's commands
   std::uint64_t flush_after_entries = 100'000;  // applied since the last flush of the state
-  std::uint64_t flush_after_bytes = 16U << 20U;
+  std::uint64_t flush_after_bytes = 12U << 20U;
   std::size_t snapshot_chunk_bytes = 256U << 10U;
   Duration snapshot_timeout = 10s;  // without progress, a transfer is given up
 };
