@@ -61,6 +61,8 @@ void run(benchmark::State& state, Disk& disk) {
   }
   state.SetBytesProcessed(static_cast<std::int64_t>(index * value));
   state.SetItemsProcessed(static_cast<std::int64_t>(index));
+  const auto stats = opened->wal->stats();
+  state.counters["bytes/sync"] = static_cast<double>(stats.appended_bytes) / static_cast<double>(stats.syncs);
 }
 
 void Encode(benchmark::State& state) {

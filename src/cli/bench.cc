@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -29,6 +30,7 @@ struct BenchOptions {
   std::string warm_up = "1s";
   std::string pids;
   bool leader_only = false;
+  std::optional<bool> prefill;
 
   void define(CLI::App& app) {
     app.add_option("--mix", mix, "operations and weights: put, get, sget (serializable), txn; put=1,get=9")
@@ -58,7 +60,8 @@ struct BenchOptions {
     app.add_option("--pids", pids,
                    "the servers' process IDs, comma-separated: their CPU and memory are reported");
     app.add_flag("--leader", leader_only, "send everything to the leader");
-    app.add_flag("--prefill", load.prefill, "put every key once before (implied when the mix only reads)");
+    app.add_flag("--prefill,!--no-prefill", prefill,
+                 "put every key once before, or not (implied when the mix only reads)");
   }
 
   void resolve() {
@@ -82,7 +85,7 @@ struct BenchOptions {
     const bool writes = (*weights)[static_cast<std::size_t>(OpKind::put)] +
                             (*weights)[static_cast<std::size_t>(OpKind::txn)] >
                         0;
-    load.prefill = load.prefill || !writes;
+    load.prefill = prefill.value_or(!writes);
   }
 
   [[nodiscard]] std::vector<int> server_pids() const {
