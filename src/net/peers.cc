@@ -261,6 +261,12 @@ std::optional<Refuse> Peers::objection(const Hello& hello) const {
     return refuse(Refusal::removed, "node " + to_string(hello.from) + " was removed from the cluster");
   }
   const auto known = peers_.find(hello.from);
+  const bool expected = known != peers_.end() && (known->second->wanted || known->second->in);
+  const auto is_guest = [](const auto& each) { return !each.second->wanted && each.second->in; };
+  if (!expected && static_cast<std::size_t>(std::ranges::count_if(peers_, is_guest)) >= config_.max_guests) {
+    return refuse(Refusal::busy, "node " + to_string(hello.from) +
+                                     " is no member as far as this node knows, and too many such are here");
+  }
   if (known != peers_.end() && known->second->in && known->second->instance != hello.instance &&
       Clock::now() - known->second->in->last_received() < 2 * config_.ping_interval) {
     return refuse(Refusal::duplicate, "node id " + to_string(hello.from) +
@@ -426,6 +432,10 @@ void Peers::check_connections() {
     closed(*connection, "did not say who it is in time");
   }
   for (auto& [id, peer] : peers_) check_peer(*peer, now);
+  std::erase_if(peers_, [](const auto& each) {  // guests that have gone, and former members
+    const Peer& peer = *each.second;
+    return !peer.wanted && !peer.in && !peer.out && !peer.dialling && !peer.unflushed;
+  });
 }
 
 void Peers::check_peer(Peer& peer, Clock::time_point now) {

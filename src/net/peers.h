@@ -35,6 +35,8 @@ struct PeersConfig {
   std::size_t max_frame_bytes = 64U << 20U;
   std::size_t max_strangers =
       64;  // accepted connections that have not said who they are, TLS handshakes included
+  // Connected nodes that are no members as far as this one knows: it may not have heard of them yet.
+  std::size_t max_guests = 16;
   std::shared_ptr<tls::Context> accept_tls;  // for addresses with https: when accepting ...
   std::shared_ptr<tls::Context> dial_tls;    // ... and when dialling
   std::chrono::milliseconds handshake_timeout{3000};

@@ -212,6 +212,33 @@ TEST_F(PeersTest, AConnectedNodeIsToldOfItsRemoval) {
   EXPECT_EQ(b.handler.told_by.front(), 1U);
 }
 
+// Whoever knows the cluster's id could otherwise fill the node with made-up members.
+TEST_F(PeersTest, NodesThatAreNoMembersAreFew) {
+  auto few = config(1);
+  few.max_guests = 2;
+  nodes.push_back(std::make_unique<Node>(context, few));
+  Node& a = *nodes.back();
+  const auto hello = [](std::uint64_t from) {
+    return spoken(Hello{.cluster = ClusterId(7), .from = NodeId(from), .to = NodeId(1)});
+  };
+  {
+    auto second = raw(a);
+    auto third = raw(a);
+    boost::asio::write(second, boost::asio::buffer(hello(12)));
+    boost::asio::write(third, boost::asio::buffer(hello(13)));
+    ASSERT_TRUE(until([&] { return a.peers.status().size() == 2; }));
+    EXPECT_EQ(refusal_in(exchange(a, hello(14))).reason, Refusal::busy);
+    Node& member = node(2);
+    a.peers.set_peers({{NodeId(2), {url(member)}}});
+    member.peers.set_peers({{NodeId(1), {url(a)}}});
+    EXPECT_TRUE(until([&] { return !member.handler.changes.empty(); })) << "members are always let in";
+  }
+  ASSERT_TRUE(until([&] { return a.peers.status().size() == 1; }));
+  auto fourth = raw(a);
+  boost::asio::write(fourth, boost::asio::buffer(hello(14)));
+  EXPECT_TRUE(until([&] { return a.peers.status().size() == 2; }));
+}
+
 TEST_F(PeersTest, AnotherVersionIsRefused) {
   Node& a = node(1);
   const auto answer =
