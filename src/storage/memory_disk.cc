@@ -329,6 +329,11 @@ IoResult<void> MemoryDisk::sync_directory() {
 }
 
 void MemoryDisk::crash(Rng& rng, Survival survival) {
+  if (survival == Survival::cached && dead_) survival = Survival::any;
+  if (survival == Survival::cached) {
+    ++life_;
+    return;
+  }
   // Half the time in order, as a journaling file system does it; else each change has its own fate.
   const bool in_order = survival == Survival::torn || (survival == Survival::any && rng.chance(0.5));
   const std::uint64_t prefix = in_order ? rng.below(changes_.size() + 1) : UINT64_MAX;

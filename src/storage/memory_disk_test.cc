@@ -127,6 +127,30 @@ TEST(MemoryDisk, AFailedSyncLooksCleanAndIsLost) {
   EXPECT_EQ(disk.contents("f")[0], 'a');
 }
 
+TEST(MemoryDisk, AProcessThatDiesLeavesTheCacheAndMakesNothingDurable) {
+  MemoryDisk disk;
+  Rng rng(1);
+  auto file = durable_file(disk);
+  ASSERT_TRUE(file->write(0, "b"));
+  disk.crash(rng, MemoryDisk::Survival::cached);
+  EXPECT_FALSE(file->read(0, 1)) << "the process that opened it is dead";
+  file = *disk.open("f");
+  EXPECT_EQ(file->read(0, 1), "b");
+  disk.crash(rng, MemoryDisk::Survival::none);
+  EXPECT_EQ(disk.contents("f")[0], 'a');
+}
+
+TEST(MemoryDisk, NothingIsCachedThroughAPowerCut) {
+  MemoryDisk disk;
+  Rng rng(1);
+  auto file = durable_file(disk);
+  on(disk, Operation::sync, {Kind::power_cut});
+  EXPECT_FALSE(file->sync());
+  disk.set_hook({});
+  disk.crash(rng, MemoryDisk::Survival::cached);
+  EXPECT_TRUE(disk.open("f"));
+}
+
 TEST(MemoryDisk, FillsUp) {
   MemoryDisk disk;
   auto file = durable_file(disk);

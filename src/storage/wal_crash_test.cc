@@ -132,23 +132,26 @@ TEST(WalCrash, AtEveryAccessKeepingEverything) { crash_everywhere(201, 40, 1500,
 
 // The process dies and the machine lives on: the next process sees what was never synced, builds on it, and
 // then the power goes.
-TEST(WalCrash, AProcessDeathAtEveryAccessThenAPowerCut) {
+void die_everywhere(MemoryDisk::FaultKind fault) {
   const auto steps = script(300, 40, 1500);
   MemoryDisk calm;
   run(calm, steps);
   for (std::uint64_t cut = 1; cut <= calm.accesses(); ++cut) {
     MemoryDisk disk;
     Rng rng(cut);
-    disk.set_hook([cut](const MemoryDisk::Access& access) {
-      return MemoryDisk::Fault{access.number == cut ? MemoryDisk::FaultKind::io_error
-                                                    : MemoryDisk::FaultKind::none};
+    disk.set_hook([cut, fault](const MemoryDisk::Access& access) {
+      const bool strikes = fault == MemoryDisk::FaultKind::failed_sync
+                               ? access.operation == MemoryDisk::Operation::sync && access.number >= cut
+                               : access.number == cut;
+      return MemoryDisk::Fault{strikes ? fault : MemoryDisk::FaultKind::none};
     });
     const auto result = run(disk, steps);
     disk.set_hook({});
+    disk.crash(rng, MemoryDisk::Survival::cached);
     auto opened = must_open(disk);
     Model model = difference(result.durable, opened.keyspaces).empty() ? result.durable : result.attempted;
     ASSERT_EQ(difference(model, opened.keyspaces), "") << "cut " << cut;
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < 12; ++i) {  // far enough for the next segment to begin
       const auto group = random_group(rng, model, 1500);
       if (group.writes.empty()) continue;
       opened.wal->append(group.keyspace, group.writes);
@@ -158,6 +161,14 @@ TEST(WalCrash, AProcessDeathAtEveryAccessThenAPowerCut) {
     disk.crash(rng, MemoryDisk::Survival::none);
     ASSERT_EQ(difference(model, must_open(disk).keyspaces), "") << "cut " << cut;
   }
+}
+
+TEST(WalCrash, AProcessDeathAtEveryAccessThenAPowerCut) { die_everywhere(MemoryDisk::FaultKind::io_error); }
+
+// What a failed sync leaves looks clean, the length of a spare file included, and is gone after the power
+// cut.
+TEST(WalCrash, AProcessDeathAtEveryFailedSyncThenAPowerCut) {
+  die_everywhere(MemoryDisk::FaultKind::failed_sync);
 }
 
 TEST(WalCrash, ATornBatchIsCutAndCounted) {

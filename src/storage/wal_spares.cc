@@ -14,7 +14,7 @@ constexpr std::uint64_t piece_max = 1U << 20U;
 }  // namespace
 
 SparePool::SparePool(Disk& disk, std::uint64_t segment_bytes, const std::vector<std::string>& names)
-    : disk_(&disk), segment_bytes_(segment_bytes), ready_(names.begin(), names.end()) {
+    : disk_(&disk), segment_bytes_(segment_bytes), ready_(names.begin(), names.end()), found_(names.size()) {
   for (const auto& name : names)
     next_number_ = std::max(next_number_, parse_spare_name(name).value_or(0) + 1);
 }
@@ -43,11 +43,18 @@ IoResult<SparePool::Spare> SparePool::take(std::uint64_t capacity) {
   while (!ready_.empty()) {
     std::string name = std::move(ready_.front());
     ready_.pop_front();
+    const bool found = found_ != 0;
+    if (found) --found_;
     auto file = disk_->open(name);
     if (!file) return std::unexpected(file.error());
     auto size = (*file)->size();
     if (!size) return std::unexpected(size.error());
     if (*size == segment_bytes_) {
+      // The process that made it may have died of a failed sync(): then even its length is only what the
+      // kernel remembers, and goes with the next power cut.
+      if (found) {
+        if (auto emptied = (*file)->truncate(0); !emptied) return std::unexpected(emptied.error());
+      }
       if (auto grown = (*file)->allocate(capacity); !grown) return std::unexpected(grown.error());
       return Spare{std::move(name), std::move(*file)};
     }

@@ -37,6 +37,7 @@ class SparePool {
   std::uint64_t segment_bytes_;
   std::uint64_t next_number_ = 1;
   std::deque<std::string> ready_;
+  std::size_t found_ = 0;  // of ready_, its first: left by an earlier process
   Spare growing_;
   std::uint64_t zeroed_ = 0;  // of growing_
   bool gave_up_ = false;      // preparing failed; take() tries again
