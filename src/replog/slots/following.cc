@@ -128,7 +128,9 @@ void SlotLog::on(Env& env, NodeId from, const Heartbeat& m, Out& out) {
   if (!std::ranges::binary_search(known, from)) {
     // Not one of us, or not yet known here, or removed and unaware of it: whoever is behind can be told.
     if (m.decided < decided_prefix()) out.send(from, own_heartbeat(env));
-    if (m.decided >= next_) out.send(from, CatchUp{next_});
+    // One that leaves may be the last that knows who takes part from here on.
+    const bool knows_more = awaiting_configurations_ ? m.decided >= decided_prefix() : m.decided >= next_;
+    if (knows_more) out.send(from, CatchUp{next_});
     return;
   }
   omega_.heard(env.now, from, m);

@@ -221,6 +221,7 @@ void SlotLog::on(Env&, NodeId from, const CatchUp& m, Out& out) {
 void SlotLog::on(Env&, NodeId from, const Values& m, Out& out) {
   if (m.first.none() || m.values.size() > m.decided.value || m.first.value > m.decided.value + 1) return;
   adopt(m, out);
+  const Index before = next_;
   Index slot = m.first;
   for (const auto& value : m.values) {
     if (slot >= end_of_window()) break;
@@ -232,7 +233,9 @@ void SlotLog::on(Env&, NodeId from, const Values& m, Out& out) {
     }
     ++slot;
   }
-  const bool more = !m.configurations.empty() && !m.values.empty() && slot == next_ && next_ <= m.decided;
+  // Only what brought something asks for the rest: each copy of an answer would be answered again, and each
+  // of those again, until the links carry nothing else.
+  const bool more = !m.configurations.empty() && next_ != before && slot == next_ && next_ <= m.decided;
   if (more) out.send(from, CatchUp{next_});
 }
 

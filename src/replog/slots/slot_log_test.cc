@@ -108,6 +108,24 @@ TEST(Slots, AnOwnValueLearntFromALogIsRecognised) {
   EXPECT_THAT(world.nodes[n1].state, ElementsAre("mine"));
 }
 
+TEST(Slots, ARepeatedAnswerAsksForNothingMore) {
+  auto world = three();
+  lead(world);
+  const Index slot = world.nodes[n1].applied.next();
+  int asked = 0;
+  world.cluster.drop = [&](NodeId from, NodeId, const Bytes& m) {
+    const auto message = codec::decode<Message>(m);
+    if (from == n3 && message && std::holds_alternative<CatchUp>(*message)) ++asked;
+    return slot_of(m) == slot;
+  };
+  const std::vector<Configuration> configurations{{Index(), Index(1), membership_of({1, 2, 3})}};
+  const Values answer{slot, {{n2, 9, 1, EntryKind::payload, Bytes::copy("x")}}, slot + 5, configurations};
+  world.asked.insert("x");
+  for (int i = 0; i < 4; ++i) world.cluster.inject(n2, n3, codec::encode(Message(answer)));
+  world.cluster.run_for(5ms);
+  EXPECT_EQ(asked, 1);
+}
+
 TEST(Slots, RecordsOfDecidedSlotsAreErased) {
   auto world = three(4);
   lead(world);
@@ -489,6 +507,35 @@ TEST(Snapshots, WithinAChangeOfMembership) {
     ASSERT_TRUE(world.cluster.run_until([&] { return world.in_force(id).size() == 4; }, 10s)) << id.value;
     EXPECT_EQ(world.nodes[id].told.back().index, world.nodes[n1].told.back().index);
   }
+}
+
+// All members are replaced, and all the new ones begin with a snapshot: only the one that leaves can tell
+// them who takes part behind it, and its first answers are lost.
+TEST(Snapshots, OfAMemberThatLeaves) {
+  World world(1, {}, membership_of({1}), 4, 0);
+  world.joiner = {n2, n3};
+  world.start();
+  world.cluster.start(n2);
+  world.cluster.start(n3);
+  world.isolate(n1, 3);
+  world.cluster.run_for(1s);
+  for (int i = 0; i < 10; ++i) world.propose(n1, "p" + std::to_string(i));
+  world.reconfigure(n1, {2, 3});
+  ASSERT_TRUE(world.cluster.run_until([&] { return world.in_force(n1).size() == 2; }, 10s));
+  world.snapshot(n1);
+  world.cluster.run_for(50ms);
+  world.cluster.drop = [](NodeId, NodeId, const Bytes& m) {
+    const auto message = codec::decode<Message>(m);
+    return message && std::holds_alternative<Values>(*message);
+  };
+  world.cluster.cut.clear();
+  const auto restored = [&] { return !world.nodes[n2].applied.none() && !world.nodes[n3].applied.none(); };
+  ASSERT_TRUE(world.cluster.run_until(restored, 5s));
+  world.cluster.run_for(200ms);
+  world.cluster.drop = {};
+  world.asked.insert("without it");
+  world.insist("without it", n2);
+  EXPECT_TRUE(world.settle({n2, n3}));
 }
 
 TEST(Snapshots, RestartBehindOneKnowsTheMembership) {
