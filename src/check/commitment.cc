@@ -1,0 +1,110 @@
+#include "check/commitment.h"
+
+#include "quorum/quorum.h"
+
+namespace quorate::check {
+
+namespace {
+
+std::optional<Index> lowest_cut(const std::vector<Write>& writes) {
+  std::optional<Index> lowest;
+  for (const Write& write : writes) {
+    const auto* cut = std::get_if<TruncateFrom>(&write);
+    if (cut != nullptr && (!lowest || cut->index < *lowest)) lowest = cut->index;
+  }
+  return lowest;
+}
+
+}  // namespace
+
+void Commitment::committed(const Entry& entry) {
+  if (entry.index.value > epochs_.size()) epochs_.resize(entry.index.value);
+  epochs_[entry.index.value - 1] = entry.epoch;
+}
+
+std::optional<std::string> Commitment::stands(NodeId node) const {
+  const Index index(epochs_.size());
+  const Epoch epoch = epoch_at(index);
+  if (epoch.none()) return std::nullopt;
+  for (NodeId id(1); id < copies_->end(); id = NodeId(id.value + 1)) {
+    const LogCopy* copy = copies_->find(id);
+    if (copy == nullptr || copy->holds_durably(index, epoch) || !could_lead(*copy, id)) continue;
+    return "node " + to_string(node) + " takes index " + to_string(index) + " of epoch " + to_string(epoch) +
+           " for committed, but node " + to_string(id) + ", which lacks it, could still be elected";
+  }
+  return std::nullopt;
+}
+
+// Called for each node that lags, at each commitment: it allocates nothing.
+bool Commitment::could_lead(const LogCopy& candidate, NodeId id) const {
+  const auto own = candidate.durable_part();
+  if (!own || !own->membership->votes(id)) return false;
+  const auto votes = [&](NodeId voter) -> std::size_t {
+    if (voter == id) return 1;
+    const LogCopy* copy = copies_->find(voter);
+    const auto other = copy == nullptr ? std::nullopt : copy->durable_part();
+    return other && std::pair(other->last_epoch, other->last) <= std::pair(own->last_epoch, own->last);
+  };
+  std::size_t voters = 0;
+  std::size_t yes = 0;
+  for (const Member& member : own->membership->members) {
+    if (member.role != Role::voter) continue;
+    ++voters;
+    yes += votes(member.id);
+  }
+  if (yes < quorum::majority(voters)) return false;
+  const auto& outgoing = own->membership->outgoing;
+  yes = 0;
+  for (const NodeId voter : outgoing) yes += votes(voter);
+  return outgoing.empty() || yes >= quorum::majority(outgoing.size());
+}
+
+std::optional<Commitment::Kept> Commitment::before(NodeId node, Epoch epoch,
+                                                   const std::vector<Write>& writes) const {
+  const auto cut = lowest_cut(writes);
+  const LogCopy* copy = copies_->find(node);
+  if (!cut || copy == nullptr) return std::nullopt;
+  Kept kept;
+  const auto known = leaders_.find(epoch);
+  const LogCopy* leader = known == leaders_.end() ? nullptr : copies_->find(known->second);
+  if (leader != nullptr && (leader == copy || leader->epoch() != epoch)) leader = nullptr;
+  for (Index index = copy->last(); index >= *cut; index = index.prev()) {
+    const auto* mark = copy->at(index);
+    if (mark == nullptr) break;
+    if (kept.committed.none() && epoch_at(index) == mark->epoch) {
+      kept.committed = index;
+      kept.committed_epoch = mark->epoch;
+    }
+    const auto* there = leader == nullptr ? nullptr : leader->at(index);
+    if (kept.shared.none() && there != nullptr && there->epoch == mark->epoch) {
+      kept.shared = index;
+      kept.shared_epoch = mark->epoch;
+      kept.leader = known->second;
+    }
+  }
+  return kept;
+}
+
+std::optional<std::string> Commitment::after(NodeId node, const std::optional<Kept>& kept,
+                                             const std::vector<Write>& writes) const {
+  const LogCopy* copy = copies_->find(node);
+  if (copy == nullptr) return std::nullopt;
+  if (kept && !kept->committed.none() && !copy->holds(kept->committed, kept->committed_epoch))
+    return "node " + to_string(node) + " gives up index " + to_string(kept->committed) + " of epoch " +
+           to_string(kept->committed_epoch) + ", which is committed";
+  if (kept && !kept->shared.none() && !copy->holds(kept->shared, kept->shared_epoch))
+    return "node " + to_string(node) + " gives up index " + to_string(kept->shared) + " of epoch " +
+           to_string(kept->shared_epoch) + ", which it shares with node " + to_string(kept->leader) +
+           ", the leader of its epoch " + to_string(copy->epoch());
+  for (const Write& write : writes) {
+    const auto* snapshot = std::get_if<SnapshotTaken>(&write);
+    const auto* mark = snapshot == nullptr ? nullptr : copy->at(snapshot->meta.index);
+    if (mark == nullptr || mark->epoch == snapshot->meta.epoch) continue;
+    return "node " + to_string(node) + " keeps a log whose entry " + to_string(snapshot->meta.index) +
+           " is of epoch " + to_string(mark->epoch) + " behind a snapshot whose last is of epoch " +
+           to_string(snapshot->meta.epoch);
+  }
+  return std::nullopt;
+}
+
+}  // namespace quorate::check
