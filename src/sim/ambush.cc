@@ -49,6 +49,12 @@ void Ambushes::begin(std::uint32_t number, const Fault& fault) {
         sleep(now->slot(), rng);
       }
       break;
+    case FaultKind::deaf_leader:
+      if (const Node* now = leader()) {
+        powers_->took_effect(number);
+        deafen(now->slot(), rng);
+      }
+      break;
     case FaultKind::late_bridge:
       powers_->took_effect(number);
       bridge(rng);
@@ -84,7 +90,7 @@ void Ambushes::over() {
 
 // What the nodes do.
 
-bool Ambushes::sends(const Node& from, std::uint32_t to, const Bytes& frame) {
+bool Ambushes::sends(const Node& from, std::uint32_t to, const Bytes& frame, std::uint64_t stamp) {
   const FrameKind kind = frame_kind(frame, !stage_->options.leaders);
   kinds_seen_ |= std::uint64_t{1} << kind;
   if (!watching_frames_) return false;
@@ -108,7 +114,7 @@ bool Ambushes::sends(const Node& from, std::uint32_t to, const Bytes& frame) {
     constexpr std::size_t most_held = 64;
     if (hold.kind != kind || (hold.senders >> slot & 1U) == 0 || hold.held.size() == most_held) continue;
     powers_->took_effect(hold.number);
-    hold.held.push_back({EventKind::deliver, to, 0, from.id().value, frame});
+    hold.held.push_back({EventKind::deliver, to, stamp, from.id().value, frame});
     return !hold.copies;
   }
   return false;
@@ -154,13 +160,21 @@ void Ambushes::strike(std::uint32_t slot, std::uint64_t seed) {
   if (!node.up() || node.halted()) return;
   const Duration lasts = log_uniform(rng, 20ms, 1200ms);
   const std::uint64_t one = std::uint64_t{1} << rng.below(powers_->node_count());
+  // What it takes on now, nobody else hears of.
+  if (rng.chance(0.25)) {
+    const auto commands = static_cast<unsigned>(log_uniform(rng, Duration(1), Duration(40)).count());
+    later(Duration(100us), [this, slot, commands] {
+      Node& at = powers_->node(slot);
+      if (at.up() && !at.halted() && !at.paused()) powers_->burst(at, commands);
+    });
+  }
   switch (rng.below(8)) {
     case 0: cut_for(links_of(slot, Side::both, 0), lasts); break;
     case 1: cut_for(links_of(slot, Side::both, one), lasts); break;
     case 2: cut_for(links_of(slot, Side::both, rng.next()), lasts); break;
     case 3: cut_for(links_of(slot, Side::outgoing, rng.chance(0.5) ? one : 0), lasts); break;
     case 4: cut_for(links_of(slot, Side::incoming, rng.chance(0.5) ? one : 0), lasts); break;
-    case 5: powers_->stop(node, Survival::all, "killed", lasts); break;
+    case 5: powers_->stop(node, Survival::cached, "killed", lasts); break;
     case 6: powers_->stop(node, Survival::none, "power loss", lasts); break;
     default: sleep(slot, rng); break;
   }
@@ -185,6 +199,23 @@ void Ambushes::sleep(std::uint32_t slot, Rng rng) {
     Node& node = powers_->node(slot);
     if (node.up()) node.resume();
   });
+}
+
+// deaf_leader.
+
+void Ambushes::deafen(std::uint32_t slot, Rng rng) {
+  const Duration after = rng.between(Duration(0), Duration(3ms));
+  const Duration deaf = log_uniform(rng, 60ms, 500ms);
+  const Side side = rng.chance(0.7) ? Side::incoming : Side::both;
+  if (rng.chance(0.7)) {
+    powers_->hand_over(powers_->node(slot), rng);
+  } else {  // what its followers promised it must outlive them
+    for (std::uint32_t other = 0; other < powers_->node_count(); ++other) {
+      if (other != slot && rng.chance(0.7))
+        powers_->stop(powers_->node(other), Survival::cached, "killed", log_uniform(rng, 100us, 4ms));
+    }
+  }
+  later(after, [this, slot, side, deaf] { cut_for(links_of(slot, side, 0), deaf); });
 }
 
 // late_bridge.
@@ -226,7 +257,7 @@ void Ambushes::usurped(Usurper usurper) {
   // One of those that could vote for it may just have started again.
   const auto other = static_cast<std::uint32_t>(rng.below(count));
   if (rng.chance(0.4) && other != usurper.leader && other != usurper.usurper)
-    powers_->stop(powers_->node(other), Survival::all, "killed", Duration(100us));
+    powers_->stop(powers_->node(other), Survival::cached, "killed", Duration(100us));
   const Side side = rng.chance(0.5) ? Side::incoming : Side::both;
   cut_for(links_of(usurper.leader, side, 0), log_uniform(rng, 50ms, 400ms));
 }

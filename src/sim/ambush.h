@@ -8,6 +8,7 @@
 //   usurper           one node stops hearing the leader; when it noticed, the leader is cut off from all
 //   sleeping_leader   a leader stands still, unheard, while others go on; it wakes before it hears of them
 //   late_bridge       a node misses what happens for a while, then is the only one the others can talk to
+//   deaf_leader       a leader hands over, or its followers start again, and it hears of nothing from then on
 #pragma once
 
 #include <cstdint>
@@ -37,6 +38,7 @@ class Powers {
                     Duration down) = 0;
   virtual void change_members(Node& at, Rng& rng) = 0;
   virtual void hand_over(Node& leader, Rng& rng) = 0;
+  virtual void burst(Node& at, unsigned commands) = 0;  // of clients, all at once
   virtual void took_effect(std::uint32_t number) = 0;
 };
 
@@ -50,7 +52,7 @@ class Ambushes {
   void due(std::uint64_t number);  // an event of kind `ambush`
 
   // Told by the nodes. True if the frame is held back.
-  [[nodiscard]] bool sends(const Node& from, std::uint32_t to, const Bytes& frame);
+  [[nodiscard]] bool sends(const Node& from, std::uint32_t to, const Bytes& frame, std::uint64_t stamp);
   void sees_leader(const Node& node);
 
  private:
@@ -92,6 +94,7 @@ class Ambushes {
   void sleep(std::uint32_t slot, Rng rng);
   void hold_back(std::uint32_t number, Rng rng);
   void bridge(Rng rng);
+  void deafen(std::uint32_t slot, Rng rng);
   void usurp(std::uint32_t number, Rng rng);
   void usurped(Usurper usurper);
   void release(Hold& hold, bool spread);

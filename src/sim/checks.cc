@@ -2,26 +2,73 @@
 
 #include "core/codec.h"
 #include "replica/messages.h"
+#include "replog/raft/messages.h"
 
 namespace quorate::sim {
 
-void Checks::started(NodeId node, const Recovered& recovered) {
-  safety_.position(node, recovered.snapshot ? recovered.snapshot->index : Index());
-  if (leaders_) take("log matching", logs_.recovered(node, recovered));
+namespace {
+
+// What the protocols with leaders of epochs, which is Raft, make durable beside the log.
+std::optional<check::Ballot> ballot_in(const Bytes& record) {
+  const auto hard = codec::decode<raft::HardState>(record);
+  if (!hard) return std::nullopt;
+  return check::Ballot{hard->term, hard->voted_for};
 }
 
-void Checks::wrote(NodeId node, const std::vector<Write>& writes) {
+std::optional<check::Ballot> ballot_in(const std::vector<Write>& writes) {
+  for (const Write& write : writes) {
+    const auto* put = std::get_if<PutRecord>(&write);
+    if (put != nullptr && put->key == raft::hard_state_key) return ballot_in(put->value);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void Checks::started(NodeId node, const Recovered& recovered, const Membership& initial) {
+  safety_.position(node, recovered.snapshot ? recovered.snapshot->index : Index());
+  if (!leaders_) return;
+  take("log matching", logs_.recovered(node, recovered));
+  const auto record = recovered.records.find(raft::hard_state_key);
+  const auto ballot = record == recovered.records.end() ? std::nullopt : ballot_in(record->second);
+  copies_.of(node).recovered(recovered, initial, ballot.value_or(check::Ballot{}));
+  count_votes(node);
+}
+
+void Checks::wrote(NodeId node, Ticket ticket, const std::vector<Write>& writes) {
   if (!leaders_) return;
   for (const Write& write : writes) take("log matching", logs_.written(node, write));
+  const auto ballot = ballot_in(writes);
+  check::LogCopy& copy = copies_.of(node);
+  const auto kept = commitment_.before(node, ballot ? ballot->epoch : copy.epoch(), writes);
+  copy.written(ticket, writes, ballot);
+  take("commitment", commitment_.after(node, kept, writes));
+}
+
+void Checks::durable(NodeId node, Ticket upto) {
+  if (!leaders_) return;
+  copies_.of(node).durable(upto);
+  count_votes(node);
+}
+
+void Checks::count_votes(NodeId node) {
+  auto& copy = copies_.of(node);
+  while (const auto ballot = copy.next_ballot()) take("one vote", votes_.durable(node, *ballot));
 }
 
 void Checks::committed(NodeId node, const std::vector<Entry>& entries) {
+  bool news = false;
   for (const Entry& entry : entries) {
     const bool first = !safety_.known(entry.index);
     take("state machine safety", safety_.committed(node, entry.index, check::fingerprint(entry)));
-    if (first) first_committed(entry);
+    if (!first) continue;
+    first_committed(entry);
+    if (leaders_) commitment_.committed(entry);
+    news = true;
   }
-  if (leaders_ && !entries.empty()) logs_.committed(node, entries.back().index);
+  if (!leaders_ || entries.empty()) return;
+  logs_.committed(node, entries.back().index);
+  if (news) take("commitment", commitment_.stands(node));
 }
 
 void Checks::first_committed(const Entry& entry) {
@@ -48,6 +95,9 @@ void Checks::leads(NodeId node, Epoch epoch) {
   if (!leaders_) return;
   take("election safety", elections_.leads(node, epoch));
   take("leader completeness", logs_.leads(node, epoch));
+  take("vote quorum", votes_.leads(node, epoch, copies_.of(node)));
+  commitment_.leads(node, epoch);
+  latest_epoch_ = std::max(latest_epoch_, epoch);
 }
 
 void Checks::applied(NodeId node, Index index, const Bytes& digest) {

@@ -6,11 +6,14 @@
 #include <string>
 #include <utility>
 
+#include "check/commitment.h"
 #include "check/digest_agreement.h"
 #include "check/durability.h"
 #include "check/election_safety.h"
+#include "check/log_copies.h"
 #include "check/log_matching.h"
 #include "check/state_machine_safety.h"
+#include "check/vote_quorum.h"
 #include "core/entry.h"
 #include "sim/admission.h"
 #include "sim/companion.h"
@@ -34,8 +37,10 @@ class Checks {
   [[nodiscard]] const std::optional<Failure>& failure() const { return failure_; }
 
   void tell(Companion& companion) { companion_ = &companion; }  // of commands
-  void started(NodeId node, const Recovered& recovered);
-  void wrote(NodeId node, const std::vector<Write>& writes);
+  void started(NodeId node, const Recovered& recovered, const Membership& initial);
+  void wrote(NodeId node, Ticket ticket, const std::vector<Write>& writes);
+  void durable(NodeId node, Ticket upto);         // as the node is told
+  void lost(NodeId node) { copies_.lost(node); }  // it will never come back
   void committed(NodeId node, const std::vector<Entry>& entries);
   void restored(NodeId node, Index index) { safety_.position(node, index); }
   void leads(NodeId node, Epoch epoch);
@@ -49,12 +54,15 @@ class Checks {
   // In force as of the last committed membership entry; unset until there is one.
   [[nodiscard]] const std::optional<Membership>& membership() const { return membership_; }
   [[nodiscard]] std::size_t epochs() const { return elections_.epochs(); }
+  [[nodiscard]] Epoch latest_epoch() const { return latest_epoch_; }  // in which one leads
+  [[nodiscard]] const check::LogCopies& copies() const { return copies_; }
 
  private:
   void take(const char* property, std::optional<std::string> broken) {
     if (broken) fail(property, std::move(*broken));
   }
   void first_committed(const Entry& entry);
+  void count_votes(NodeId node);
 
   const WorkloadModel* model_;
   Companion* companion_ = nullptr;
@@ -62,6 +70,10 @@ class Checks {
   check::StateMachineSafety safety_;
   check::ElectionSafety elections_;
   check::LogMatching logs_;
+  check::LogCopies copies_;
+  check::Commitment commitment_{copies_};
+  check::VoteQuorum votes_;
+  Epoch latest_epoch_;
   Admission admission_;
   check::Durability durability_;
   check::DigestAgreement digests_;

@@ -40,6 +40,13 @@ void Clients::demand_again() {
   }
 }
 
+void Clients::burst(Node& node, unsigned count) {
+  for (; count != 0 && issued_ < most_ && node.up() && !node.halted(); --count) {
+    clients_.push_back({.rng = stage_->rng.fork(), .once = true});
+    issue(static_cast<std::uint32_t>(clients_.size() - 1), node);
+  }
+}
+
 bool Clients::met(const Node& node) const {
   return std::ranges::any_of(clients_, [&](const Client& c) { return c.only == &node && c.done; });
 }
@@ -192,7 +199,7 @@ void Clients::end(std::uint32_t client, std::size_t at, End how) {
     line.field("client", client);
     line.field("operation", how == End::nothing ? to_string(op) + ", did not happen" : to_string(op));
   }
-  again(client);
+  if (!clients_[client].once) again(client);
 }
 
 check::History Clients::judged() const {

@@ -34,6 +34,9 @@ class Clients {
   void demand(Node& node);
   [[nodiscard]] bool met(const Node& node) const;
   void demand_again();  // what was met counts no longer
+
+  // So many clients more, each with one operation at this node, now.
+  void burst(Node& node, unsigned count);
   [[nodiscard]] std::string unmet(const std::vector<Node*>& nodes) const;
 
   [[nodiscard]] const check::History& history() const { return history_; }
@@ -47,6 +50,7 @@ class Clients {
     bool wrote = false;    // its progress
     bool done = false;
     bool waiting = false;  // an operation is open
+    bool once = false;
   };
 
   check::Operation draw(std::uint32_t client);

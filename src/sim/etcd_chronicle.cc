@@ -95,7 +95,10 @@ void EtcdChronicle::execute(const replica::Command& command, Moment now, std::ve
     }
     case etcd::Op::tick: {
       const auto tick = codec::decode<etcd::Tick>(Bytes::copy(request));
-      if (tick) log_time_ += tick->elapsed;
+      if (tick) {
+        log_time_ += tick->elapsed;
+        longest_tick_ = std::max(longest_tick_, tick->elapsed);
+      }
       const bool another =
           command.id.origin != timekeeper_.origin || command.id.incarnation != timekeeper_.incarnation;
       if (another) ++handovers_;

@@ -39,6 +39,7 @@ class EtcdChronicle {
 
   [[nodiscard]] std::int64_t revision() const { return static_cast<std::int64_t>(changes_.size()); }
   [[nodiscard]] std::int64_t compacted() const { return compacted_; }
+  [[nodiscard]] Duration longest_tick() const { return longest_tick_; }
   // Empty for revision 1, the store's first, in which nothing changed.
   [[nodiscard]] const std::vector<Change>& changes(std::int64_t revision) const {
     return changes_[static_cast<std::size_t>(revision - 1)];
@@ -72,6 +73,7 @@ class EtcdChronicle {
   std::vector<std::vector<Change>> changes_{1};
   std::int64_t compacted_ = 0;
   Duration log_time_{};
+  Duration longest_tick_{};
   replica::RequestId timekeeper_;  // of the latest tick
   std::uint64_t handovers_ = 0;
   std::map<std::string, Key> keys_;

@@ -219,7 +219,12 @@ void EtcdSessions::settle(const check::Operation& put, const Bytes& command) {
 
 void EtcdSessions::committed(const replica::Command& command, Index index) {
   while (leaderships_.size() < stage_->leaderships) leaderships_.push_back(stage_->now);
-  for (const auto& expiry : chronicle_.committed(command, index, stage_->now)) {
+  const auto expired = chronicle_.committed(command, index, stage_->now);
+  // What a leader slept through must not count: nobody could keep a lease alive meanwhile.
+  if (chronicle_.longest_tick() > models::max_periodic_elapsed)
+    fail("lease", fmt::format("index {} tells of {} ms in one tick", index.value,
+                              chronicle_.longest_tick().count() / 1'000'000));
+  for (const auto& expiry : expired) {
     // What a leader measured last before it was replaced is logged late, and counts time once more.
     constexpr Duration late = 3s;
     const auto changes =

@@ -30,12 +30,14 @@ enum class EventKind : std::uint8_t {
   ambush,     // number: which of its acts
   companion,  // number: which of its sessions
   again,      // number: a fault that goes on; node: whom it strikes
+  skeptic,
 };
 
 struct Event {
   EventKind kind = EventKind::phase;
   std::uint32_t node = 0;   // index of the node; meaningless for client, fault, heal, phase
-  std::uint64_t stamp = 0;  // of the node's process (or timer) it belongs to; another one ignores it
+  std::uint64_t stamp = 0;  // of the node's process (or timer) it belongs to; another one ignores it.
+                            // Of a frame: the ReadJudge's
   std::uint64_t number = 0;
   Bytes frame{};
 };

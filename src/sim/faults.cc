@@ -58,6 +58,7 @@ constexpr std::array<Row, fault_kinds> table{{
     {"usurper", "a node loses the leader, then the leader loses the others", 300ms, 1500ms, 4},
     {"sleeping_leader", "a leader stands still and wakes when others lead", 200ms, 1s, 4},
     {"late_bridge", "one that missed much is the only link between the others", 400ms, 2s, 3},
+    {"deaf_leader", "a leader hands over, and hears of nothing from then on", 60ms, 500ms, 4},
     {"replacement", "a member's machine is replaced by an empty one", 50ms, 2s, 1},
     {"snapshot_cut", "a node loses power within a snapshot's transfer", 200ms, 3s, 4},
     {"version_skew", "a node runs a later release, then this one again", 50ms, 2s, 4},
@@ -75,7 +76,7 @@ std::string_view describe(FaultKind kind) { return row(kind).what; }
 
 bool destructive(FaultKind kind) { return kind >= FaultKind::bit_flip && kind <= FaultKind::lost_file; }
 bool beyond_promise(FaultKind kind) { return kind >= FaultKind::clock_jump; }
-bool is_ambush(FaultKind kind) { return kind >= FaultKind::leader_hunt && kind <= FaultKind::late_bridge; }
+bool is_ambush(FaultKind kind) { return kind >= FaultKind::leader_hunt && kind <= FaultKind::deaf_leader; }
 
 FaultSet FaultSet::usual() {
   FaultSet set;

@@ -57,6 +57,7 @@ enum class FaultKind : std::uint8_t {
   usurper,
   sleeping_leader,
   late_bridge,
+  deaf_leader,
   replacement,   // a member's machine is gone for good; an operator puts an empty one in its place
   snapshot_cut,  // a node loses power while it sends or receives a snapshot
   version_skew,  // a node runs a later release for a while, and then the present one on what that one wrote
@@ -65,7 +66,7 @@ enum class FaultKind : std::uint8_t {
   wild_clock,             // a clock runs faster or slower than the bound
   undetected_corruption,  // flipped frames are delivered
 };
-inline constexpr std::size_t fault_kinds = 43;
+inline constexpr std::size_t fault_kinds = 44;
 
 std::string_view to_string(FaultKind kind);
 std::string_view describe(FaultKind kind);

@@ -1,5 +1,7 @@
 #include "sim/node.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <xxhash.h>
 
@@ -8,6 +10,7 @@
 #include "sim/draw.h"
 #include "sim/newer_version.h"
 #include "sim/probe.h"
+#include "sim/skeptic.h"
 
 namespace quorate::sim {
 
@@ -84,7 +87,7 @@ bool Node::start() {
         .field("log_last", recovered.log.empty() ? 0 : recovered.log.back().index.value)
         .field("snapshot", recovered.snapshot ? recovered.snapshot->index.value : 0);
   }
-  stage_->checks.started(id_, recovered);
+  stage_->checks.started(id_, recovered, initial_);
   auto settings = stage_->tuning.settings;
   settings.self = id_;
   settings.initial = initial_;
@@ -94,7 +97,7 @@ bool Node::start() {
   auto inner = stage_->options.factory(settings, std::move(recovered));
   runs_newer_ = newer_;
   if (runs_newer_) inner = std::make_unique<NewerVersion>(std::move(inner));
-  auto protocol = std::make_unique<Probe>(id_, std::move(inner), stage_->checks);
+  auto protocol = std::make_unique<Probe>(id_, std::move(inner), settings, stage_->checks, stage_->reads);
   replica_ = std::make_unique<replica::Replica>(config, *this, std::move(protocol), home_, std::move(*live),
                                                 stage_->model.create());
   Env now = env();
@@ -134,7 +137,12 @@ void Node::handle(Event event) {
 void Node::resume() {
   if (!paused_) return;
   paused_ = false;
-  for (auto& event : std::exchange(held_, {})) {
+  stage_->skeptic->woke(*this);
+  auto held = std::exchange(held_, {});
+  // A process that wakes finds its sockets and its timers at the same moment, and may look at either first.
+  if (rng_.chance(0.5))
+    std::ranges::stable_partition(held, [](const Event& event) { return event.kind != EventKind::timer; });
+  for (auto& event : held) {
     if (halted_) {
       if (event.kind == EventKind::operation) stage_->operation(*this, event.number, false);
       continue;
@@ -148,7 +156,10 @@ void Node::resume() {
 void Node::dispatch(Event event) {
   Env now = env();
   switch (event.kind) {
-    case EventKind::deliver: replica_->receive(now, NodeId(event.number), event.frame); break;
+    case EventKind::deliver:
+      stage_->reads.arrived(slot_of(NodeId(event.number)), slot_, event.stamp);
+      replica_->receive(now, NodeId(event.number), event.frame);
+      break;
     case EventKind::timer: fire(TimerId(event.number), event.stamp); break;
     case EventKind::sync:
       if (stalled_) return stage_->queue.push(stage_->now + 5ms, std::move(event));
@@ -255,14 +266,15 @@ void Node::jump(Duration by) {
 void Node::send(NodeId to, Bytes frame) {
   const std::uint32_t target = slot_of(to);
   if (to.none() || target >= most_nodes || target == slot_) return;
-  if (stage_->ambushes->sends(*this, target, frame)) return;
+  const auto stamp = stage_->reads.stamp(slot_, target, clock_.at(stage_->now));
+  if (stage_->ambushes->sends(*this, target, frame, stamp)) return;
   if (!frame.empty() && frame.data()[0] == snapshot_chunk) stage_->chunk_sent(slot_, target);
-  if (!runs_newer_) return transmit(target, std::move(frame));
-  transmit(target, newer::extend_variant(frame));
-  if (++frames_ % newer::unknown_every == 0) transmit(target, newer::unknown_alternative());
+  if (!runs_newer_) return transmit(target, std::move(frame), stamp);
+  transmit(target, newer::extend_variant(frame), stamp);
+  if (++frames_ % newer::unknown_every == 0) transmit(target, newer::unknown_alternative(), stamp);
 }
 
-void Node::transmit(std::uint32_t target, Bytes frame) {
+void Node::transmit(std::uint32_t target, Bytes frame, ReadJudge::Stamp stamp) {
   const auto fate = stage_->network.send(stage_->now, slot_, target);
   if (stage_->trace != nullptr) {
     Trace::Line line(*stage_->trace, stage_->now, "send");
@@ -283,7 +295,7 @@ void Node::transmit(std::uint32_t target, Bytes frame) {
     frame = Bytes::adopt(std::move(damaged));
   }
   for (std::uint32_t i = 0; i < fate.count; ++i) {
-    stage_->queue.push(fate.arrivals[i], {EventKind::deliver, target, 0, id_.value, frame});
+    stage_->queue.push(fate.arrivals[i], {EventKind::deliver, target, stamp, id_.value, frame});
   }
 }
 
@@ -354,7 +366,10 @@ void Node::warn(const std::string& what) {
 void Node::leader_changed(NodeId leader, Epoch epoch) {
   leader_ = leader;
   epoch_ = epoch;
-  if (leader == id_) ++stage_->leaderships;
+  if (leader == id_) {
+    ++stage_->leaderships;
+    stage_->skeptic->elected();
+  }
   stage_->ambushes->sees_leader(*this);
   if (stage_->trace != nullptr) {
     Trace::Line(*stage_->trace, stage_->now, "leader")

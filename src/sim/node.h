@@ -88,7 +88,7 @@ class Node final : public replica::Host {
   void rearm_timers();
   void arm(Timer& timer);
   [[nodiscard]] std::uint32_t slot_of(NodeId id) const { return static_cast<std::uint32_t>(id.value - 1); }
-  void transmit(std::uint32_t target, Bytes frame);
+  void transmit(std::uint32_t target, Bytes frame, ReadJudge::Stamp stamp);
   void trace_step(const Event& event);
   void trace_frame(Trace::Line& line, const Bytes& frame);
 

@@ -2,26 +2,37 @@
 // claimed. Gated events count when the protocol's host would be told them.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "core/replicated_log.h"
 #include "sim/checks.h"
+#include "sim/read_judge.h"
 
 namespace quorate::sim {
 
 class Probe final : public replicated_log::Protocol {
  public:
-  Probe(NodeId node, std::unique_ptr<replicated_log::Protocol> inner, Checks& checks)
-      : node_(node), inner_(std::move(inner)), checks_(&checks) {}
+  Probe(NodeId node, std::unique_ptr<replicated_log::Protocol> inner,
+        const replicated_log::Settings& settings, Checks& checks, const ReadJudge& reads)
+      : node_(node), inner_(std::move(inner)), settings_(settings), checks_(&checks), reads_(&reads) {}
 
   void start(Env& env) override {
     inner_->start(env);
+    now_ = env.now;
     look();
   }
   void step(Env& env, In input) override {
-    if (const auto* persisted = std::get_if<Persisted>(&input)) release(persisted->upto);
+    now_ = env.now;
+    if (const auto* persisted = std::get_if<Persisted>(&input)) {
+      checks_->durable(node_, persisted->upto);
+      release(persisted->upto);
+    } else if (const auto* ask = std::get_if<Ask<replicated_log::Request>>(&input)) {
+      if (const auto* read = std::get_if<replicated_log::ReadBarrier>(&ask->request)) asked(*read);
+    }
     inner_->step(env, std::move(input));
     look();
   }
@@ -36,7 +47,7 @@ class Probe final : public replicated_log::Protocol {
     auto fresh = inner_->take();
     for (const auto& effect : fresh) {
       if (const auto* persist = std::get_if<Persist>(&effect)) {
-        checks_->wrote(node_, persist->writes);
+        checks_->wrote(node_, persist->ticket, persist->writes);
       } else if (const auto* emit = std::get_if<Emit<replicated_log::Event>>(&effect)) {
         if (emit->after > durable_) {
           gated_.push_back(*emit);
@@ -69,15 +80,40 @@ class Probe final : public replicated_log::Protocol {
     if (const auto* committed = std::get_if<replicated_log::Committed>(&event)) {
       checks_->committed(node_, committed->entries);
     } else if (const auto* leader = std::get_if<replicated_log::LeaderChanged>(&event)) {
+      leads_ = leader->leader == node_ ? leader->epoch : Epoch();
       if (leader->leader == node_) checks_->leads(node_, leader->epoch);
+    } else if (const auto* ready = std::get_if<replicated_log::ReadReady>(&event)) {
+      for (const std::uint64_t id : ready->ids) judge(id, ready->index);
+    } else if (const auto* refused = std::get_if<replicated_log::Refused>(&event)) {
+      std::erase_if(asked_, [&](const ReadJudge::Asked& each) { return each.id == refused->id; });
     } else if (const auto* restore = std::get_if<replicated_log::Restore>(&event)) {
       checks_->restored(node_, restore->meta.index);
     }
   }
 
+  void asked(const replicated_log::ReadBarrier& read) {
+    asked_.push_back({read.id, read.mode, now_, leads_, checks_->latest_epoch(), checks_->last_committed()});
+  }
+
+  void judge(std::uint64_t id, Index index) {
+    const auto at = std::ranges::find(asked_, id, &ReadJudge::Asked::id);
+    if (at == asked_.end()) return;
+    const bool leads = !at->leads.none() && at->leads == leads_;
+    const auto* copy = checks_->copies().find(node_);
+    auto broken = reads_->ready(node_, *at, index, leads && copy != nullptr, now_,
+                                copy != nullptr ? copy->membership() : settings_.initial, settings_);
+    asked_.erase(at);
+    if (broken) checks_->fail("fresh reads", std::move(*broken));
+  }
+
   NodeId node_;
   std::unique_ptr<replicated_log::Protocol> inner_;
+  replicated_log::Settings settings_;
   Checks* checks_;
+  const ReadJudge* reads_;
+  Instant now_{};
+  Epoch leads_;  // none while another does
+  std::vector<ReadJudge::Asked> asked_;
   Ticket durable_;
   std::deque<Emit<replicated_log::Event>> gated_;
 };

@@ -12,6 +12,7 @@
 #include "sim/event_queue.h"
 #include "sim/network.h"
 #include "sim/options.h"
+#include "sim/read_judge.h"
 #include "sim/trace.h"
 
 namespace quorate::sim {
@@ -19,6 +20,7 @@ namespace quorate::sim {
 class Ambushes;
 class Companion;
 class Node;
+class Skeptic;
 
 // Settings drawn from the seed, so that small limits and their edges are met often.
 struct Tuning {
@@ -43,6 +45,7 @@ struct Stage {
   Network network;
   const WorkloadModel& model;
   Checks checks;
+  ReadJudge reads;
   Tuning tuning;
   Trace* trace = nullptr;
   // A client's operation reaches a node; `run` is false if the node dies before it looks at it.
@@ -51,6 +54,7 @@ struct Stage {
   std::function<void(std::uint32_t from, std::uint32_t to)> chunk_sent;
   Coverage coverage;
   Ambushes* ambushes = nullptr;
+  Skeptic* skeptic = nullptr;
   Companion* companion = nullptr;  // none where the model has none
   std::uint64_t leaderships = 0;   // how often a node began to lead
   std::uint64_t stamps = 0;        // of processes and timers

@@ -29,10 +29,12 @@ World::World(const Options& options, const WorkloadModel& model, std::uint64_t s
       stage_(options_, Rng(seed), model),
       seed_(seed),
       ambushes_(stage_, *this),
+      skeptic_(stage_, *this, Rng(~seed)),
       rng_(stage_.rng.fork()) {
   stage_.trace = trace;
   stage_.ambushes = &ambushes_;
   stage_.chunk_sent = [this](std::uint32_t from, std::uint32_t to) { cut_snapshots(from, to); };
+  stage_.skeptic = &skeptic_;
   tune();
   plan();
   found_cluster();
@@ -51,13 +53,13 @@ void World::tune() {
   // One entry a message, a few, or all there are.
   settings.max_batch_bytes = rng.chance(0.5) ? rng.between(64, rng.chance(0.6) ? 160 : 1024) : 1U << 20U;
   settings.max_inflight = rng.chance(0.5) ? rng.between(1, 4) : 64;
-  settings.keep_entries = rng.chance(0.7) ? rng.between(0, 20) : 4096;
+  settings.keep_entries = rng.chance(0.7) ? rng.between(0, rng.chance(0.4) ? 2 : 20) : 4096;
   auto& replica = tuning.replica;
   replica.request_timeout = 1s;
   replica.periodic_interval = rng.between(Duration(15ms), Duration(100ms));
   replica.retry_interval = 30ms;
   replica.max_batch_bytes = rng.chance(0.5) ? rng.between(1, 400) : 256U << 10U;
-  replica.flush_after_entries = rng.chance(0.8) ? rng.between(3, 80) : 100'000;
+  replica.flush_after_entries = rng.chance(0.8) ? rng.between(1, rng.chance(0.25) ? 4 : 80) : 100'000;
   replica.snapshot_chunk_bytes = rng.chance(0.7) ? rng.between(1, 300) : 256U << 10U;
   replica.snapshot_timeout = 800ms;
   if (rng.chance(0.2)) replica.max_pending = rng.between(1, 4);
@@ -182,6 +184,7 @@ void World::dispatch(Event event) {
     case EventKind::heal: end_fault(static_cast<std::uint32_t>(event.number)); break;
     case EventKind::companion: companion_->wake(static_cast<std::uint32_t>(event.number)); break;
     case EventKind::ambush: ambushes_.due(event.number); break;
+    case EventKind::skeptic: skeptic_.due(); break;
     case EventKind::restart:
       if (!nodes_[event.node]->up() && !gone(*nodes_[event.node])) start_node(*nodes_[event.node]);
       break;
@@ -215,7 +218,7 @@ void World::look_after(Node& node) {
     stage_.checks.fail("no needless stop", fmt::format("node {} stops: {}", node.id().value, reason));
   }
   // After a failed write the process may be restarted at once, or the machine.
-  const auto drawn = rng_.chance(0.5) ? Survival::any : Survival::all;
+  const auto drawn = rng_.chance(0.5) ? Survival::any : Survival::cached;
   stop_node(node, options_.crash ? options_.crash->survival : drawn, reason.c_str(),
             rng_.between(Duration(1ms), Duration(200ms)));
 }
@@ -231,7 +234,7 @@ void World::start_node(Node& node) {
         .field("node", node.id().value)
         .field("reason", node.refusal());
   }
-  const auto drawn = node.disk_faults().struck() && rng_.chance(0.5) ? Survival::any : Survival::all;
+  const auto drawn = node.disk_faults().struck() && rng_.chance(0.5) ? Survival::any : Survival::cached;
   node.stop(options_.crash ? options_.crash->survival : drawn, "refuses to start");
   constexpr int patience = 4;
   const bool beyond_hope =
@@ -239,6 +242,7 @@ void World::start_node(Node& node) {
       (node.disk_faults().tampered() && !node.disk_faults().armed() && node.refused_again() == patience);
   if (beyond_hope) {
     written_off_ |= 1U << node.slot();
+    stage_.checks.lost(node.id());
     return;
   }
   if (!node.disk_faults().struck()) {
@@ -301,7 +305,7 @@ void World::check_progress() {
     }
     constexpr double trials = 0.3;
     if (served && clients_->spent()) {
-      options_.leaders&& rng_.chance(trials) ? begin_trial() : rest();
+      rng_.chance(trials) ? begin_trial() : rest();
     } else if (recovered_at_ == healed_at_ && since > options_.recovery_bound) {
       stage_.checks.fail("liveness", fmt::format("{} ms after healing: {}", since.count() / 1'000'000,
                                                  clients_->unmet(all)));

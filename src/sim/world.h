@@ -14,6 +14,7 @@
 #include "sim/companion.h"
 #include "sim/node.h"
 #include "sim/options.h"
+#include "sim/skeptic.h"
 #include "sim/stage.h"
 
 namespace quorate::sim {
@@ -49,17 +50,21 @@ class World final : private Powers {
 
   // Trials: world_trial.cc.
   struct Trial {
-    enum class Kind : std::uint8_t { rejoin, stall, lonely } kind{};
+    enum class Kind : std::uint8_t { rejoin, stall, lonely, change } kind{};
     enum class Stage : std::uint8_t { calm, during, after } stage{};
     Moment since{};  // or until when
     Moment begun{};
     std::uint64_t leaderships = 0;
     Node* node = nullptr;
+    bool asked = false;  // for a change of members
+    bool made = false;
   };
   void begin_trial();
   void continue_trial();
   bool start_trial();
   void judge_trial();
+  void start_changes();
+  void continue_changes();
   void cut_off(const Node& node, bool cut);
 
   // Faults.
@@ -86,6 +91,7 @@ class World final : private Powers {
   void change_membership(std::uint32_t number, Rng& rng);
   void transfer_leadership(std::uint32_t number, Rng& rng);
   std::optional<std::vector<Member>> draw_members(Rng& rng);
+  std::optional<std::vector<Member>> draw_move(Rng& rng, std::vector<Member> members);
   [[nodiscard]] bool bearable(const std::vector<Member>& members) const;
   Node* add_node();
 
@@ -95,6 +101,7 @@ class World final : private Powers {
   void stop(Node& node, storage::MemoryDisk::Survival survival, const char* reason, Duration down) override;
   void change_members(Node& at, Rng& rng) override;
   void hand_over(Node& leader, Rng& rng) override;
+  void burst(Node& at, unsigned commands) override;
   void took_effect(std::uint32_t number) override;
 
   Node* any_node(Rng& rng, bool only_up);
@@ -112,6 +119,7 @@ class World final : private Powers {
   Stage stage_;
   std::uint64_t seed_;
   Ambushes ambushes_;
+  Skeptic skeptic_;
   Rng rng_;
   Membership initial_;
   std::vector<std::unique_ptr<Node>> nodes_;

@@ -239,7 +239,7 @@ void World::node_fault(std::uint32_t number, Rng& rng) {
                                       : -static_cast<std::int64_t>(rng.between(20'000, 950'000)));
       break;
     case FaultKind::clock_jump: node->jump(rng.between(Duration(1ms), Duration(1s))); break;
-    case FaultKind::kill: stop_node(*node, Survival::all, "killed", lasts); break;
+    case FaultKind::kill: stop_node(*node, Survival::cached, "killed", lasts); break;
     case FaultKind::power_loss:
       stop_node(*node, rng.chance(0.8) ? Survival::any : Survival::none, "power loss", lasts);
       break;
@@ -294,7 +294,7 @@ void World::disk_fault(std::uint32_t number, Node& node, Rng& rng) {
       break;
     case FaultKind::misdirected_read:
     case FaultKind::stale_read:
-      stop_node(node, Survival::all, "killed", fault.until - fault.from);
+      stop_node(node, Survival::cached, "killed", fault.until - fault.from);
       armed.kind = fault.kind == FaultKind::stale_read ? DiskFault::stale : DiskFault::misdirected;
       armed.reads = true;
       armed.skip = rng.below(8);
@@ -307,7 +307,7 @@ void World::disk_fault(std::uint32_t number, Node& node, Rng& rng) {
 
 void World::damage_at_rest(std::uint32_t number, Node& node, Rng& rng) {
   const Fault& fault = plan_[number];
-  stop_node(node, Survival::all, "killed", fault.until - fault.from);
+  stop_node(node, Survival::cached, "killed", fault.until - fault.from);
   auto files = node.disk().list();
   if (!files || files->empty()) return;
   const std::string name = (*files)[rng.below(files->size())];
@@ -359,6 +359,10 @@ void World::change_members(Node& at, Rng& rng) {
   Env env = at.env();
   at.replica().reconfigure(env, std::move(*members), [](const replica::Outcome<Bytes>&) {});
   at.settle();
+}
+
+void World::burst(Node& at, unsigned commands) {
+  if (phase_ == Phase::faults) clients_->burst(at, commands);
 }
 
 void World::hand_over(Node& leader, Rng& rng) {

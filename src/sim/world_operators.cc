@@ -30,6 +30,7 @@ void World::replace(std::uint32_t number) {
     took_effect(number);
     stop_node(*lost, Survival::none, "the machine is gone", Duration(0));
     written_off_ |= 1U << lost->slot();
+    stage_.checks.lost(lost->id());
   }
   std::vector<Member> members = membership().members;
   const auto old = std::ranges::find(members, active.node->id(), &Member::id);
@@ -79,8 +80,28 @@ Node* World::add_node() {
   return nodes_.back().get();
 }
 
+// Most of the voters are replaced at once: a quorum of the new ones may have none of the old.
+std::optional<std::vector<Member>> World::draw_move(Rng& rng, std::vector<Member> members) {
+  const std::size_t wanted = std::max<std::size_t>(members.size(), 2);
+  const std::size_t stay = rng.below((wanted + 1) / 2);
+  while (members.size() > stay)
+    members.erase(members.begin() + static_cast<std::ptrdiff_t>(rng.below(members.size())));
+  while (members.size() < wanted) {
+    Node* former = rng.chance(0.5) ? any_node(rng, true) : nullptr;
+    const bool free =
+        former != nullptr && std::ranges::find(members, former->id(), &Member::id) == members.end();
+    Node* node = free ? former : add_node();
+    if (node == nullptr) return std::nullopt;
+    members.push_back({node->id(), Role::voter, {}});
+  }
+  std::ranges::sort(members, {}, &Member::id);
+  if (!bearable(members)) return std::nullopt;
+  return members;
+}
+
 std::optional<std::vector<Member>> World::draw_members(Rng& rng) {
   std::vector<Member> members = membership().members;
+  if (rng.chance(0.12)) return draw_move(rng, std::move(members));
   const std::uint64_t changes = rng.chance(0.6) ? 1 : rng.between(2, 4);
   for (std::uint64_t i = 0; i < changes; ++i) {
     const std::uint64_t choice = rng.below(10);

@@ -1,5 +1,5 @@
 // Some runs end with a trial: all is well and calm, then one thing happens to one node, and what must follow,
-// or must not, is known. Of logs with leaders of epochs.
+// or must not, is known. All but the last kind are for logs with leaders of epochs.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -16,6 +16,7 @@ constexpr Duration patience = 8s;  // to come to that
 constexpr Duration apart = 700ms;  // several election time-outs
 constexpr Duration together = 600ms;
 constexpr Duration stalled = 1500ms;  // three election time-outs are allowed
+constexpr Duration changing = 5s;     // for two changes of members, while no client asks for anything
 
 }  // namespace
 
@@ -30,7 +31,8 @@ void World::judge_leadership() {
 
 void World::begin_trial() {
   enter(Phase::trial, "trial");
-  trial_.kind = static_cast<Trial::Kind>(rng_.below(3));
+  const bool leaders = options_.leaders;
+  trial_.kind = leaders ? static_cast<Trial::Kind>(rng_.below(4)) : Trial::Kind::change;
   trial_.stage = Trial::Stage::calm;
   trial_.since = trial_.begun = stage_.now;
   trial_.leaderships = stage_.leaderships;
@@ -47,6 +49,7 @@ void World::continue_trial() {
       if (stage_.now - trial_.since >= calm && !start_trial()) rest();
       return;
     case Trial::Stage::during:
+      if (trial_.kind == Trial::Kind::change) return continue_changes();
       if (stage_.now >= trial_.since) judge_trial();
       return;
     case Trial::Stage::after:
@@ -60,6 +63,10 @@ void World::continue_trial() {
 
 // False if this is no cluster in which anything must follow: it must bear the loss of one voter.
 bool World::start_trial() {
+  if (trial_.kind == Trial::Kind::change) {
+    start_changes();
+    return true;
+  }
   const Membership& now = membership();
   std::vector<Node*> followers;
   Node* leader = nullptr;
@@ -106,6 +113,50 @@ void World::judge_trial() {
                                  trial_.kind == Trial::Kind::stall ? "its disk stalls" : "nobody hears it"));
   }
   rest();
+}
+
+// One more member, and then without it again: each change must come into force by itself, though no command
+// and no read pushes the log on.
+void World::start_changes() {
+  clients_->stop();
+  if (companion_) companion_->stop();
+  trial_.node = nullptr;
+  trial_.asked = trial_.made = false;
+  trial_.stage = Trial::Stage::during;
+  trial_.since = stage_.now + changing;
+}
+
+void World::continue_changes() {
+  if (!clients_->idle()) {
+    trial_.since = stage_.now + changing;
+    return;
+  }
+  auto members = membership().members;
+  const bool there =
+      trial_.node != nullptr && std::ranges::find(members, trial_.node->id(), &Member::id) != members.end();
+  if (trial_.made && !there && !trial_.asked) return rest();
+  if (stage_.now >= trial_.since) {
+    stage_.checks.fail("liveness", "a change of members does not come into force while all is calm");
+    return rest();
+  }
+  if (trial_.asked || membership().joint()) return;
+  if (trial_.node == nullptr) trial_.node = add_node();
+  if (trial_.node == nullptr) return rest();
+  if (there) {
+    std::erase_if(members, [&](const Member& member) { return member.id == trial_.node->id(); });
+  } else {
+    members.push_back({trial_.node->id(), rng_.chance(0.5) ? Role::voter : Role::learner, {}});
+  }
+  const auto all = this->members();
+  Node* at = all[rng_.below(all.size())];
+  if (!at->up() || at->halted()) return;
+  trial_.asked = true;
+  Env env = at->env();
+  at->replica().reconfigure(env, std::move(members), [this](const replica::Outcome<Bytes>& outcome) {
+    trial_.asked = false;
+    trial_.made = trial_.made || outcome.has_value();
+  });
+  at->settle();
 }
 
 void World::cut_off(const Node& node, bool cut) {

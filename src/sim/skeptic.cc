@@ -1,0 +1,54 @@
+#include "sim/skeptic.h"
+
+#include "sim/ambush.h"
+#include "sim/draw.h"
+#include "sim/node.h"
+
+namespace quorate::sim {
+
+namespace {
+constexpr unsigned most_times = 12;  // after each election
+}
+
+void Skeptic::elected() {
+  if (!stage_->options.leaders) return;
+  left_ = most_times;
+  if (!waiting_) again(Duration(0));
+}
+
+void Skeptic::due() {
+  waiting_ = false;
+  bool found = false;
+  for (std::uint32_t slot = 0; slot < powers_->node_count(); ++slot) {
+    Node& node = powers_->node(slot);
+    if (!doubtful(node)) continue;
+    found = true;
+    ask(node);
+  }
+  if (found && left_ != 0) again(log_uniform(rng_, 200us, 60ms));
+}
+
+void Skeptic::woke(Node& node) {
+  if (doubtful(node)) ask(node);
+}
+
+bool Skeptic::doubtful(Node& node) const {
+  if (!node.up() || node.halted() || node.paused() || node.leader() != node.id()) return false;
+  return node.epoch() < stage_->checks.latest_epoch();
+}
+
+void Skeptic::ask(Node& node) {
+  Env env = node.env();
+  for (const auto mode : {replicated_log::ReadMode::lease, replicated_log::ReadMode::quorum})
+    node.replica().read(env, mode, [](const replica::Outcome<Index>&) {});
+  node.gather();
+  node.settle();
+}
+
+void Skeptic::again(Duration after) {
+  --left_;
+  waiting_ = true;
+  stage_->queue.push(stage_->now + after, {EventKind::skeptic, 0, 0, 0, {}});
+}
+
+}  // namespace quorate::sim
