@@ -76,6 +76,8 @@ void Raft::append_membership(Context& c, Membership next) {
   take_effect(c, {index, std::move(next)});
   broadcast_entries(c);
   advance_commit(c);
+  // Who is its own quorum from now on hears no answer that would confirm the reads under way.
+  if (state_ == State::leader) confirm_reads(c);
 }
 
 void Raft::take_effect(Context& c, Config config) {

@@ -70,6 +70,20 @@ TEST_F(RaftReads, Section6_4_ReadsThatComeWhileARoundIsOutShareTheNext) {
   EXPECT_THAT(served(1), ElementsAre(10, 11, 12));
 }
 
+// The round was sent to a quorum of two; the leader alone is one before anybody answers.
+TEST_F(RaftReads, Section6_4_AReadUnderWayEndsWhenTheLeaderBecomesItsOwnQuorum) {
+  cluster.passes = [](const Packet& p) { return !std::holds_alternative<HeartbeatReply>(p.message); };
+  read(1, 10);
+  read(1, 11);
+  cluster.settle();
+  EXPECT_THAT(served(1), IsEmpty());
+  cluster.ask(1, rl::Reconfigure{1, members({1})});
+  cluster.settle();
+  EXPECT_THAT(served(1), ElementsAre(10, 11));
+  read(1, 12);
+  EXPECT_THAT(served(1), ElementsAre(10, 11, 12));
+}
+
 TEST_F(RaftReads, Section6_4_NoReadBeforeAnEntryOfTheOwnTermIsCommitted) {
   cluster.propose(1, "a");
   cluster.settle();
