@@ -53,15 +53,22 @@ void World::tune() {
   // One entry a message, a few, or all there are.
   settings.max_batch_bytes = rng.chance(0.5) ? rng.between(64, rng.chance(0.6) ? 160 : 1024) : 1U << 20U;
   settings.max_inflight = rng.chance(0.5) ? rng.between(1, 4) : 64;
-  settings.keep_entries = rng.chance(0.7) ? rng.between(0, rng.chance(0.4) ? 2 : 20) : 4096;
+  settings.keep_entries = rng.chance(0.7) ? rng.between(0, 20) : 4096;
   auto& replica = tuning.replica;
   replica.request_timeout = 1s;
   replica.periodic_interval = rng.between(Duration(15ms), Duration(100ms));
   replica.retry_interval = 30ms;
   replica.max_batch_bytes = rng.chance(0.5) ? rng.between(1, 400) : 256U << 10U;
-  replica.flush_after_entries = rng.chance(0.8) ? rng.between(1, rng.chance(0.25) ? 4 : 80) : 100'000;
+  replica.flush_after_entries = rng.chance(0.8) ? rng.between(3, 80) : 100'000;
   replica.snapshot_chunk_bytes = rng.chance(0.7) ? rng.between(1, 300) : 256U << 10U;
   replica.snapshot_timeout = 800ms;
+  // A log that is cut at once, so that whoever missed a few entries is sent a state, and not in so many pieces
+  // that it never catches up.
+  if (rng.chance(0.15)) {
+    settings.keep_entries = rng.between(0, 2);
+    replica.flush_after_entries = rng.between(1, 4);
+    replica.snapshot_chunk_bytes = 256U << 10U;
+  }
   if (rng.chance(0.2)) replica.max_pending = rng.between(1, 4);
   tuning.segment_bytes = rng.between(4, 64) << 10U;
   tuning.sync_time = rng.chance(0.8) ? rng.between(Duration(20us), Duration(1ms))
