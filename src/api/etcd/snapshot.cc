@@ -3,15 +3,13 @@
 #include <openssl/evp.h>
 
 #include "api/etcd/maintenance.h"
+#include "storage/backup.h"
 
 namespace quorate::api::etcd {
 
 namespace {
 
 constexpr std::size_t blob_bytes = 32U << 10U;
-constexpr std::size_t page = 512;
-constexpr std::string_view magic = "QUORATE-SNAPSHOT-1\n";
-constexpr char end_of_rows = '\xFF';
 
 struct DigestDeleter {
   void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
@@ -23,11 +21,9 @@ class SnapshotStream final : public http::CallStream {
       : call_(&call),
         state_(core.backend().engine().snapshot()),
         total_estimate_(core.backend().engine().bytes_in_use()),
-        digest_(EVP_MD_CTX_new()),
-        buffer_(magic) {
+        digest_(EVP_MD_CTX_new()) {
     core.fill(header_);
     EVP_DigestInit_ex(digest_.get(), EVP_sha256(), nullptr);
-    open_table();
   }
 
   void writable() override { pump(); }
@@ -35,46 +31,18 @@ class SnapshotStream final : public http::CallStream {
   void pump() {
     while (call_->has_room()) {
       if (sent_all_) return finish();
-      fill();
+      if (!state_.done()) state_.fill(buffer_, blob_bytes);
       send_blob();
     }
   }
 
  private:
-  void open_table() {
-    cursor_ = state_->cursor(static_cast<storage::Table>(table_));
-    cursor_->seek({});
-  }
-
-  void fill() {
-    while (buffer_.size() < blob_bytes && table_ < storage::table_count) {
-      if (!cursor_->valid()) {
-        if (++table_ < storage::table_count) open_table();
-        continue;
-      }
-      buffer_ += static_cast<char>(table_);
-      append_varint(buffer_, cursor_->key().size());
-      buffer_.append(cursor_->key());
-      append_varint(buffer_, cursor_->value().size());
-      buffer_.append(cursor_->value());
-      ++rows_;
-      cursor_->next();
-    }
-    if (table_ == storage::table_count && !std::exchange(closed_, true)) {
-      buffer_ += end_of_rows;
-      // etcdctl takes 32 bytes behind a multiple of 512 for the checksum.
-      const std::size_t sofar = sent_ + (buffer_.size() - at_) + 8;
-      buffer_.append((page - sofar % page) % page, '\0');
-      for (unsigned i = 0; i < 8; ++i) buffer_ += static_cast<char>(rows_ >> (8 * i));
-    }
-  }
-
   void send_blob() {
     const std::string_view blob = std::string_view(buffer_).substr(at_, blob_bytes);
     EVP_DigestUpdate(digest_.get(), blob.data(), blob.size());
     sent_ += blob.size();
     at_ += blob.size();
-    const bool last = closed_ && at_ == buffer_.size();
+    const bool last = state_.done() && at_ == buffer_.size();
     // What remains is not known before it is read; clients show it, and stop at the end of the stream. It is
     // an estimate, never 0 before the last blob.
     const std::uint64_t left = last ? 0 : total_estimate_ > sent_ ? total_estimate_ - sent_ : 1;
@@ -103,16 +71,12 @@ class SnapshotStream final : public http::CallStream {
   }
 
   http::Call* call_;
-  std::shared_ptr<const storage::Reader> state_;
+  storage::BackupWriter state_;
   std::uint64_t total_estimate_;
   std::unique_ptr<EVP_MD_CTX, DigestDeleter> digest_;
-  std::unique_ptr<storage::Cursor> cursor_;
-  std::size_t table_ = 0;
   std::string buffer_;
   std::size_t at_ = 0;
   std::uint64_t sent_ = 0;
-  std::uint64_t rows_ = 0;
-  bool closed_ = false;
   bool sent_all_ = false;
   etcdserverpb::ResponseHeader header_;
 };
