@@ -151,4 +151,8 @@ struct Settings {
 using Protocol = Driver<Request, Event>;
 using Factory = std::function<std::unique_ptr<Protocol>(const Settings&, Recovered)>;
 
+// The durable writes of a node that begins with a state made elsewhere, such as a restored backup: all voters
+// of `state.membership` begin so, with the same state.
+using Begin = std::vector<Write> (*)(const SnapshotMeta& state);
+
 }  // namespace quorate::replicated_log

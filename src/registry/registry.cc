@@ -27,9 +27,9 @@ std::unique_ptr<replicated_log::Protocol> slots_over_paxos(const Settings& setti
 std::span<const Descriptor> all() {
   static const std::vector<Descriptor> protocols{
       {"raft", "Raft", "Ongaro, Consensus: Bridging Theory and Practice (2014)", Family::replicated_log,
-       FaultModel::crash, majority_of, raft::make_raft},
+       FaultModel::crash, majority_of, raft::make_raft, raft::begin_with},
       {"paxos", "Basic Paxos, slot by slot", "Lamport, Paxos Made Simple (2001)", Family::agreement,
-       FaultModel::crash, majority_of, slots_over_paxos},
+       FaultModel::crash, majority_of, slots_over_paxos, slots::begin_with},
   };
   return protocols;
 }

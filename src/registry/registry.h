@@ -30,6 +30,7 @@ struct Descriptor {
   FaultModel faults = FaultModel::crash;
   std::size_t (*nodes_for)(std::size_t f) = nullptr;  // the fewest voters that survive f faulty ones
   replicated_log::Factory make;
+  replicated_log::Begin begin_with = nullptr;
 };
 
 [[nodiscard]] std::span<const Descriptor> all();

@@ -38,6 +38,10 @@ AppliedPoint State::read_applied(const storage::Reader& engine) {
   return codec::decode<AppliedPoint>(Bytes::adopt(std::move(value))).value_or(AppliedPoint{});
 }
 
+void State::write_applied(storage::Transaction& txn, const AppliedPoint& applied) {
+  txn.put(storage::Table::system, applied_key, encoded(applied));
+}
+
 void State::load() {
   applied_ = read_applied(*live_);
   std::string departed;
@@ -91,7 +95,7 @@ std::expected<std::vector<State::Executed>, std::string> State::apply(const std:
     txn.put(storage::Table::system, session_key(node), encoded(sessions_.by_node[node.value]));
   }
   model_->settle(txn);
-  txn.put(storage::Table::system, applied_key, encoded(applied_));
+  write_applied(txn, applied_);
   model_->committed(applied_.index);
   return executed;
 }

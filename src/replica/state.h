@@ -72,6 +72,7 @@ class State {
   [[nodiscard]] storage::EngineHome& home() { return *home_; }
 
   static AppliedPoint read_applied(const storage::Reader& engine);
+  static void write_applied(storage::Transaction& txn, const AppliedPoint& applied);
 
  private:
   void load();

@@ -4,6 +4,8 @@
 #include <sstream>
 #include <utility>
 
+#include "core/codec.h"
+
 namespace quorate::runtime {
 namespace {
 
@@ -70,6 +72,13 @@ std::optional<Identity> parse(const std::string& text) {
 }
 
 }  // namespace
+
+Membership first_membership(const Identity& identity) {
+  Membership membership;
+  for (const auto& [id, info] : identity.initial)
+    membership.members.push_back({id, Role::voter, codec::encode(info)});
+  return membership;
+}
 
 std::expected<std::optional<Identity>, std::string> load_identity(storage::Disk& disk) {
   auto file = disk.open(file_name);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/ids.h"
+#include "core/membership.h"
 #include "core/node_info.h"
 #include "storage/disk.h"
 
@@ -31,6 +32,9 @@ struct Identity {
   std::map<NodeId, NodeInfo> initial;
   friend bool operator==(const Identity&, const Identity&) = default;
 };
+
+// Who takes part until the log says more.
+[[nodiscard]] Membership first_membership(const Identity& identity);
 
 // Nothing if the node never started; an error if the file is damaged.
 [[nodiscard]] std::expected<std::optional<Identity>, std::string> load_identity(storage::Disk& disk);

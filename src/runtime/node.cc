@@ -8,6 +8,7 @@
 
 #include "core/codec.h"
 #include "runtime/clock.h"
+#include "runtime/restore.h"
 #include "storage/posix_disk.h"
 
 namespace quorate::runtime {
@@ -30,13 +31,6 @@ net::PeersConfig links_of(const NodeConfig& config) {
   return links;
 }
 
-Membership first_membership(const Identity& identity) {
-  Membership membership;
-  for (const auto& [id, info] : identity.initial)
-    membership.members.push_back({id, Role::voter, codec::encode(info)});
-  return membership;
-}
-
 }  // namespace
 
 std::expected<DataDirectory, std::string> DataDirectory::open(const std::string& path) {
@@ -45,6 +39,11 @@ std::expected<DataDirectory, std::string> DataDirectory::open(const std::string&
   auto disk = storage::open_directory(path);
   if (!disk) return std::unexpected("data directory " + path + ": " + disk.error().what);
   directory.disk_ = std::move(*disk);
+  if (restore_unfinished(path)) {
+    return std::unexpected(
+        "data directory " + path +
+        ": restoring a backup to it was not finished; run `quorate snapshot restore` again");
+  }
   auto identity = load_identity(*directory.disk_);
   if (!identity) return std::unexpected("data directory " + path + ": " + identity.error());
   directory.identity_ = std::move(*identity);

@@ -78,6 +78,13 @@ class Implementation final : public EtcdModel {
     if (state_ != visible_) save_state(state_, txn);
   }
 
+  void forget_nodes(storage::Transaction& txn) override {
+    for (const auto& [node, info] : std::exchange(nodes_, {})) {
+      state_.live.remove(node_element(node, info));
+      txn.erase(table::meta, node_row(node));
+    }
+  }
+
   void committed(Index) override {
     visible_ = state_;
     const std::vector<Change> changes = std::exchange(changes_, {});

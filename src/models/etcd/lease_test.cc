@@ -167,5 +167,18 @@ TEST_F(LeaseTest, PublishedNodesAreKept) {
   EXPECT_EQ(store.model().published().at(NodeId(3)), publish.info);
 }
 
+TEST_F(LeaseTest, ARestoredStateKnowsNoNodesAndIsThatOfAStoreThatNeverDid) {
+  store.put("a", "1");
+  const Bytes before = store.model().digest();
+  const Publish publish{NodeId(3), {.name = "three", .peer_urls = {"http://p"}, .client_urls = {"http://c"}}};
+  EXPECT_EQ(store.apply(command(Op::publish, codec::encode(publish).view())).error, Error::none);
+  EXPECT_NE(store.model().digest(), before);
+  store.forget_nodes();
+  store.reopen();
+  EXPECT_TRUE(store.model().published().empty());
+  EXPECT_EQ(store.model().digest(), before);
+  EXPECT_EQ(store.show("a"), "a=1");
+}
+
 }  // namespace
 }  // namespace quorate::models::etcd::test

@@ -56,6 +56,11 @@ class Replica {
   }
 
   // A restart: a new model over the same state.
+  void forget_nodes() {
+    storage::Transaction txn(*engine_);
+    model_->forget_nodes(txn);
+    model_->settle(txn);
+  }
   void reopen() {
     model_ = EtcdModel::create();
     model_->open(*engine_);

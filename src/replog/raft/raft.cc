@@ -269,6 +269,8 @@ bool Raft::disk_stalled(Instant now) const {
   return !unsettled_.empty() && now - unsettled_.front().since > 3 * settings_.election_timeout;
 }
 
+std::vector<Write> begin_with(const SnapshotMeta& state) { return {SnapshotTaken{state}}; }
+
 std::unique_ptr<replicated_log::Protocol> make_raft(const replicated_log::Settings& settings,
                                                     Recovered recovered) {
   return std::make_unique<Erased<Raft>>(std::in_place, settings, std::move(recovered));

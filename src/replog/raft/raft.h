@@ -291,5 +291,6 @@ class Raft {
 // The erased form. Fails by an immediate Halt event at start when what was recovered contradicts itself.
 std::unique_ptr<replicated_log::Protocol> make_raft(const replicated_log::Settings& settings,
                                                     Recovered recovered);
+[[nodiscard]] std::vector<Write> begin_with(const SnapshotMeta& state);
 
 }  // namespace quorate::raft

@@ -378,4 +378,10 @@ std::unique_ptr<replicated_log::Protocol> make_slot_log(const replicated_log::Se
   return std::make_unique<Explaining>(settings, options, factory, std::move(recovered));
 }
 
+// No membership was decided within the last window: that of the state is in force for every slot behind it.
+std::vector<Write> begin_with(const SnapshotMeta& state) {
+  const ConfigurationsRecord known{state.index, {{Index(), Index(1), state.membership}}};
+  return {PutRecord{configurations_key, codec::encode(known)}, SnapshotTaken{state}};
+}
+
 }  // namespace quorate::slots

@@ -169,5 +169,6 @@ class SlotLog {
 [[nodiscard]] std::unique_ptr<replicated_log::Protocol> make_slot_log(
     const replicated_log::Settings& settings, Recovered recovered, AgreementFactory factory,
     Options options = {});
+[[nodiscard]] std::vector<Write> begin_with(const SnapshotMeta& state);
 
 }  // namespace quorate::slots
