@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/printers.h"
+#include "cli/snapshot_files.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
 #include "client/etcd.h"
@@ -115,15 +116,35 @@ int save(Command& command, const std::string& path) {
 }  // namespace
 
 int snapshot(std::vector<std::string> args) {
-  Command command("snapshot", "Copy the whole store into a file.",
-                  R"(The file appears under its name only when it is complete, checked and on disk.
+  Command command("snapshot", "Copy the whole store into a file, and back.",
+                  R"(save: the file appears under its name only when it is complete, checked and on disk.
+
+restore makes a node's data directory from the file: the beginning of a new cluster that holds what the file
+holds, with its revisions, history and leases, and knows nothing of the old cluster's members. It is run for
+every first member, from the same file, before they are started; members that join later get the state from
+them. The directory must not hold a node yet.
+
+status checks the file and tells its hash, revision, keys and size.
 
 EXAMPLES
   quorate snapshot save backup.db
-  quorate snapshot save backup.db --endpoints 10.0.0.2:2379   from that server)");
+  quorate snapshot save backup.db --endpoints 10.0.0.2:2379   from that server
+  quorate snapshot status backup.db -w table
+  quorate snapshot restore backup.db --config node1.toml      then: quorate serve --config node1.toml
+  quorate snapshot restore backup.db --name n1 --data-dir n1.etcd \
+      --initial-cluster n1=http://10.0.0.1:2380,n2=http://10.0.0.2:2380,n3=http://10.0.0.3:2380 \
+      --initial-advertise-peer-urls http://10.0.0.1:2380 --initial-cluster-token after-the-fire)");
   std::string path;
   auto& save_app = command.sub("save", "Save a snapshot.", [&] { return save(command, path); });
   save_app.add_option("path", path, "the file to write")->required();
+  RestoreOptions options;
+  CLI::App* restore_app = nullptr;
+  restore_app = &command.sub("restore", "Make a node's data directory from a snapshot.",
+                             [&] { return restore_snapshot(command, *restore_app, options); });
+  add_restore_options(*restore_app, options);
+  auto& status_app = command.sub("status", "Check a snapshot and tell what it holds.",
+                                 [&] { return snapshot_status(command, path); });
+  status_app.add_option("path", path, "the file to read")->required();
   return command.run(std::move(args));
 }
 

@@ -18,7 +18,7 @@ std::span<const ClientVerb> client_verbs() {
       ClientVerb{"member", "list, add, remove, update, promote", &member},
       ClientVerb{"endpoint", "status, health, hashkv of each server", &endpoint},
       ClientVerb{"move-leader", "hand leadership to another member", &move_leader},
-      ClientVerb{"snapshot", "save the whole store to a file", &snapshot},
+      ClientVerb{"snapshot", "save the whole store to a file, restore, status", &snapshot},
       ClientVerb{"compaction", "forget the history before a revision", &compaction},
       ClientVerb{"defrag", "give freed space back", &defrag},
       ClientVerb{"alarm", "list or disarm alarms", &alarm},

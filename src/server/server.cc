@@ -12,6 +12,7 @@
 #include "registry/registry.h"
 #include "runtime/node.h"
 #include "server/etcd_keyspace.h"
+#include "server/restore.h"
 #include "tls/context.h"
 
 namespace quorate::server {
@@ -79,12 +80,7 @@ Started identify(const Config& config, const runtime::DataDirectory& directory,
     return *kept;
   }
   if (config.join) return join_cluster(config, dial_tls);
-  runtime::Identity identity;
-  identity.node = config.id;
-  identity.cluster = cluster_id(config.cluster, config.members);
-  identity.token = config.cluster;
-  identity.initial = config.members;
-  return identity;
+  return first_identity(config);
 }
 
 std::expected<runtime::KeyspaceConfig, std::string> keyspace_config(const Keyspace& keyspace) {

@@ -15,16 +15,23 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 QUORATE = os.environ.get('QUORATE', os.path.join(ROOT, 'build', 'quorate'))
 
 
+given_ports = set()
+
+
 def free_port():
-    """A free port below the range from which connections take theirs, or tests would steal from each other."""
+    """A free port, never one given before, and below the range from which connections take theirs, or tests would
+    steal from each other."""
     for _ in range(200):
         port = random.randrange(10000, 12000)
+        if port in given_ports:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(('127.0.0.1', port))
-                return port
             except OSError:
                 continue
+        given_ports.add(port)
+        return port
     raise RuntimeError('no free port')
 
 
