@@ -86,6 +86,7 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
   asio::steady_timer timer;
   nghttp2_session* session = nullptr;
   std::string authority;
+  std::shared_ptr<tls::Context> tls_context;
   std::optional<tls::Channel> tls;
   std::string plain;  // decrypted
   std::function<void(Status)> connected;
@@ -106,7 +107,8 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
 
   void connect(const Endpoint& endpoint, std::chrono::nanoseconds timeout, std::function<void(Status)> done) {
     authority = endpoint.authority();
-    if (endpoint.tls) tls.emplace(endpoint.tls, endpoint.host);
+    tls_context = endpoint.tls;
+    if (tls_context) tls.emplace(*tls_context, endpoint.host);
     connected = std::move(done);
     timer.expires_after(timeout);
     timer.async_wait([weak = weak_from_this()](error_code error) {
@@ -251,15 +253,13 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
         return false;
       }
       if (n == 0) break;
-      const std::string_view frames(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(n));
-      if (tls) {
-        tls->send(frames);
-        tls->take_output(out);
-      } else {
-        out.append(frames);
-      }
+      out.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(n));
     }
-    if (tls) tls->take_output(out);
+    if (tls) {
+      tls->send(out);
+      out.assign(tls->output());
+      tls->output_taken();
+    }
     return true;
   }
 

@@ -271,8 +271,7 @@ ssl::context& Context::current() {
   return context_;
 }
 
-void Context::report(std::string_view remote, const error_code& error, SSL* connection) {
-  const std::string why = explain(error, connection);
+void Context::report(std::string_view remote, const std::string& why) {
   if (complaints_.fresh(remote, why)) spdlog::warn("TLS: turned away {}: {}", remote, why);
 }
 

@@ -66,8 +66,8 @@ class Context {
   // for.
   void expect_host(SSL* ssl, const std::string& host) const;
 
-  // Logs a handshake that failed, if that is news.
-  void report(std::string_view remote, const boost::system::error_code& error, SSL* ssl);
+  // Logs why a handshake failed, if that is news.
+  void report(std::string_view remote, const std::string& why);
 
   // What a failed handshake or read of `ssl` means, and what to do about it.
   [[nodiscard]] std::string explain(const boost::system::error_code& error, SSL* ssl) const;
@@ -82,6 +82,9 @@ class Context {
   bool follows_files_ = false;
   Complaints complaints_;
 };
+
+inline constexpr const char* plain_text_words =
+    "the other side speaks plain text where TLS is expected; both must say https, or both http";
 
 // What the first bytes of a connection say of a peer that should not speak TLS: true if it does.
 [[nodiscard]] bool looks_like_tls(std::string_view first_bytes);

@@ -81,8 +81,7 @@ std::string Context::explain(const boost::system::error_code& error, SSL* connec
              (settings_.ca.empty() ? "" : " (" + settings_.ca + ")") + " is required; give it one";
     case SSL_R_WRONG_VERSION_NUMBER:
     case SSL_R_HTTP_REQUEST:
-    case SSL_R_HTTPS_PROXY_REQUEST:
-      return "the other side speaks plain text where TLS is expected; both must say https, or both http";
+    case SSL_R_HTTPS_PROXY_REQUEST: return plain_text_words;
     case SSL_R_UNSUPPORTED_PROTOCOL: return "the other side speaks other versions of TLS";
     case SSL_R_NO_SHARED_CIPHER: return "the other side and this one have no cipher suite in common";
     case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:

@@ -192,6 +192,28 @@ def thousands_that_say_nothing():
         assert node.serves()
 
 
+def hundreds_over_tls_that_say_nothing():
+    made = Folder(FOLDER)
+    made.authority('ca')
+    made.certificate('server', 'ca')
+    flags = ['--cert-file', made.file('server.pem'), '--key-file', made.file('server.key')]
+    trusting = ssl.create_default_context(cafile=made.file('ca.pem'))
+    count = 500
+    with Node('sealed-crowd', *flags, scheme='https') as node:
+        def enter():
+            secured = trusting.wrap_socket(node.connect(), server_hostname='127.0.0.1')
+            secured.sendall(PREFACE + SETTINGS)
+            return secured
+        first = enter()
+        before = node.memory()
+        crowd = [enter() for _ in range(count)]
+        assert crowd[-1].recv(100)
+        each = (node.memory() - before) / count
+        for one in [first, *crowd]:
+            one.close()
+        assert each < 64 * 1024, f'{each} bytes a connection'
+
+
 def clients_that_never_read():
     """Each asks for tens of megabytes and reads nothing of them."""
     with Node('deaf') as node:
@@ -365,7 +387,8 @@ def main():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 16384)), hard))
     try:
-        return run([who_dawdles_is_cut_off, thousands_that_say_nothing, clients_that_never_read, what_is_too_long,
+        return run([who_dawdles_is_cut_off, thousands_that_say_nothing,
+                    hundreds_over_tls_that_say_nothing, clients_that_never_read, what_is_too_long,
                     nonsense_on_the_client_port, nonsense_on_the_peer_port])
     finally:
         shutil.rmtree(FOLDER, ignore_errors=True)

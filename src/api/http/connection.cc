@@ -54,7 +54,7 @@ Connection::Connection(Hub& hub, const MakeTransport& make_transport)
 
 Connection::Connection(Hub& hub, Tcp::socket socket, tls::Context* tls)
     : Connection(hub, [&](Transport::Observer& observer) {
-        return tls != nullptr ? make_tls_transport(std::move(socket), observer, *tls)
+        return tls != nullptr ? make_tls_transport(std::move(socket), observer, *tls, hub.read_buffer)
                               : make_plain_transport(std::move(socket), observer, hub.read_buffer);
       }) {
   secure_ = tls != nullptr;

@@ -1,122 +1,107 @@
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/ssl/stream.hpp>
-#include <boost/asio/write.hpp>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
+// TLS above a plain transport: it has no socket, buffer or waiting of its own.
+#include <algorithm>
+#include <array>
 
 #include "api/http/transport.h"
+#include "tls/channel.h"
 
 namespace quorate::http {
 namespace {
 
-namespace ssl = boost::asio::ssl;
+constexpr std::size_t record = 16U << 10U;
 
-class TlsTransport final : public Transport {
+// Asynchronous operations keep it alive, and with it the transport below.
+class Layer final : public Transport::Observer {
  public:
-  TlsTransport(Tcp::socket socket, Observer& observer, tls::Context& context)
+  Layer(Tcp::socket socket, Observer& above, tls::Context& context, ReadBuffer& buffer)
       : context_(context),
-        stream_(std::move(socket), context.current()),
-        observer_(&observer),
-        buffer_(16U << 10U) {}
+        channel_(context),
+        above_(&above),
+        below_(make_plain_transport(std::move(socket), *this, buffer)) {}
 
-  void start() override {
-    stream_.async_handshake(ssl::stream_base::server, [this, keep = keep_alive()](const auto& error) {
-      if (closed_) return;
-      if (error) {
-        report(error);
-        return observer_->lost();
-      }
-      ready_ = true;
-      read();
-      flush();
-    });
-  }
-
-  bool write(std::string_view data) override {
-    if (closed_) return true;
-    queue_.append(data);
+  void received(std::string_view cipher) override {
+    if (above_ == nullptr) return;
+    const auto keep = above_->shared_from_this();
+    if (!channel_.ready() && speaks_http(cipher)) return advise();
+    std::string plain;
+    const auto taken = channel_.receive(cipher, plain);
     flush();
-    return false;
+    if (!plain.empty()) above_->received(plain);
+    if (taken || above_ == nullptr) return;
+    if (!channel_.ready()) context_.report(below_->remote(), taken.error());
+    above_->lost();
   }
-  [[nodiscard]] bool blocked() const override { return writing_ || !queue_.empty(); }
-  [[nodiscard]] std::size_t unsent() const override { return queue_.size() + sending_.size(); }
-  void pause_reading() override { paused_ = true; }
-  void resume_reading() override {
-    paused_ = false;
-    if (ready_ && !reading_) read();
+  void drained() override {
+    if (above_ != nullptr) above_->drained();
   }
-  void close() override {
-    closed_ = true;
-    boost::system::error_code ignored;
-    stream_.next_layer().close(ignored);
+  void lost() override {
+    if (above_ != nullptr) above_->lost();
   }
-  [[nodiscard]] std::string remote() const override { return remote_of(stream_.next_layer()); }
+
+  bool write(std::string_view plain) {
+    for (; !plain.empty(); plain.remove_prefix(std::min(plain.size(), record))) {
+      channel_.send(plain.substr(0, record));
+      flush();
+    }
+    return !below_->blocked();
+  }
+  void close() {
+    above_ = nullptr;
+    below_->close();
+  }
+  [[nodiscard]] Transport& below() const { return *below_; }
 
  private:
-  std::shared_ptr<Observer> keep_alive() { return observer_->shared_from_this(); }
-
-  void report(const boost::system::error_code& error) {
-    const std::string from = remote();
-    if (from.empty() || error == boost::asio::error::eof) return;  // a probe of the port is no news
-    context_.report(from, error, stream_.native_handle());
-    if (ERR_GET_REASON(static_cast<unsigned long>(error.value())) == SSL_R_HTTP_REQUEST) advise();
+  void flush() {
+    if (const auto cipher = channel_.output(); !cipher.empty()) below_->write(cipher);
+    channel_.output_taken();
   }
 
+  static bool speaks_http(std::string_view first) {
+    static constexpr std::array<std::string_view, 6> methods = {"GET ", "HEAD",    "POST",
+                                                                "PUT ", "OPTIONS", "DELETE"};
+    return std::ranges::any_of(methods, [&](std::string_view method) { return first.starts_with(method); });
+  }
   // A browser, or curl, shows what a server says before it closes.
   void advise() {
-    static constexpr std::string_view advice =
-        "HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain\r\n\r\nThis port speaks TLS: use https.\n";
-    boost::system::error_code ignored;
-    stream_.next_layer().non_blocking(true, ignored);
-    stream_.next_layer().write_some(boost::asio::buffer(advice), ignored);
-  }
-
-  void read() {
-    if (closed_ || paused_) return;
-    reading_ = true;
-    stream_.async_read_some(boost::asio::buffer(buffer_),
-                            [this, keep = keep_alive()](const auto& error, std::size_t n) {
-                              reading_ = false;
-                              if (closed_) return;
-                              if (error) return observer_->lost();
-                              observer_->received({buffer_.data(), n});
-                              read();
-                            });
-  }
-
-  void flush() {
-    if (!ready_ || writing_ || queue_.empty() || closed_) return;
-    writing_ = true;
-    sending_.swap(queue_);
-    boost::asio::async_write(stream_, boost::asio::buffer(sending_),
-                             [this, keep = keep_alive()](const auto& error, std::size_t) {
-                               writing_ = false;
-                               sending_.clear();
-                               if (closed_) return;
-                               if (error) return observer_->lost();
-                               if (!queue_.empty()) return flush();
-                               observer_->drained();
-                             });
+    context_.report(below_->remote(), tls::plain_text_words);
+    below_->write(
+        "HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain\r\n\r\nThis port speaks TLS: use https.\n");
+    above_->lost();
   }
 
   tls::Context& context_;
-  ssl::stream<Tcp::socket> stream_;
-  Observer* observer_;
-  std::vector<char> buffer_;
-  std::string queue_;
-  std::string sending_;
-  bool ready_ = false;
-  bool reading_ = false;
-  bool writing_ = false;
-  bool paused_ = false;
-  bool closed_ = false;
+  tls::Channel channel_;
+  Observer* above_;
+  std::unique_ptr<Transport> below_;
+};
+
+class TlsTransport final : public Transport {
+ public:
+  explicit TlsTransport(std::shared_ptr<Layer> layer) : layer_(std::move(layer)) {}
+  ~TlsTransport() override { layer_->close(); }
+  TlsTransport(const TlsTransport&) = delete;
+  TlsTransport& operator=(const TlsTransport&) = delete;
+
+  void start() override { layer_->below().start(); }
+  bool write(std::string_view data) override { return layer_->write(data); }
+  [[nodiscard]] bool blocked() const override { return layer_->below().blocked(); }
+  [[nodiscard]] std::size_t unsent() const override { return layer_->below().unsent(); }
+  void pause_reading() override { layer_->below().pause_reading(); }
+  void resume_reading() override { layer_->below().resume_reading(); }
+  void close() override { layer_->close(); }
+  [[nodiscard]] std::string remote() const override { return layer_->below().remote(); }
+
+ private:
+  std::shared_ptr<Layer> layer_;
 };
 
 }  // namespace
 
 std::unique_ptr<Transport> make_tls_transport(Tcp::socket socket, Transport::Observer& observer,
-                                              tls::Context& context) {
-  return std::make_unique<TlsTransport>(std::move(socket), observer, context);
+                                              tls::Context& context, ReadBuffer& buffer) {
+  return std::make_unique<TlsTransport>(
+      std::make_shared<Layer>(std::move(socket), observer, context, buffer));
 }
 
 }  // namespace quorate::http

@@ -48,7 +48,7 @@ class Transport {
 std::unique_ptr<Transport> make_plain_transport(Tcp::socket socket, Transport::Observer& observer,
                                                 ReadBuffer& buffer);
 std::unique_ptr<Transport> make_tls_transport(Tcp::socket socket, Transport::Observer& observer,
-                                              tls::Context& context);
+                                              tls::Context& context, ReadBuffer& buffer);
 [[nodiscard]] std::string remote_of(const Tcp::socket& socket);
 // To agree on with clients over TLS (ALPN), the preferred one first.
 inline const std::vector<std::string> http_protocols = {"h2", "http/1.1"};
