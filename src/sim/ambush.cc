@@ -111,8 +111,10 @@ bool Ambushes::sends(const Node& from, std::uint32_t to, const Bytes& frame, std
           [this, slot, down] { powers_->stop(powers_->node(slot), Survival::none, "power loss", down); });
   }
   for (Hold& hold : holds_) {
-    constexpr std::size_t most_held = 64;
-    if (hold.kind != kind || (hold.senders >> slot & 1U) == 0 || hold.held.size() == most_held) continue;
+    const std::uint8_t most = hold.copies ? 16 : 64;
+    const bool wanted = (hold.kinds >> kind & 1U) != 0 && (hold.senders >> slot & 1U) != 0;
+    if (!wanted || hold.count[kind] == most) continue;
+    ++hold.count[kind];
     powers_->took_effect(hold.number);
     hold.held.push_back({EventKind::deliver, to, stamp, from.id().value, frame});
     return !hold.copies;
@@ -124,7 +126,11 @@ void Ambushes::sees_leader(const Node& node) {
   if (node.leader() == node.id()) {
     for (Hunt& hunt : hunts_) chase(hunt, node);
     for (Hold& hold : holds_) {
-      if (hold.rng.chance(0.7)) release(hold, false);
+      if (hold.again) {
+        release_to(hold, node.slot());
+      } else if (hold.rng.chance(0.7)) {
+        release(hold, false);
+      }
     }
   } else if (node.leader().none()) {
     const auto it = std::ranges::find(usurpers_, node.slot(), &Usurper::usurper);
@@ -254,10 +260,12 @@ void Ambushes::usurp(std::uint32_t number, Rng rng) {
 void Ambushes::usurped(Usurper usurper) {
   Rng& rng = usurper.rng;
   const auto count = static_cast<std::uint32_t>(powers_->node_count());
-  // One of those that could vote for it may just have started again.
-  const auto other = static_cast<std::uint32_t>(rng.below(count));
-  if (rng.chance(0.4) && other != usurper.leader && other != usurper.usurper)
-    powers_->stop(powers_->node(other), Survival::cached, "killed", Duration(100us));
+  // Those that could vote for it may just have started again.
+  const double again = rng.chance(0.5) ? 0.8 : 0;
+  for (std::uint32_t other = 0; other < count; ++other) {
+    if (other != usurper.leader && other != usurper.usurper && rng.chance(again))
+      powers_->stop(powers_->node(other), Survival::cached, "killed", Duration(100us));
+  }
   const Side side = rng.chance(0.5) ? Side::incoming : Side::both;
   cut_for(links_of(usurper.leader, side, 0), log_uniform(rng, 50ms, 400ms));
 }
@@ -265,12 +273,30 @@ void Ambushes::usurped(Usurper usurper) {
 // hold_back.
 
 void Ambushes::hold_back(std::uint32_t number, Rng rng) {
-  const FrameKind kind = seen_kind(rng);
+  const bool copies = rng.chance(0.6);
+  const std::uint64_t some = rng.next();
+  const std::uint64_t kinds = copies ? some : std::uint64_t{1} << seen_kind(rng);
   const std::uint64_t senders = rng.chance(0.4) ? ~std::uint64_t{0} : rng.next();
-  holds_.push_back({number, rng.fork(), kind, senders, rng.chance(0.5), {}});
+  holds_.push_back({number, rng.fork(), kinds, senders, copies, rng.chance(0.5), {}});
+}
+
+// Answers to what a leader sent in an earlier epoch of its own: what it got since is forgotten, and the next
+// are held from this moment on.
+void Ambushes::release_to(Hold& hold, std::uint32_t slot) {
+  std::vector<Event> others;
+  for (Event& event : std::exchange(hold.held, {})) {
+    if (event.node != slot) {
+      others.push_back(std::move(event));
+    } else {
+      stage_->queue.push(stage_->now + log_uniform(hold.rng, 500us, 60ms), std::move(event));
+    }
+  }
+  hold.held = std::move(others);
+  hold.count = {};
 }
 
 void Ambushes::release(Hold& hold, bool spread_out) {
+  hold.count = {};
   for (Event& event : std::exchange(hold.held, {})) {
     const Duration longest = spread_out || hold.rng.chance(0.3) ? Duration(50ms) : Duration(2ms);
     stage_->queue.push(stage_->now + hold.rng.between(Duration(0), longest), std::move(event));

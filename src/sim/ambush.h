@@ -3,7 +3,8 @@
 // less than a millisecond, are hardly ever met.
 //
 //   leader_hunt       each new leader sends so many messages and is then cut off, stopped, or put to sleep
-//   hold_back         messages of one kind wait until leadership changes, or a copy of them does
+//   hold_back         messages of one kind wait until leadership changes, or copies of several kinds do; or
+//                     until the very node they go to leads again
 //   crash_after_send  a node loses power in the very step in which it sends a message of one kind
 //   usurper           one node stops hearing the leader; when it noticed, the leader is cut off from all
 //   sleeping_leader   a leader stands still, unheard, while others go on; it wakes before it hears of them
@@ -11,6 +12,7 @@
 //   deaf_leader       a leader hands over, or its followers start again, and it hears of nothing from then on
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -69,10 +71,12 @@ class Ambushes {
   struct Hold {
     std::uint32_t number;
     Rng rng;
-    FrameKind kind;
+    std::uint64_t kinds;    // a bit each
     std::uint64_t senders;  // a bit each
     bool copies;            // the frame itself goes on its way
+    bool again;             // what goes to a node waits until it leads once more
     std::vector<Event> held;
+    std::array<std::uint8_t, frame_kind_count> count{};  // of held, by kind
   };
   struct Tripwire {
     std::uint32_t number;
@@ -98,6 +102,7 @@ class Ambushes {
   void usurp(std::uint32_t number, Rng rng);
   void usurped(Usurper usurper);
   void release(Hold& hold, bool spread);
+  void release_to(Hold& hold, std::uint32_t slot);
   void cut_for(Links links, Duration lasts);
   enum class Side : std::uint8_t { both, incoming, outgoing };
   [[nodiscard]] Links links_of(std::uint32_t slot, Side side, std::uint64_t spared);

@@ -16,7 +16,13 @@ std::uint64_t id_of(std::size_t at) { return at + 1; }
 
 Clients::Clients(Stage& stage, Rng rng, std::uint32_t count, std::uint32_t keys, Duration think,
                  std::uint32_t most, Pick pick)
-    : stage_(&stage), keys_(keys), think_(think), most_(most), pick_(std::move(pick)) {
+    : stage_(&stage),
+      keys_(keys),
+      think_(think),
+      most_(most),
+      pick_(std::move(pick)),
+      lull_rng_(rng.fork()),
+      lulls_(lull_rng_.chance(0.4)) {
   for (std::uint32_t i = 0; i < count; ++i) clients_.push_back({.rng = rng.fork()});
   history_.reserve(most + 64);
   stage.operation = [this](Node& node, std::uint64_t at, bool run) { operate(node, at, run); };
@@ -77,6 +83,14 @@ void Clients::wake(std::uint32_t client) {
   issue(client, *node);
 }
 
+bool Clients::lull() {
+  while (lulls_ && stage_->now >= lull_until_) {
+    lull_ = !lull_;
+    lull_until_ = stage_->now + log_uniform(lull_rng_, 100ms, 800ms);
+  }
+  return lull_;
+}
+
 check::Operation Clients::draw(std::uint32_t client) {
   using check::OpKind;
   Client& c = clients_[client];
@@ -92,6 +106,7 @@ check::Operation Clients::draw(std::uint32_t client) {
               : choice < 0.94 ? OpKind::cas
                               : OpKind::erase;
   }
+  if (c.only == nullptr && lull()) op.kind = OpKind::get;
   if (op.kind == OpKind::append && !stage_->model.appends()) op.kind = OpKind::put;
   if (op.kind != OpKind::get && op.kind != OpKind::erase)
     op.argument = fmt::format("{}.{};", id_of(history_.size()), client);

@@ -54,6 +54,7 @@ class Clients {
   };
 
   check::Operation draw(std::uint32_t client);
+  [[nodiscard]] bool lull();
   void issue(std::uint32_t client, Node& node);
   void operate(Node& node, std::size_t at, bool run);
   void write(std::uint32_t client, Node& node, std::size_t at);
@@ -75,6 +76,10 @@ class Clients {
   std::uint64_t position_ = 0;
   std::uint32_t open_ = 0;
   bool stopped_ = false;
+  Rng lull_rng_;
+  bool lulls_ = false;   // at times nobody writes, so that whoever misses something has missed nothing
+  bool lull_ = false;    // now
+  Moment lull_until_{};  // this state of it
   std::uint64_t acknowledged_ = 0;
   std::uint64_t unknown_ = 0;
 

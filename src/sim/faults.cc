@@ -53,7 +53,7 @@ constexpr std::array<Row, fault_kinds> table{{
     {"membership", "members are added, removed, replaced", 1ms, 2ms, 6},
     {"transfer", "leadership is handed over", 1ms, 2ms, 5},
     {"leader_hunt", "each new leader is soon cut off, stopped or asked to change members", 300ms, 4s, 4},
-    {"hold_back", "messages of one kind, or copies, wait until leadership changes", 100ms, 2s, 4},
+    {"hold_back", "messages of one kind, or copies, wait until leadership changes", 100ms, 4s, 4},
     {"crash_after_send", "a node loses power in the step in which it sends", 100ms, 2s, 3},
     {"usurper", "a node loses the leader, then the leader loses the others", 300ms, 1500ms, 4},
     {"sleeping_leader", "a leader stands still and wakes when others lead", 200ms, 1s, 4},

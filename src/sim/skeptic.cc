@@ -8,11 +8,13 @@ namespace quorate::sim {
 
 namespace {
 constexpr unsigned most_times = 12;  // after each election
-}
+constexpr unsigned fresh_times = 4;
+}  // namespace
 
 void Skeptic::elected() {
   if (!stage_->options.leaders) return;
   left_ = most_times;
+  fresh_ = fresh_times;
   if (!waiting_) again(Duration(0));
 }
 
@@ -21,21 +23,27 @@ void Skeptic::due() {
   bool found = false;
   for (std::uint32_t slot = 0; slot < powers_->node_count(); ++slot) {
     Node& node = powers_->node(slot);
-    if (!doubtful(node)) continue;
-    found = true;
-    ask(node);
+    if (!leads(node)) continue;
+    if (doubtful(node)) {
+      found = true;
+      ask(node);
+    } else if (fresh_ != 0) {
+      ask(node);
+    }
   }
-  if (found && left_ != 0) again(log_uniform(rng_, 200us, 60ms));
+  if (fresh_ != 0) --fresh_;
+  if ((found || fresh_ != 0) && left_ != 0) again(log_uniform(rng_, 200us, fresh_ != 0 ? 20ms : 60ms));
 }
 
 void Skeptic::woke(Node& node) {
-  if (doubtful(node)) ask(node);
+  if (leads(node) && doubtful(node)) ask(node);
 }
 
-bool Skeptic::doubtful(Node& node) const {
-  if (!node.up() || node.halted() || node.paused() || node.leader() != node.id()) return false;
-  return node.epoch() < stage_->checks.latest_epoch();
+bool Skeptic::leads(Node& node) {
+  return node.up() && !node.halted() && !node.paused() && node.leader() == node.id();
 }
+
+bool Skeptic::doubtful(Node& node) const { return node.epoch() < stage_->checks.latest_epoch(); }
 
 void Skeptic::ask(Node& node) {
   Env env = node.env();

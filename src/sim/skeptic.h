@@ -1,6 +1,7 @@
 // Asks whoever still believes to lead when another was elected: at that moment, again and again while it
-// believes, and when it wakes from a pause, before it looks at anything else. What it answers is judged by
-// the ReadJudge. Clients that read now and then hardly ever meet those moments.
+// believes, and when it wakes from a pause, before it looks at anything else. The new leader is asked a few
+// times too. What they answer is judged by the ReadJudge. Clients that read now and then hardly ever meet
+// those moments.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,7 @@ class Skeptic {
   void woke(Node& node);
 
  private:
+  [[nodiscard]] static bool leads(Node& node);
   [[nodiscard]] bool doubtful(Node& node) const;
   void ask(Node& node);
   void again(Duration after);
@@ -28,7 +30,8 @@ class Skeptic {
   Stage* stage_;
   Powers* powers_;
   Rng rng_;
-  unsigned left_ = 0;
+  unsigned left_ = 0;   // times to ask those of earlier epochs
+  unsigned fresh_ = 0;  // and that of the latest
   bool waiting_ = false;
 };
 

@@ -62,8 +62,8 @@ void World::tune() {
   replica.flush_after_entries = rng.chance(0.8) ? rng.between(3, 80) : 100'000;
   replica.snapshot_chunk_bytes = rng.chance(0.7) ? rng.between(1, 300) : 256U << 10U;
   replica.snapshot_timeout = 800ms;
-  // A log that is cut at once, so that whoever missed a few entries is sent a state, and not in so many pieces
-  // that it never catches up.
+  // A log that is cut at once, so that whoever missed a few entries is sent a state, and not in so many
+  // pieces that it never catches up.
   if (rng.chance(0.15)) {
     settings.keep_entries = rng.between(0, 2);
     replica.flush_after_entries = rng.between(1, 4);
