@@ -1,18 +1,13 @@
 #include "runtime/identity.h"
 
 #include <gmock/gmock.h>
-#include <stdlib.h>
 
 #include "runtime/node.h"
+#include "runtime/test_directory.h"
 #include "storage/posix_disk.h"
 
 namespace quorate::runtime {
 namespace {
-
-std::string fresh_directory() {
-  std::string pattern = testing::TempDir() + "/identity-XXXXXX";
-  return mkdtemp(pattern.data());
-}
 
 Identity example() {
   Identity identity;
@@ -27,7 +22,8 @@ Identity example() {
 }
 
 TEST(Identity, IsReadAsItWasWritten) {
-  auto disk = storage::open_directory(fresh_directory()).value();
+  const TestDirectory directory;
+  auto disk = storage::open_directory(directory.path()).value();
   EXPECT_EQ(load_identity(*disk).value(), std::nullopt);
   ASSERT_TRUE(save_identity(*disk, example()));
   EXPECT_EQ(load_identity(*disk).value(), example());
@@ -35,7 +31,8 @@ TEST(Identity, IsReadAsItWasWritten) {
 }
 
 TEST(Identity, ADamagedFileIsAnErrorAndNotANewNode) {
-  auto disk = storage::open_directory(fresh_directory()).value();
+  const TestDirectory directory;
+  auto disk = storage::open_directory(directory.path()).value();
   ASSERT_TRUE(save_identity(*disk, example()));
   auto file = disk->open("identity").value();
   const auto size = file->size().value();
@@ -46,7 +43,8 @@ TEST(Identity, ADamagedFileIsAnErrorAndNotANewNode) {
 }
 
 TEST(DataDirectory, CountsItsStartsAndHasOneOwner) {
-  const auto path = fresh_directory();
+  const TestDirectory scratch;
+  const std::string& path = scratch.path();
   {
     auto directory = DataDirectory::open(path).value();
     EXPECT_FALSE(directory.identity());

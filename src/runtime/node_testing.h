@@ -10,10 +10,10 @@
 #include <vector>
 
 #include <gmock/gmock.h>
-#include <stdlib.h>
 
 #include "core/protocol.h"
 #include "runtime/node.h"
+#include "runtime/test_directory.h"
 
 namespace quorate::runtime::test {
 
@@ -127,12 +127,9 @@ struct NodeTest : testing::Test {
     work(**node);
     return (*node)->run();
   }
-  static std::string make_path() {
-    std::string pattern = testing::TempDir() + "/node-XXXXXX";
-    return mkdtemp(pattern.data());
-  }
 
-  std::string path = make_path();
+  const TestDirectory scratch;
+  const std::string& path = scratch.path();
 };
 
 }  // namespace quorate::runtime::test
