@@ -59,6 +59,8 @@ class Model {
 
   // A digest of the state, equal at all nodes that applied the same commands.
   [[nodiscard]] virtual Bytes digest() const = 0;
+  // Digests of different formats are not compared: a later version may keep its state in another way.
+  [[nodiscard]] virtual std::uint32_t digest_format() const { return 1; }
 };
 
 }  // namespace quorate::models

@@ -49,7 +49,7 @@ void Replica::judge_digests(Env& env) {
 
 void Replica::on_frame(Env&, NodeId from, DigestAsk&& frame) {
   if (frame.index == state_.applied().index) {
-    send(from, DigestTold{frame.index, state_.meta().digest});
+    send(from, DigestTold{frame.index, state_.meta().digest, state_.model().digest_format()});
   } else if (frame.index > state_.applied().index) {
     digest_asked_by_ = from;
     state_.sample_at(frame.index);
@@ -57,10 +57,12 @@ void Replica::on_frame(Env&, NodeId from, DigestAsk&& frame) {
 }
 
 void Replica::tell_sampled_digest() {
-  if (auto digest = state_.take_sample()) send(digest_asked_by_, DigestTold{digest->first, digest->second});
+  if (auto digest = state_.take_sample())
+    send(digest_asked_by_, DigestTold{digest->first, digest->second, state_.model().digest_format()});
 }
 
 void Replica::on_frame(Env&, NodeId from, DigestTold&& frame) {
+  if (frame.format != state_.model().digest_format()) return;
   if (!leads() || frame.index != comparing_ || told_digests_.empty() || frame.digest.empty()) return;
   if (membership_.find(from) != nullptr) told_digests_.insert_or_assign(from, std::move(frame.digest));
 }

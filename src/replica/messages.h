@@ -99,6 +99,7 @@ struct DigestAsk {
 struct DigestTold {
   Index index;
   Bytes digest;
+  std::uint32_t format = 0;  // the model's; digests of another one are not comparable
 };
 
 using Frame = std::variant<ProtocolFrame, Forward, ForwardRefused, ForwardReconfigure, ForwardTransfer,
@@ -114,6 +115,6 @@ BOOST_DESCRIBE_STRUCT(SnapshotRow, (), (table, key, value))
 BOOST_DESCRIBE_STRUCT(SnapshotChunk, (), (transfer, epoch, meta, number, rows, last))
 BOOST_DESCRIBE_STRUCT(SnapshotAck, (), (transfer, next, done, refused))
 BOOST_DESCRIBE_STRUCT(DigestAsk, (), (index))
-BOOST_DESCRIBE_STRUCT(DigestTold, (), (index, digest))
+BOOST_DESCRIBE_STRUCT(DigestTold, (), (index, digest, format))
 
 }  // namespace quorate::replica

@@ -47,6 +47,20 @@ TEST(Replica, EqualStatesRaiseNoAlarmAndAreNotComparedAgain) {
   EXPECT_THAT(leader.host.take<DigestAsk>(), IsEmpty()) << "nothing was applied since";
 }
 
+// A member of another version, within a rolling upgrade, may count other things.
+TEST(Replica, DigestsOfAnotherFormatRaiseNoAlarm) {
+  Digesting leader(1);
+  leader.lead();
+  leader.commit(batch({command(9, 1, "x")}));
+  leader.pass(1500ms);
+  const auto asked = leader.host.take<DigestAsk>();
+  ASSERT_THAT(asked, SizeIs(2));
+  for (const std::uint64_t node : {2, 3})
+    leader.receive(node, DigestTold{asked[0].second.index, Bytes::copy("of another kind"), 2});
+  leader.pass(1500ms);
+  EXPECT_THAT(leader.accusations(), IsEmpty());
+}
+
 TEST(Replica, AStateThatDivergedIsToldWithinSeconds) {
   Digesting leader(1);
   Digesting other(2);
@@ -101,8 +115,8 @@ TEST(Replica, AnAnswerToAnEarlierComparisonDoesNotCount) {
   leader.lead();
   leader.commit(batch({command(9, 1, "x")}));
   leader.pass(1500ms);
-  leader.receive(2, DigestTold{Index(7), Bytes::literal("other")});
-  leader.receive(8, DigestTold{Index(1), Bytes::literal("alien")});
+  leader.receive(2, DigestTold{Index(7), Bytes::literal("other"), 1});
+  leader.receive(8, DigestTold{Index(1), Bytes::literal("alien"), 1});
   leader.pass(1500ms);
   EXPECT_THAT(leader.accusations(), IsEmpty());
 }
