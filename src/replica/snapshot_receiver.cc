@@ -7,6 +7,21 @@ namespace quorate::replica {
 std::expected<SnapshotReceiver::Step, std::string> SnapshotReceiver::chunk(NodeId from,
                                                                            const SnapshotChunk& chunk,
                                                                            Instant now) {
+  Step waiting;
+  waiting.silent = true;
+  if (waits_until_ && now < *waits_until_) return waiting;
+  auto taken = take(from, chunk, now);
+  if (taken) return *std::move(taken);
+  if (taken.error().kind != storage::IoErrorKind::full) return std::unexpected(taken.error().what);
+  close();
+  home_->discard_staging();
+  waits_until_ = now + timeout_;
+  waiting.objection = "there is no room for it (" + taken.error().what + "); it is tried again";
+  return waiting;
+}
+
+storage::IoResult<SnapshotReceiver::Step> SnapshotReceiver::take(NodeId from, const SnapshotChunk& chunk,
+                                                                 Instant now) {
   Step step{{.transfer = chunk.transfer}};
   const bool current = (staging_ || staged_) && from == from_ && chunk.transfer == transfer_;
   if (!current) {
@@ -31,6 +46,7 @@ std::expected<SnapshotReceiver::Step, std::string> SnapshotReceiver::chunk(NodeI
     batch.put(storage::Table(row.table), row.key.str(), row.value.str());
   }
   staging_->write(batch);
+  if (auto failure = staging_->failure()) return std::unexpected(*std::move(failure));
   progressed_at_ = now;
   step.ack.next = ++next_;
   if (chunk.last) {
@@ -50,10 +66,10 @@ bool SnapshotReceiver::outranks_current(const SnapshotChunk& chunk, Instant now)
   return chunk.meta.index > index_ || now - progressed_at_ > timeout_;
 }
 
-std::expected<void, std::string> SnapshotReceiver::begin(NodeId from, const SnapshotChunk& chunk) {
+storage::IoResult<void> SnapshotReceiver::begin(NodeId from, const SnapshotChunk& chunk) {
   close();
   auto created = home_->create_staging();
-  if (!created) return std::unexpected(created.error().what);
+  if (!created) return std::unexpected(created.error());
   staging_ = std::move(*created);
   from_ = from;
   transfer_ = chunk.transfer;
@@ -61,12 +77,12 @@ std::expected<void, std::string> SnapshotReceiver::begin(NodeId from, const Snap
   return {};
 }
 
-std::expected<void, std::string> SnapshotReceiver::finish(const SnapshotChunk& chunk) {
+storage::IoResult<void> SnapshotReceiver::finish(const SnapshotChunk& chunk) {
   storage::Batch marker;
   marker.put(storage::Table::system, std::string(complete_key), "");
-  if (auto rows = staging_->flush(); !rows) return std::unexpected(rows.error().what);
+  if (auto rows = staging_->flush(); !rows) return rows;
   staging_->write(marker);
-  if (auto whole = staging_->flush(); !whole) return std::unexpected(whole.error().what);
+  if (auto whole = staging_->flush(); !whole) return whole;
   const AppliedPoint holds = State::read_applied(*staging_);
   staging_.reset();
   if (holds.index == chunk.meta.index && holds.epoch == chunk.meta.epoch) staged_ = chunk.meta;

@@ -21,9 +21,11 @@ class SnapshotReceiver {
   struct Step {
     SnapshotAck ack;
     bool completed = false;      // this chunk made the state whole and durable
-    std::string objection = {};  // why the state was refused, where its sender is to blame
+    std::string objection = {};  // why the state was not taken: its sender, or a full disk, is to blame
+    bool silent = false;         // no answer: the sender tries again in its own time
   };
-  // An error is of the local disk.
+  // An error is of the local disk. A full one is none: what came is dropped, and for `timeout` the sender
+  // hears nothing.
   [[nodiscard]] std::expected<Step, std::string> chunk(NodeId from, const SnapshotChunk& chunk, Instant now);
 
   // The state that is whole and durable beside the live one, if any.
@@ -36,8 +38,9 @@ class SnapshotReceiver {
 
  private:
   [[nodiscard]] bool outranks_current(const SnapshotChunk& chunk, Instant now) const;
-  [[nodiscard]] std::expected<void, std::string> begin(NodeId from, const SnapshotChunk& chunk);
-  [[nodiscard]] std::expected<void, std::string> finish(const SnapshotChunk& chunk);
+  [[nodiscard]] storage::IoResult<Step> take(NodeId from, const SnapshotChunk& chunk, Instant now);
+  [[nodiscard]] storage::IoResult<void> begin(NodeId from, const SnapshotChunk& chunk);
+  [[nodiscard]] storage::IoResult<void> finish(const SnapshotChunk& chunk);
   void refuse(Step& step, std::string why);
 
   storage::EngineHome* home_;
@@ -48,6 +51,7 @@ class SnapshotReceiver {
   std::uint64_t next_ = 0;
   Index index_;
   Instant progressed_at_;
+  std::optional<Instant> waits_until_;  // for room on the disk
   std::optional<SnapshotMeta> staged_;
   bool pinned_ = false;
 };

@@ -33,5 +33,76 @@ TEST(SnapshotReceiver, ATableThatDoesNotExistIsRefused) {
   EXPECT_TRUE(step->ack.refused);
 }
 
+// A disk with room for some rows only.
+class SmallEngine final : public storage::Engine {
+ public:
+  explicit SmallEngine(std::size_t& room) : room_(&room) {}
+  void put(storage::Table table, std::string_view key, Bytes value) override {
+    if (*room_ == 0) return void(full_ = true);
+    --*room_;
+    inner_->put(table, key, std::move(value));
+  }
+  void erase(storage::Table table, std::string_view key) override { inner_->erase(table, key); }
+  [[nodiscard]] std::optional<storage::IoError> failure() const override {
+    if (!full_) return std::nullopt;
+    return storage::IoError{storage::IoErrorKind::full, "No space left on device"};
+  }
+  bool get(storage::Table table, std::string_view key, std::string& value) const override {
+    return inner_->get(table, key, value);
+  }
+  [[nodiscard]] std::unique_ptr<storage::Cursor> cursor(storage::Table table) const override {
+    return inner_->cursor(table);
+  }
+  [[nodiscard]] FlushJob begin_flush() override { return inner_->begin_flush(); }
+  [[nodiscard]] std::shared_ptr<const storage::Reader> snapshot() const override {
+    return inner_->snapshot();
+  }
+  [[nodiscard]] std::uint64_t bytes_on_disk() const override { return 0; }
+  [[nodiscard]] std::uint64_t bytes_in_use() const override { return 0; }
+  [[nodiscard]] std::uint64_t bytes_unflushed() const override { return 0; }
+  [[nodiscard]] Compaction compaction() override { return inner_->compaction(); }
+
+ private:
+  std::size_t* room_;
+  bool full_ = false;
+  std::unique_ptr<storage::Engine> inner_ = storage::make_memory_engine();
+};
+
+struct SmallHome final : storage::EngineHome {
+  storage::IoResult<std::unique_ptr<storage::Engine>> open_live() override { return create_staging(); }
+  storage::IoResult<std::unique_ptr<storage::Engine>> create_staging() override {
+    return std::make_unique<SmallEngine>(room);
+  }
+  storage::IoResult<std::unique_ptr<storage::Engine>> open_staging() override { return create_staging(); }
+  storage::IoResult<void> promote_staging() override { return {}; }
+  void discard_staging() override { ++discarded; }
+  std::size_t room = 0;
+  int discarded = 0;
+};
+
+TEST(SnapshotReceiver, AFullDiskCostsTheTransferOnly) {
+  SmallHome home;
+  home.room = 1;
+  SnapshotReceiver receiver(home, 10s);
+  SnapshotChunk chunk;
+  chunk.transfer = 1;
+  const auto send = [&](std::uint64_t number, Instant now) {
+    chunk.number = number;
+    chunk.rows = {{1, Bytes::copy("k" + std::to_string(number)), Bytes::copy("v")}};
+    return receiver.chunk(NodeId(2), chunk, now).value();
+  };
+  const Instant begin(1h);
+  EXPECT_EQ(send(0, begin).ack.next, 1U);
+  home.discarded = 0;
+  const auto full = send(1, begin);
+  EXPECT_TRUE(full.silent);
+  EXPECT_EQ(full.objection, "there is no room for it (No space left on device); it is tried again");
+  EXPECT_EQ(home.discarded, 1) << "what came must not take the rest of the disk";
+  home.room = 9;
+  EXPECT_TRUE(send(0, begin + 9s).silent) << "else it would be sent over and over";
+  EXPECT_FALSE(send(0, begin + 10s).silent);
+  EXPECT_EQ(send(1, begin + 10s).ack.next, 2U);
+}
+
 }  // namespace
 }  // namespace quorate::replica

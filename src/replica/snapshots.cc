@@ -55,7 +55,7 @@ void Replica::on_frame(Env& env, NodeId from, SnapshotChunk&& frame) {
   if (!taken) return halt("receiving a snapshot: " + taken.error());
   if (!taken->objection.empty())
     host_->warn("refused the snapshot that node " + to_string(from) + " sent: " + taken->objection);
-  send(from, taken->ack);
+  if (!taken->silent) send(from, taken->ack);
   if (taken->completed)
     step(env, Ask<rl::Request>{rl::SnapshotReceived{from, frame.epoch, std::move(frame.meta)}});
 }

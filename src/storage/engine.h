@@ -81,6 +81,8 @@ class Engine : public Reader {
   virtual void put(Table table, std::string_view key, Bytes value) = 0;
   virtual void erase(Table table, std::string_view key) = 0;
   virtual void write(const Batch& batch);  // for many rows at once
+  // Why a write could not be done, where that stops no process: of a staging engine. Flushes tell it too.
+  [[nodiscard]] virtual std::optional<IoError> failure() const { return std::nullopt; }
   // Called on the writing thread. One flush at a time: the next one begins after the job of the last one ran,
   // or was dropped.
   [[nodiscard]] virtual FlushJob begin_flush() = 0;

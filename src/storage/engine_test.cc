@@ -76,6 +76,13 @@ void put(Engine& engine, Table table, std::string key, std::string value) {
   engine.write(batch);
 }
 
+// A whole state, as received.
+void stage(EngineHome& home, std::string key, std::string value) {
+  auto staging = home.create_staging().value();
+  put(*staging, table_a, std::move(key), std::move(value));
+  ASSERT_TRUE(staging->flush());
+}
+
 TYPED_TEST(EngineTest, AppliesABatchInOrder) {
   auto engine = this->live();
   Batch batch;
@@ -188,7 +195,7 @@ TYPED_TEST(EngineTest, ReadersOfTheOldStateOutliveItsReplacement) {
   auto cursor = pinned->cursor(table_a);
   live.reset();
   for (const char* content : {"new", "newest"}) {
-    put(**this->home().create_staging(), table_a, "k", content);
+    stage(this->home(), "k", content);
     ASSERT_TRUE(this->home().promote_staging());
     auto replaced = this->live();
     EXPECT_EQ(text(*replaced, table_a, "k"), content);
@@ -350,7 +357,7 @@ TEST(RocksHome, APromotionSurvivesACrashAtEveryStep) {
       put(*live, table_a, "k", "old");
       ASSERT_TRUE(live->flush());
     }
-    put(*kind.home->create_staging().value(), table_a, "k", "new");
+    stage(*kind.home, "k", "new");
     const fs::path path(kind.path);
     if (step >= 1) fs::rename(path / "staging", path / "live-2");
     if (step == 2) fs::remove(path / "live-1" / "CURRENT");
@@ -369,7 +376,7 @@ TEST(RocksHome, TheReplacedStateGoesWithItsLastReader) {
   put(*live, table_a, "k", "old");
   auto pinned = live->snapshot();
   live.reset();
-  put(*kind.home->create_staging().value(), table_a, "k", "new");
+  stage(*kind.home, "k", "new");
   ASSERT_TRUE(kind.home->promote_staging());
   live = kind.home->open_live().value();
   EXPECT_TRUE(fs::exists(kind.path + "/live-1"));

@@ -155,6 +155,7 @@ class RocksSnapshot final : public Reader {
   const rocksdb::Snapshot* pinned_;
 };
 
+// By itself it is a staging engine; below a LayeredEngine it is written by merge() alone.
 class RocksEngine final : public BaseEngine {
  public:
   explicit RocksEngine(std::shared_ptr<Database> database) : database_(std::move(database)) {
@@ -174,21 +175,24 @@ class RocksEngine final : public BaseEngine {
     rocksdb::WriteBatch changes;
     for (const auto& change : batch.changes()) {
       auto* family = database_->family(change.table);
-      check(change.erase ? changes.Delete(family, change.key)
-                         : changes.Put(family, change.key, change.value));
+      note(change.erase ? changes.Delete(family, change.key) : changes.Put(family, change.key, change.value));
     }
-    check(database_->db->Write(unlogged_, &changes));
+    if (failed_.ok()) note(database_->db->Write(unlogged_, &changes));
   }
 
   void put(Table table, std::string_view key, Bytes value) override {
-    check(database_->db->Put(unlogged_, database_->family(table), slice(key), slice(value.view())));
+    note(database_->db->Put(unlogged_, database_->family(table), slice(key), slice(value.view())));
   }
   void erase(Table table, std::string_view key) override {
-    check(database_->db->Delete(unlogged_, database_->family(table), slice(key)));
+    note(database_->db->Delete(unlogged_, database_->family(table), slice(key)));
+  }
+  [[nodiscard]] std::optional<IoError> failure() const override {
+    return failed_.ok() ? std::nullopt : std::optional(io_error("write", database_->path, failed_));
   }
 
   [[nodiscard]] FlushJob begin_flush() override {
-    return [database = database_]() -> IoResult<void> {
+    return [database = database_, failure = failure()]() -> IoResult<void> {
+      if (failure) return std::unexpected(*failure);
       rocksdb::FlushOptions options;
       options.wait = true;
       options.allow_write_stall = true;  // waiting for better times could wait for ever
@@ -235,8 +239,8 @@ class RocksEngine final : public BaseEngine {
   }
 
  private:
-  void check(const rocksdb::Status& status) const {
-    if (!status.ok()) stop(database_->path, status);
+  void note(const rocksdb::Status& status) {
+    if (failed_.ok()) failed_ = status;
   }
   [[nodiscard]] std::uint64_t sum(const std::string& property) const {
     std::uint64_t total = 0;
@@ -249,6 +253,7 @@ class RocksEngine final : public BaseEngine {
 
   std::shared_ptr<Database> database_;
   rocksdb::WriteOptions unlogged_;
+  rocksdb::Status failed_;  // the first that was
 };
 
 IoResult<void> rename_directory(const std::string& from, const std::string& to, const std::string& parent) {
@@ -310,14 +315,16 @@ IoResult<std::unique_ptr<BaseEngine>> RocksHome::open_at(const std::string& name
   database->path = at(name);
   const auto options = table_options(shared_->config, shared_->cache);
   std::vector<std::string> known;
-  const auto listed =
-      rocksdb::DB::ListColumnFamilies(database_options(shared_->config), database->path, &known);
+  auto settings = database_options(shared_->config);
+  // What is staged is whole by its last flush, or of no use; closing it must not fill the disk.
+  settings.avoid_flush_during_shutdown = name == staging_name;
+  const auto listed = rocksdb::DB::ListColumnFamilies(settings, database->path, &known);
   const std::size_t made = listed.ok() ? std::min(known.size(), table_count) : 1;
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (std::size_t i = 0; i < made; ++i) families.emplace_back(family_name(i), options);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  auto status = rocksdb::DB::Open(database_options(shared_->config), database->path, families, &handles, &db);
+  auto status = rocksdb::DB::Open(settings, database->path, families, &handles, &db);
   if (!status.ok()) return std::unexpected(io_error("open", database->path, status));
   database->db.reset(db);
   std::ranges::copy(handles, database->families.begin());

@@ -1,8 +1,8 @@
 // The state of a keyspace in RocksDB: one column family per table, RocksDB's own log off (the node's
 // write-ahead log replays what was not flushed), flushed atomically over all tables.
 //
-// A write or read that RocksDB cannot do (damaged file, full disk) stops the process with a message: the
-// state in memory could no longer be trusted. Errors of opening and flushing are values.
+// A read that RocksDB cannot do (damaged file) stops the process with a message: the state in memory could no
+// longer be trusted. Errors of opening, of flushing and of writing to a staging engine are values.
 #pragma once
 
 #include <cstdint>

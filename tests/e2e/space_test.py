@@ -11,6 +11,8 @@ import urllib.error
 import urllib.request
 
 from cluster import QUORATE, Gateway, b64, free_port, run, wait_for
+from etcd_flags_test import TEMPORARY as MEMBERS
+from etcd_flags_test import Member
 
 TEMPORARY = tempfile.mkdtemp(prefix='quorate-e2e-')
 EXCEEDED = 'etcdserver: mvcc: database space exceeded'
@@ -150,12 +152,47 @@ def a_disk_that_fills_up_costs_new_data_only():
         subprocess.run(['umount', disk])
 
 
+def a_state_that_does_not_fit_is_taken_once_it_does():
+    a, b, small = members = [Member(name) for name in ('a', 'b', 'small')]
+    os.mkdir(small.data)
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=96m', 'tmpfs', small.data],
+                      stderr=subprocess.DEVNULL).returncode:
+        print('skipped: a file system can not be mounted here')
+        return
+    flags = ('serve', '--snapshot-count', '50')
+    try:
+        for member in members:
+            member.start(members, verb=flags)
+        wait_for('a first write', lambda: Gateway(a.endpoint).put('k', 'first'))
+        wait_for('it at the small one', lambda: Gateway(small.endpoint).get('k') == 'first')
+        small.stop()
+        for i in range(330):
+            wait_for('a put', lambda: Gateway(a.endpoint, 30).put(f'fill{i:06}', os.urandom(250_000).hex()))
+        Gateway(a.endpoint).put('k', 'last')
+        small.start(members, verb=flags)
+        wait_for('it to be told', lambda: 'there is no room for it' in small.log(), 60)
+        assert Gateway(a.endpoint).get('k') == 'last'
+        assert Gateway(small.endpoint).get('k', serializable=True) == 'first'
+        subprocess.run(['mount', '-o', 'remount,size=1g', small.data], check=True)
+        wait_for('the state', lambda: Gateway(small.endpoint).get('k', serializable=True) == 'last', 90)
+        assert small.process.poll() is None, small.log()
+        for alarm in Gateway(a.endpoint).call('/v3/maintenance/alarm', {'action': 'GET'}).get('alarms', []):
+            Gateway(a.endpoint).call('/v3/maintenance/alarm', {**alarm, 'action': 'DEACTIVATE'})
+        wait_for('a put', lambda: Gateway(small.endpoint).put('k', 'again'))
+    finally:
+        for member in members:
+            member.stop()
+        subprocess.run(['umount', small.data])
+
+
 def main():
     try:
-        return run([a_quota_raises_the_alarm_and_room_is_made, a_disk_that_fills_up_costs_new_data_only])
+        return run([a_quota_raises_the_alarm_and_room_is_made, a_disk_that_fills_up_costs_new_data_only,
+                    a_state_that_does_not_fit_is_taken_once_it_does])
     finally:
         if not os.environ.get('KEEP'):
             shutil.rmtree(TEMPORARY, ignore_errors=True)
+            shutil.rmtree(MEMBERS, ignore_errors=True)
 
 
 if __name__ == '__main__':
