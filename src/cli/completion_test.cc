@@ -22,6 +22,7 @@ TEST(Completion, OffersVerbsSubcommandsAndFlags) {
   EXPECT_THAT(
       bash, HasSubstr("\"lease \"*) words=\"grant revoke timetolive list keep-alive --help -h --endpoints"));
   EXPECT_THAT(bash, HasSubstr("\"lease timetolive\") words=\"--help -h --keys --endpoints"));
+  EXPECT_THAT(bash, HasSubstr("--cacert --cert --key"));
   EXPECT_THAT(output_of({"zsh"}), HasSubstr("#compdef quorate"));
   EXPECT_THAT(
       output_of({"fish"}),

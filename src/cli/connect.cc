@@ -100,7 +100,7 @@ client::Metadata Command::credentials(const std::vector<Endpoint>& endpoints) co
   const auto answer = client::Client(options(endpoints)).call(client::rpc::authenticate, request);
   // As etcdctl has it, a cluster that asks nobody who they are serves those who say it, too.
   const bool open_to_all = !answer && answer.error().message == "etcdserver: authentication is not enabled";
-  if (!answer && !open_to_all) throw Failure{kError, answer.error().message};
+  if (!answer && !open_to_all) throw Failure{kBadConnection, answer.error().message};
   credentials_ = open_to_all ? client::Metadata() : client::Metadata{{"token", answer->token()}};
   return *credentials_;
 }

@@ -69,7 +69,6 @@ constexpr Refused refused[] = {
     {"--auto-tls", "false", "name certificates: --cert-file and --key-file (docs/guide/tls.md makes some)"},
     {"--peer-auto-tls", "false",
      "name certificates: --peer-cert-file and --peer-key-file (docs/guide/tls.md makes some)"},
-    {"--config-file", "", "etcd's YAML is not read; --config takes a TOML file"},
     {"--discovery", "", "name the members: --initial-cluster"},
     {"--discovery-srv", "", "name the members: --initial-cluster"},
     {"--force-new-cluster", "false", "not available; lost members are removed while a majority lives"},
@@ -174,6 +173,12 @@ void EtcdOptions::add_to(CLI::App& app) {
   };
   for (const auto& [name, why] : without_effect) idle(name);
   for (const auto& [name, harmless, instead] : refused) idle(name);
+}
+
+void EtcdOptions::ignore_environment() {
+  for (const auto& options : {counting_, idle_}) {
+    for (auto* option : options) option->envname("");
+  }
 }
 
 bool EtcdOptions::any() const {

@@ -17,6 +17,8 @@ class EtcdOptions {
   // Every flag may also come from etcd's environment variable: --data-dir from ETCD_DATA_DIR.
   void add_to(CLI::App& app);
 
+  void ignore_environment();
+
   [[nodiscard]] bool any() const;  // one that counts was given
   // The first one that was typed, not taken from the environment; empty if there is none.
   [[nodiscard]] std::string typed() const;

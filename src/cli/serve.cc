@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <cstdlib>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -9,6 +10,7 @@
 #include "cli/etcd_options.h"
 #include "cli/server_verbs.h"
 #include "registry/registry.h"
+#include "server/etcd_yaml.h"
 #include "server/logging.h"
 #include "server/server.h"
 
@@ -57,6 +59,18 @@ void double_dashes(std::vector<std::string>& args) {
   }
 }
 
+std::string yaml_file(const std::vector<std::string>& args) {
+  static const std::string name = "--config-file";
+  for (std::size_t i = 0; i < args.size(); ++i) {
+    if (args[i] == name && i + 1 < args.size()) return args[i + 1];
+    if (args[i].starts_with(name + "=")) return args[i].substr(name.size() + 1);
+  }
+  const bool otherwise = std::ranges::any_of(
+      args, [](const auto& arg) { return arg.starts_with("--config") || arg == "-c" || arg == "--help"; });
+  const char* from_environment = std::getenv("ETCD_CONFIG_FILE");
+  return from_environment == nullptr || otherwise ? "" : from_environment;
+}
+
 class Serve {
  public:
   Serve()
@@ -64,6 +78,9 @@ class Serve {
     app_.footer(notes);
     app_.get_formatter()->column_width(36);
     app_.add_option("--config,-c", file_, "TOML file; see below")->type_name("FILE");
+    app_.add_option("--config-file", yaml_, "etcd's YAML file; other flags and the environment do not count")
+        ->type_name("FILE")
+        ->group("etcd's flags");
     app_.add_option("--log-format", log_format_, "text (for people) or json (an object a line)")
         ->check(CLI::IsMember({"text", "console", "json"}));
     app_.add_option("--log-level", log_level_, "debug, info, warn or error")
@@ -75,6 +92,18 @@ class Serve {
 
   int run(std::vector<std::string> args) {
     double_dashes(args);
+    if (const std::string file = yaml_file(args); !file.empty()) {
+      const auto known = [this](const std::string& flag) {
+        return app_.get_option_no_throw(flag) != nullptr;
+      };
+      auto flags = server::read_etcd_yaml(file, known);
+      if (!flags) {
+        std::fprintf(stderr, "quorate serve: %s\n", flags.error().c_str());
+        return server::exit_usage;
+      }
+      etcd_.ignore_environment();
+      args = std::move(*flags);
+    }
     std::ranges::reverse(args);  // CLI11 wants them so
     try {
       app_.parse(std::move(args));
@@ -127,6 +156,7 @@ class Serve {
 
   CLI::App app_;
   std::string file_;
+  std::string yaml_;
   std::string log_format_ = "text";
   std::string log_level_ = "info";
   bool debug_ = false;

@@ -222,6 +222,41 @@ def environment_and_flags():
     assert '--name and --config do not go together' in refusal('serve', '--name', 'n', '--config', 'keys.toml')
 
 
+def etcds_own_file():
+    client, peer = free_port(), free_port()
+    with open(os.path.join(FOLDER, 'etcd.conf.yml'), 'w', encoding='utf-8') as file:
+        file.write(f"""# as etcd's sample has it
+name: 'yaml'
+data-dir: yaml.data
+wal-dir:
+listen-client-urls: http://127.0.0.1:{client}
+advertise-client-urls: http://127.0.0.1:{client}
+listen-peer-urls: http://127.0.0.1:{peer}
+initial-advertise-peer-urls: http://127.0.0.1:{peer}
+initial-cluster:
+max-txn-ops: 1
+strict-reconfig-check: false
+proxy: 'off'
+client-transport-security:
+  auto-tls: false
+log-outputs: [stderr]
+""")
+    process = subprocess.Popen([QUORATE, '--config-file', 'etcd.conf.yml'], cwd=FOLDER, stderr=subprocess.DEVNULL,
+                               env={**os.environ, 'ETCD_MAX_TXN_OPS': '1000'})
+    try:
+        wait_for('a healthy node', lambda: page(client, '/health')[0] == 200)
+        put = {'requestPut': {'key': b64('a'), 'value': b64('1')}}
+        other = {'requestPut': {'key': b64('b'), 'value': b64('1')}}
+        assert page(client, '/v3/kv/txn', method='POST', body=json.dumps({'success': [put, other]}))[0] == 400
+    finally:
+        process.terminate()
+        process.wait(20)
+    with open(os.path.join(FOLDER, 'bad.yml'), 'w', encoding='utf-8') as file:
+        file.write('name: a\nlisten-clients: b\n')
+    assert 'bad.yml:2: listen-clients: unknown key' in refusal('--config-file=bad.yml')
+    assert 'can not be read' in refusal('serve', ETCD_CONFIG_FILE='nowhere.yml')
+
+
 def leases_outlive_an_election():
     with Node('slow', '--heartbeat-interval', '400', '--election-timeout', '4000') as node:
         granted = node.gateway().call('/v3/lease/grant', {'TTL': 1})
@@ -233,7 +268,7 @@ def main():
         return run([every_key_of_the_file_is_documented, every_flag_is_documented, limits_on_requests,
                     who_may_use_the_gateway_from_where, metrics_on_a_port_of_their_own, the_gateway_can_be_left_out,
                     clients_that_ping_too_often_or_say_nothing, the_log_goes_where_it_is_told, history_is_forgotten,
-                    environment_and_flags, leases_outlive_an_election])
+                    environment_and_flags, etcds_own_file, leases_outlive_an_election])
     finally:
         shutil.rmtree(FOLDER, ignore_errors=True)
 
