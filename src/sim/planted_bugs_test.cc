@@ -230,6 +230,38 @@ TEST(PlantedBugs, ANodeThatStopsListeningIsFound) {
   EXPECT_TRUE(found(options_with(with<FallsSilent>("raft"), "none"), 20, "liveness"));
 }
 
+// Asks for a timer that is due at once, again and again.
+class NeverRests final : public Spoiled {
+  using Spoiled::Spoiled;
+  void spoil(Effect<Bytes, Event>& effect) override {
+    if (auto* timer = std::get_if<SetTimer>(&effect)) timer->at = Instant();
+  }
+};
+
+TEST(PlantedBugs, ARunThatDoesNotEndIsFound) {
+  Options options = options_with(with<NeverRests>("raft"), "none");
+  options.most_events = 300'000;
+  options.commit_bound = options.recovery_bound = 1h;
+  EXPECT_TRUE(found(options, 1, "termination"));
+}
+
+// Once it led it says so for ever.
+class KeepsItsTitle final : public Spoiled {
+  using Spoiled::Spoiled;
+  void spoil(Effect<Bytes, Event>& effect) override {
+    auto* emit = std::get_if<Emit<Event>>(&effect);
+    auto* changed = emit != nullptr ? std::get_if<replicated_log::LeaderChanged>(&emit->event) : nullptr;
+    if (changed == nullptr) return;
+    if (title_ && changed->leader.none()) *changed = *title_;
+    if (!changed->leader.none()) title_ = *changed;
+  }
+  std::optional<replicated_log::LeaderChanged> title_;
+};
+
+TEST(PlantedBugs, ALeaderThatNobodyHearsAndThatGoesOnIsFound) {
+  EXPECT_TRUE(found(options_with(with<KeepsItsTitle>("raft"), "none"), 60, "stability"));
+}
+
 // No bug at all, but faults beyond the promise: what a lease stands on is the bound on the clocks' speed.
 Options leases(const char* faults) {
   Options options = options_with(registry::find("raft").value()->make, faults);

@@ -15,7 +15,6 @@ namespace quorate::sim {
 
 namespace {
 
-constexpr std::uint64_t most_events = 20'000'000;
 constexpr Duration progress_interval = 10ms;  // between looks at how far recovery is
 constexpr Duration quiet_bound = 10s;         // for all members to reach the same index once clients rest
 constexpr Duration workload_bound = 60s;      // for the clients to issue what is left after healing
@@ -142,7 +141,7 @@ void World::found_cluster() {
 
 Result World::run() {
   while (phase_ != Phase::over && !stage_.checks.failure() && !stage_.queue.empty()) {
-    if (++events_ > most_events) {
+    if (++events_ > options_.most_events) {
       stage_.checks.fail("termination", "the run does not end");
       break;
     }
