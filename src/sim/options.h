@@ -37,8 +37,8 @@ struct Options {
   bool lease_reads = false;                // all reads; otherwise the seed decides
   std::uint64_t most_events = 20'000'000;  // a run that has more does not end
   // After healing, something must be committed, and each member must serve a write and a read.
-  Duration commit_bound = 3s;  // 20 election time-outs
-  Duration recovery_bound = 6s;
+  Duration commit_bound = 1500ms;  // ten election time-outs
+  Duration recovery_bound = 3s;
 };
 
 struct Result {

@@ -38,12 +38,20 @@ void Raft::election_due(Context& c) {
     c.out.set_timer(election_timer, election_deadline_);
     return;
   }
-  if (state_ !=
-      State::follower) {  // the last campaign came to nothing: make the next ones less likely to clash
+  if (state_ != State::follower) {  // the last campaign came to nothing
     ++failed_campaigns_;
-    spread_ = std::min(spread_ * 2, max_spread);
+    if (heard_by_quorum()) spread_ = std::min(spread_ * 2, max_spread);
   }
   campaign(c, Campaign::pre_vote);
+}
+
+// A campaign that a quorum heard of and that failed clashed with another, or with slow disks: waits that
+// differ more make that less likely. One that few heard of says only that the network is cut, and to wait
+// longer would delay the election once it is mended.
+bool Raft::heard_by_quorum() const {
+  if (state_ == State::candidate) return true;  // it had won the pre-vote
+  const auto answered = [&](NodeId id) { return votes_.contains(id) ? 1 : 0; };
+  return quorum::tally(membership(), answered) == quorum::Tally::won;
 }
 
 // Learners and nodes outside the configuration they know do not campaign; nor does a node that could not make

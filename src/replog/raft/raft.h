@@ -141,6 +141,7 @@ class Raft {
   void count_votes(Context& c);
   void become_leader(Context& c);
   [[nodiscard]] bool may_campaign() const;
+  [[nodiscard]] bool heard_by_quorum() const;
   void on(Context& c, NodeId from, const RequestVote& m);
   void on(Context& c, NodeId from, const RequestVoteReply& m);
   void on(Context& c, NodeId from, const PreVote& m);
