@@ -152,12 +152,12 @@ void Ambushes::chase(Hunt& hunt, const Node& leader) {
   // Operators have no better timing.
   const std::uint64_t choice = hunt.rng.below(8);
   if (choice > 2) return;
-  later(choice == 0 ? Duration(0) : log_uniform(hunt.rng, 100us, 25ms),
-        [this, slot, choice, rng = hunt.rng.fork()]() mutable {
-          Node& at = powers_->node(slot);
-          if (!at.up() || at.halted() || at.paused()) return;
-          choice == 2 ? powers_->hand_over(at, rng) : powers_->change_members(at, rng);
-        });
+  const Duration after = choice == 0 ? Duration(0) : log_uniform(hunt.rng, 100us, 25ms);
+  later(after, [this, slot, choice, rng = hunt.rng.fork()]() mutable {
+    Node& at = powers_->node(slot);
+    if (!at.up() || at.halted() || at.paused()) return;
+    choice == 2 ? powers_->hand_over(at, rng) : powers_->change_members(at, rng);
+  });
 }
 
 void Ambushes::strike(std::uint32_t slot, std::uint64_t seed) {
