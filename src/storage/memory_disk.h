@@ -74,8 +74,9 @@ class MemoryDisk final : public Disk {
     none,
     torn,       // of each file, and of the directory, what was done up to some sector of some write
     reordered,  // each sector of each write has its own fate, as if the disk wrote them in any order
-    // Only the process dies: the next one reads all that was written from the kernel's memory, and what was not
-    // synced, or was lost by a failed sync, is no more durable than before. Nothing is cached through a power cut.
+    // Only the process dies: the next one reads all that was written from the kernel's memory, and what was
+    // not synced, or was lost by a failed sync, is no more durable than before. Nothing is cached through a
+    // power cut.
     cached,
   };
   // The process dies and the disk comes back: open files become useless, the hook stays.
