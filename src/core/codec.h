@@ -429,9 +429,12 @@ void encode_to(std::string& out, const T& value) {
 
 template <class T>
 Bytes encode(const T& value) {
-  std::string out;
-  encode_to(out, value);
-  return Bytes::adopt(std::move(out));
+  const std::size_t size = detail::wire_size(value);
+  if (size == 0) return {};
+  const Bytes out = Bytes::uninitialized(size);
+  detail::Writer writer(const_cast<char*>(out.data()));
+  detail::write(writer, value);
+  return out;
 }
 
 template <class T>
