@@ -172,6 +172,7 @@ void Replica::handle(Env& env, rl::Event&& event) {
 
 void Replica::on(Env&, rl::Committed&& event) {
   if (event.entries.empty()) return;
+  host_->applying();
   const Index before = state_.applied().index;
   auto executed = state_.apply(event.entries, config_.self, config_.incarnation);
   if (!executed) return halt(executed.error());

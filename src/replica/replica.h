@@ -41,7 +41,10 @@ class Host {
 
   virtual void send(NodeId to, Bytes frame) = 0;                       // may be lost
   virtual void persist(Ticket ticket, std::vector<Write> writes) = 0;  // answered by persisted(), in order
-  virtual void set_timer(TimerId id, Instant at) = 0;                  // replaces one of the same id
+  // Committed entries are about to be applied, which takes a while: what is to be persisted should be on its
+  // way to the disk by then.
+  virtual void applying() {}
+  virtual void set_timer(TimerId id, Instant at) = 0;  // replaces one of the same id
   virtual void cancel_timer(TimerId id) = 0;
   virtual void flush_state(Index upto) = 0;  // make the engine durable off-thread; answered by flushed(upto)
   virtual void await_flush() = 0;            // returns when no flush_state() is under way; rare, may block

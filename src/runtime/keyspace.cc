@@ -112,6 +112,7 @@ void Keyspace::send(NodeId to, Bytes frame) { node_.send(to, id_, std::move(fram
 void Keyspace::persist(Ticket ticket, std::vector<Write> writes) {
   node_.persist(id_, ticket, std::move(writes));
 }
+void Keyspace::applying() { node_.write_log(); }
 void Keyspace::set_timer(TimerId id, Instant at) { node_.timers().set({id_, id}, at); }
 void Keyspace::cancel_timer(TimerId id) { node_.timers().cancel({id_, id}); }
 

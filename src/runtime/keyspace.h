@@ -76,6 +76,7 @@ class Keyspace final : private replica::Host {
 
   void send(NodeId to, Bytes frame) override;
   void persist(Ticket ticket, std::vector<Write> writes) override;
+  void applying() override;
   void set_timer(TimerId id, Instant at) override;
   void cancel_timer(TimerId id) override;
   void flush_state(Index upto) override;

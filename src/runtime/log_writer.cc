@@ -47,6 +47,15 @@ void LogWriter::stage(KeyspaceId keyspace, Ticket ticket, std::vector<Write> wri
 bool LogWriter::submit() {
   if (staged_.empty()) return false;
   if (staged_bytes_ <= small_bytes && write_here()) return true;
+  give();
+  return false;
+}
+
+void LogWriter::hand_over() {
+  if (staged_bytes_ > small_bytes) give();
+}
+
+void LogWriter::give() {
   staged_bytes_ = 0;
   bool wake = false;
   {
@@ -60,7 +69,6 @@ bool LogWriter::submit() {
   }
   staged_.clear();
   if (wake) wake_.notify_one();
-  return false;
 }
 
 // While the thread waits it does not touch the log, and without the lock it does not stop waiting.

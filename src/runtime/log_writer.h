@@ -48,6 +48,9 @@ class LogWriter {
   void stage(KeyspaceId keyspace, Ticket ticket, std::vector<Write> writes);
   // Once a turn: hands over what was staged, or writes it at once. True if `durable` was called.
   bool submit();
+  // Before something that takes long: hands over what was staged, unless it is so little that submit() may
+  // write it.
+  void hand_over();
   void stop();  // writes what was submitted, then ends the thread; nothing is reported any more
 
   [[nodiscard]] std::uint64_t staged_ever() const { return staged_ever_; }  // bytes of entries
@@ -61,6 +64,7 @@ class LogWriter {
     std::vector<Write> writes;
   };
 
+  void give();
   void run();
   [[nodiscard]] bool write_here();
   [[nodiscard]] std::optional<double> write(const std::vector<Item>& batch);

@@ -107,6 +107,7 @@ class Node final : private net::PeersHandler {
   // For the keyspaces.
   void send(NodeId to, KeyspaceId keyspace, Bytes frame) { peers_.send(to, keyspace, std::move(frame)); }
   void persist(KeyspaceId keyspace, Ticket ticket, std::vector<Write> writes);
+  void write_log() { writer_->hand_over(); }  // at once, not at the end of the turn
   [[nodiscard]] Timers& timers() { return timers_; }
   void flush_state(storage::Engine& engine,
                    std::move_only_function<void(const storage::IoResult<void>&)> done);
