@@ -39,6 +39,16 @@ Tally tally(const Membership& membership, Vote&& vote) {
   return incoming == Tally::won && outgoing == Tally::won ? Tally::won : Tally::pending;
 }
 
+// Whether these are the voters of the new configuration, in order.
+inline bool are_voters(std::span<const NodeId> ids, const Membership& membership) {
+  std::size_t at = 0;
+  for (const Member& member : membership.members) {
+    if (member.role != Role::voter) continue;
+    if (at == ids.size() || ids[at++] != member.id) return false;
+  }
+  return at == ids.size();
+}
+
 // The greatest value that a majority of `voters` has reached; `reached(id)` gives each one's.
 // Called for every acknowledgement, so it allocates only for sets of unusual size.
 template <class T, class Reached>

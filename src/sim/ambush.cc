@@ -30,7 +30,8 @@ void Ambushes::begin(std::uint32_t number, const Fault& fault) {
   switch (fault.kind) {
     case FaultKind::leader_hunt: {
       static constexpr std::uint64_t patience[] = {2, 6, 15, 40, 120, 400};
-      hunts_.push_back({number, rng.fork(), patience[rng.below(std::size(patience))]});
+      const std::uint64_t most = patience[rng.below(std::size(patience))];
+      hunts_.push_back({number, rng.fork(), most, rng.chance(0.2)});
       powers_->took_effect(number);
       if (const Node* now = leader()) chase(hunts_.back(), *now);
       break;
@@ -150,7 +151,7 @@ void Ambushes::chase(Hunt& hunt, const Node& leader) {
   prey_.push_back({hunt.number, slot, hunt.rng.below(hunt.patience)});
   watching_frames_ = true;
   // Operators have no better timing.
-  const std::uint64_t choice = hunt.rng.below(8);
+  const std::uint64_t choice = hunt.at_once ? 0 : hunt.rng.below(8);
   if (choice > 2) return;
   const Duration after = choice == 0 ? Duration(0) : log_uniform(hunt.rng, 100us, 25ms);
   later(after, [this, slot, choice, rng = hunt.rng.fork()]() mutable {

@@ -62,6 +62,7 @@ class Ambushes {
     std::uint32_t number;
     Rng rng;
     std::uint64_t patience;  // messages that a new leader sends at most
+    bool at_once;            // every new leader is asked to change members, before it does anything else
   };
   struct Prey {
     std::uint32_t number;

@@ -1,8 +1,12 @@
 #include "sim/checks.h"
 
+#include <charconv>
+
+#include "agreement/paxos/messages.h"
 #include "core/codec.h"
 #include "replica/messages.h"
 #include "replog/raft/messages.h"
+#include "replog/slots/messages.h"
 
 namespace quorate::sim {
 
@@ -36,13 +40,35 @@ void Checks::started(NodeId node, const Recovered& recovered, const Membership& 
 }
 
 void Checks::wrote(NodeId node, Ticket ticket, const std::vector<Write>& writes) {
-  if (!leaders_) return;
+  if (!leaders_) {
+    for (const Write& write : writes) {
+      if (const auto* put = std::get_if<PutRecord>(&write)) accepted(*put);
+    }
+    return;
+  }
   for (const Write& write : writes) take("log matching", logs_.written(node, write));
   const auto ballot = ballot_in(writes);
   check::LogCopy& copy = copies_.of(node);
   const auto kept = commitment_.before(node, ballot ? ballot->epoch : copy.epoch(), writes);
   copy.written(ticket, writes, ballot);
   take("commitment", commitment_.after(node, kept, writes));
+}
+
+// What an acceptor of Paxos keeps of a slot: "slot/N/accepted".
+void Checks::accepted(const PutRecord& record) {
+  constexpr std::string_view before = "slot/";
+  constexpr std::string_view behind = "/accepted";
+  const std::string_view key = record.key;
+  if (record.value.empty() || !key.starts_with(before) || !key.ends_with(behind)) return;
+  std::uint64_t slot = 0;
+  std::from_chars(key.data() + before.size(), key.data() + key.size(), slot);
+  const auto proposal = codec::decode<paxos::Proposal>(record.value);
+  if (!proposal) return;
+  const auto value = codec::decode<slots::Value>(proposal->value);
+  if (!value) return;
+  const Entry entry{Epoch(), Index(slot), value->kind, value->payload};
+  take("one value",
+       values_.accepted(entry.index, {proposal->n.round, proposal->n.node}, check::fingerprint(entry)));
 }
 
 void Checks::durable(NodeId node, Ticket upto) {
@@ -63,7 +89,11 @@ void Checks::committed(NodeId node, const std::vector<Entry>& entries) {
     take("state machine safety", safety_.committed(node, entry.index, check::fingerprint(entry)));
     if (!first) continue;
     first_committed(entry);
-    if (leaders_) commitment_.committed(entry);
+    if (leaders_) {
+      commitment_.committed(entry);
+    } else {
+      take("one value", values_.chosen(entry.index, check::fingerprint(entry)));
+    }
     news = true;
   }
   if (!leaders_ || entries.empty()) return;

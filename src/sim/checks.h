@@ -12,6 +12,7 @@
 #include "check/election_safety.h"
 #include "check/log_copies.h"
 #include "check/log_matching.h"
+#include "check/one_value.h"
 #include "check/state_machine_safety.h"
 #include "check/vote_quorum.h"
 #include "core/entry.h"
@@ -63,6 +64,7 @@ class Checks {
   }
   void first_committed(const Entry& entry);
   void count_votes(NodeId node);
+  void accepted(const PutRecord& record);
 
   const WorkloadModel* model_;
   Companion* companion_ = nullptr;
@@ -73,6 +75,7 @@ class Checks {
   check::LogCopies copies_;
   check::Commitment commitment_{copies_};
   check::VoteQuorum votes_;
+  check::OneValue values_;
   Epoch latest_epoch_;
   Admission admission_;
   check::Durability durability_;

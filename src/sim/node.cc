@@ -356,6 +356,7 @@ void Node::await_flush() { flush_due_ = nullptr; }
 
 void Node::halt(const std::string& reason) {
   if (!halted_) halted_ = reason;
+  stage_->halts = true;
 }
 
 void Node::warn(const std::string& what) {

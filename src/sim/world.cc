@@ -212,6 +212,7 @@ void World::dispatch(Event event) {
       break;
     }
   }
+  if (!std::exchange(stage_.halts, false)) return;
   for (auto& node : nodes_) {
     if (node->halted() && node->up()) look_after(*node);
   }
