@@ -9,12 +9,23 @@
 namespace quorate::explore {
 
 struct Bounds {
+  static constexpr std::uint32_t any = 255;  // as often as it makes a difference
+
   std::uint32_t nodes = 3;
   std::uint64_t terms = 2;     // Raft's terms; the rounds of Paxos's ballots
   std::uint32_t commands = 2;  // proposed, wherever a proposal has an effect
   std::uint32_t crashes = 1;   // in all; each with a restart
-  std::uint32_t timers = 3;    // firings in all
-  bool duplicates = false;     // a delivered message may come again, any number of times
+  std::uint32_t timers = any;  // firings in all, without the following
+  std::uint32_t heartbeats =
+      0;                    // of leaders, beside the one with which each begins; and repetitions of reads
+  std::uint32_t reads = 0;  // linearizable ones, asked anywhere
+  std::uint32_t late_writes =
+      0;                   // of one node at a time; other writes are durable with the step that made them
+  bool pre_votes = false;  // as messages; otherwise each is granted at once
+  std::vector<std::uint64_t> candidates;  // who alone campaigns in terms 1, 2, ...; empty: all in each
+  std::vector<std::uint64_t> voters;      // at first; empty: all nodes
+  std::vector<std::uint64_t> change;      // to these voters, once, whoever leads; empty: no change
+  bool single_entries = false;            // one in a message, at most
   std::uint64_t max_states = 3'000'000;
   std::uint32_t max_depth = 0;  // 0: none
 };
@@ -25,11 +36,13 @@ struct Violation {
 };
 
 struct Report {
+  Bounds bounds;
   std::uint64_t states = 0;
   std::uint64_t transitions = 0;
   std::uint32_t depth = 0;        // of the deepest state
   std::uint64_t node_states = 0;  // different ones of single nodes
   std::uint64_t beyond = 0;       // transitions that led beyond `terms`, not followed
+  std::uint64_t bytes = 0;        // of memory, about
   std::string stopped;            // which limit ended it; empty: the space is exhausted
   std::optional<Violation> violation;
 };

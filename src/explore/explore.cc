@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "explore/explorer.h"
 #include "explore/paxos_subject.h"
@@ -15,9 +16,30 @@ bool known(const std::string& protocol) {
 }
 
 Report explore(const std::string& protocol, const Bounds& bounds) {
-  return protocol == PaxosSubject::name ? Explorer<PaxosSubject>(bounds).run()
-                                        : Explorer<RaftSubject>(bounds).run();
+  const auto run = [&]<class S>() {
+    return bounds.nodes <= 3 ? Explorer<S, 3>(bounds).run() : Explorer<S, 5>(bounds).run();
+  };
+  return protocol == PaxosSubject::name ? run.operator()<PaxosSubject>() : run.operator()<RaftSubject>();
 }
+
+namespace {
+
+std::string scope(const Bounds& b) {
+  const auto number = [](std::uint32_t n) { return n == Bounds::any ? "any" : std::to_string(n); };
+  std::string text =
+      fmt::format("{} nodes, {} terms, {} commands, {} crashes, {} timers, {} heartbeats", b.nodes, b.terms,
+                  b.commands, b.crashes, number(b.timers), number(b.heartbeats));
+  if (b.reads != 0) text += fmt::format(", {} reads", b.reads);
+  if (b.late_writes != 0) text += fmt::format(", {} late writes a node", b.late_writes);
+  if (b.pre_votes) text += ", pre-votes";
+  if (b.single_entries) text += ", single entries";
+  if (!b.candidates.empty()) text += fmt::format(", candidates {}", fmt::join(b.candidates, ","));
+  if (!b.voters.empty()) text += fmt::format(", voters {}", fmt::join(b.voters, ","));
+  if (!b.change.empty()) text += fmt::format(", change to {}", fmt::join(b.change, ","));
+  return text;
+}
+
+}  // namespace
 
 std::string text(const std::string& protocol, const Report& report, double seconds) {
   std::string out;
@@ -30,10 +52,12 @@ std::string text(const std::string& protocol, const Report& report, double secon
                           : report.stopped.empty() ? "exhausted"
                                                    : "stopped by " + report.stopped;
   out += fmt::format(
-      "{}: {} states, {} transitions ({} beyond the terms), depth {}, {} states of single nodes, {}; "
-      "{} violations; {:.2f} M states a second, {:.1f} s\n",
-      protocol, report.states, report.transitions, report.beyond, report.depth, report.node_states, end,
-      report.violation ? 1 : 0, static_cast<double>(report.states) / 1e6 / std::max(seconds, 1e-3), seconds);
+      "{}: {}: {} states, {} transitions ({} beyond the terms), depth {}, {} states of single nodes, {}; "
+      "{} violations; {:.2f} M states a second, {:.1f} s, {:.1f} GB\n",
+      protocol, scope(report.bounds), report.states, report.transitions, report.beyond, report.depth,
+      report.node_states, end, report.violation ? 1 : 0,
+      static_cast<double>(report.states) / 1e6 / std::max(seconds, 1e-3), seconds,
+      static_cast<double>(report.bytes) / 1e9);
   return out;
 }
 

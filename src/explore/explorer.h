@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,41 +12,54 @@
 
 namespace quorate::explore {
 
-template <class S>
+// For at most N nodes: what a world takes of memory is mostly their numbers.
+template <class S, std::size_t N = 3>
 class Explorer {
  public:
+  static constexpr std::size_t most_nodes = N;
   explicit Explorer(const Bounds& bounds) : bounds_(bounds), catalog_(bounds) {}
 
   Report run() {
     World first;
-    for (std::uint64_t i = 1; i <= bounds_.nodes; ++i) {
-      std::vector<std::uint32_t> sent;
-      first.nodes.push_back(catalog_.begin(NodeId(i), sent));
-      insert(first.messages, sent);
+    for (std::size_t i = 0; i < bounds_.nodes; ++i) {
+      Numbers sent;
+      first.nodes[i] = catalog_.begin(NodeId(i + 1), sent);
+      first.flights[i] = catalog_.add_flight(sent);
     }
+    first.known = catalog_.add_known({});
     seen_.insert(fingerprint(first));
     steps_.push_back({});
-    frontier_.push_back(std::move(first));
+    frontier_.push_back(first);
     while (!frontier_.empty() && !done()) next_level();
+    report_.bounds = bounds_;
     report_.states = seen_.size();
     report_.node_states = catalog_.nodes();
+    report_.bytes = seen_.bytes() + steps_.capacity() * sizeof(Step) +
+                    (frontier_.capacity() + next_.capacity()) * sizeof(World) + joins_.bytes() +
+                    catalog_.outcomes().bytes();
     return std::move(report_);
   }
 
+  [[nodiscard]] Catalog<S>& catalog() { return catalog_; }
+
  private:
+  static constexpr std::uint32_t violated = 1U << 31U;
   using Numbers = std::vector<std::uint32_t>;
+
   struct World {
-    Numbers nodes;
-    Numbers messages;  // sorted: a set
-    Numbers facts;     // in the order they came up; one a key
-    std::uint32_t step = 0;
-    std::uint8_t commands = 0;
-    std::uint8_t crashes = 0;
-    std::uint8_t timers = 0;
+    std::array<std::uint32_t, most_nodes> nodes{};
+    std::array<std::uint32_t, most_nodes> flights{};  // what each has sent and may still be delivered
+    std::uint32_t known = 0;                          // facts
+    std::uint32_t timers : 8 = 0;                     // how many have fired
+    std::uint32_t commands : 4 = 0;
+    std::uint32_t crashes : 4 = 0;
+    std::uint32_t heartbeats : 4 = 0;
+    std::uint32_t reads : 4 = 0;
+    std::uint32_t changes : 4 = 0;
   };
   struct Step {  // how a state was first reached
     std::uint32_t parent = 0;
-    Action action;
+    std::uint32_t action = 0;
   };
 
   [[nodiscard]] bool done() const { return report_.violation || !report_.stopped.empty(); }
@@ -56,83 +70,173 @@ class Explorer {
       return;
     }
     next_.clear();
+    parent_ = static_cast<std::uint32_t>(steps_.size() - frontier_.size());
     for (const World& world : frontier_) {
       expand(world);
       if (done()) break;
+      ++parent_;
     }
     frontier_.swap(next_);
-    if (!frontier_.empty()) ++report_.depth;
+    if (!frontier_.empty() && !report_.violation) ++report_.depth;
   }
 
   void expand(const World& world) {
-    for (std::uint8_t i = 0; i < world.nodes.size() && !done(); ++i) {
+    for (std::uint8_t i = 0; i < bounds_.nodes; ++i) {
       const auto& local = catalog_.node(world.nodes[i]).local;
-      if (local.writes()) follow(world, {Kind::sync, i, 0});
-      if (world.commands < bounds_.commands) follow(world, {Kind::propose, i, world.commands});
-      if (world.crashes < bounds_.crashes) follow(world, {Kind::crash, i, 0});
-      if (world.timers == bounds_.timers) continue;
-      for (const auto& [timer, at] : local.timers())
-        follow(world, {Kind::fire, i, static_cast<std::uint32_t>(timer.value)});
-    }
-    for (const std::uint32_t id : world.messages) {
-      if (done()) return;
-      follow(world, {Kind::deliver, static_cast<std::uint8_t>(catalog_.packet(id).to.value - 1), id});
+      if (local.writes()) follow(world, {Kind::persist, i, Action::whole_step, 0});
+      if (world.crashes < bounds_.crashes) follow(world, {Kind::crash, i, Action::whole_step, 0});
+      if (world.commands < bounds_.commands) try_all(world, {Kind::propose, i, 0, world.commands});
+      if (world.reads < bounds_.reads) try_all(world, {Kind::read, i, 0, highest_known(world)});
+      if (world.changes == 0 && !bounds_.change.empty()) try_all(world, {Kind::change, i, 0, 0});
+      for (const auto& [timer, at] : local.timers()) {
+        const bool heartbeat = S::heartbeat(timer);
+        const auto used = heartbeat ? world.heartbeats : world.timers;
+        const auto limit = heartbeat ? bounds_.heartbeats : bounds_.timers;
+        if (used < limit && S::fires(local.protocol(), timer))
+          try_all(world, {Kind::fire, i, 0, static_cast<std::uint32_t>(timer.value)});
+      }
+      for (const std::uint32_t id : catalog_.flight(world.flights[i]))
+        try_all(world, {Kind::deliver, catalog_.receiver(id), 0, id});
     }
   }
 
-  void follow(const World& from, const Action& action) {
-    if (done()) return;
+  // The step, and all crashes within it.
+  void try_all(const World& world, Action action) {
+    action.cut = Action::whole_step;
+    follow(world, action);
+    if (world.crashes == bounds_.crashes) return;
+    for (action.cut = 0; action.cut < Action::whole_step && follow(world, action);) ++action.cut;
+  }
+
+  // False if nothing can come of it.
+  bool follow(const World& from, const Action& action) {
+    if (done()) return false;
     const auto& outcome = catalog_.act(from.nodes[action.node], action);
+    if (outcome.node == Catalog<S>::impossible) return false;
     ++report_.transitions;
-    if (!catalog_.node(outcome.node).within) {
+    if (!catalog_.within(outcome.node)) {
       ++report_.beyond;
-      return;
+      return true;
     }
-    const bool changed = outcome.node != from.nodes[action.node];
-    // Refused, or heard before: the same world with less left to happen.
-    if (!changed && outcome.sent.empty() && (action.kind != Kind::deliver || bounds_.duplicates)) return;
     World world = from;
-    if (action.kind == Kind::propose) ++world.commands;
-    if (action.kind == Kind::crash) ++world.crashes;
-    if (action.kind == Kind::fire) ++world.timers;
-    if (action.kind == Kind::deliver && !bounds_.duplicates)
-      world.messages.erase(std::ranges::lower_bound(world.messages, action.what));
+    count(world, action);
+    const bool changed = outcome.node != from.nodes[action.node];
     world.nodes[action.node] = outcome.node;
-    insert(world.messages, outcome.sent);
-    auto broken = changed ? judge(world, action.node) : std::nullopt;
-    if (!seen_.insert(fingerprint(world)) && !broken) return;
-    world.step = static_cast<std::uint32_t>(steps_.size());
-    steps_.push_back({from.step, action});
+    update_flights(world, action.node, outcome.sent,
+                   world.crashes != from.crashes && world.crashes == bounds_.crashes);
+    auto broken = changed ? assert_facts(world, action.node) : std::nullopt;
+    if (!seen_.insert(fingerprint(world)) && !broken) return true;
+    if (!broken && changed) broken = compare(world, action.node);
+    steps_.push_back({parent_, action.packed()});
     if (broken) {
       ++report_.depth;
-      report_.violation = Violation{std::move(*broken), trace(world.step)};
-      return;
+      report_.violation = Violation{std::move(*broken), trace(static_cast<std::uint32_t>(steps_.size() - 1))};
+      return true;
     }
     if (seen_.size() >= bounds_.max_states) report_.stopped = "max-states";
-    next_.push_back(std::move(world));
+    next_.push_back(world);
+    return true;
   }
 
-  // What the changed node asserts, against what was ever asserted, and against the other nodes.
-  std::optional<std::string> judge(World& world, std::uint8_t changed) {
-    const auto& node = catalog_.node(world.nodes[changed]);
-    if (node.broken) return node.broken;
-    for (const std::uint32_t id : node.facts) {
-      const Fact& fact = catalog_.fact(id);
-      const auto same = std::ranges::find_if(
-          world.facts, [&](std::uint32_t old) { return catalog_.fact(old).key == fact.key; });
-      if (same == world.facts.end()) {
-        world.facts.push_back(id);
-      } else if (!catalog_.fact(*same).agrees(fact)) {
-        return catalog_.fact(*same).text() + ", and then " + fact.text();
+  void count(World& world, const Action& action) const {
+    const bool crashed = action.kind == Kind::crash || action.cut != Action::whole_step;
+    if (crashed) ++world.crashes;
+    if (action.kind == Kind::propose) ++world.commands;
+    if (action.kind == Kind::read) ++world.reads;
+    if (action.kind == Kind::change) ++world.changes;
+    if (action.kind != Kind::fire) return;
+    if (S::heartbeat(TimerId(action.what))) {
+      if (bounds_.heartbeats != Bounds::any) ++world.heartbeats;
+    } else if (bounds_.timers != Bounds::any) {
+      ++world.timers;
+    }
+  }
+
+  // Adds what `changed` sent, and takes away what can have no effect any more.
+  void update_flights(World& world, std::uint8_t changed, const Numbers& sent, bool last_crash) {
+    for (std::uint8_t i = 0; i < bounds_.nodes; ++i) {
+      const Numbers* now = &catalog_.flight(world.flights[i]);
+      if (i == changed && !sent.empty()) {
+        scratch_.clear();
+        std::ranges::set_union(*now, sent, std::back_inserter(scratch_));
+        now = &scratch_;
+      }
+      const auto gone = [&](std::uint32_t id) {
+        const std::uint8_t to = catalog_.receiver(id);
+        if (i != changed && to != changed && !last_crash) return false;
+        return S::dead({bounds_, catalog_.note(id), i, world.crashes < bounds_.crashes},
+                       catalog_.glance(world.nodes[i]), catalog_.glance(world.nodes[to]));
+      };
+      if (now == &scratch_ || std::ranges::any_of(*now, gone)) {
+        if (now != &scratch_) scratch_ = *now;
+        std::erase_if(scratch_, gone);
+        world.flights[i] = catalog_.add_flight(scratch_);
       }
     }
-    const auto& protocol = node.local.protocol();
-    for (const std::uint32_t id : world.facts) {
-      if (auto broken = S::contradicts(protocol, catalog_.fact(id))) return broken;
+  }
+
+  [[nodiscard]] std::uint32_t highest_known(const World& world) const {
+    Index highest;
+    for (const auto id : catalog_.known(world.known)) highest = std::max(highest, catalog_.fact(id).index);
+    return static_cast<std::uint32_t>(highest.value);
+  }
+
+  // What the changed node asserts, against what was ever asserted; what all assert, against what is new.
+  std::optional<std::string> assert_facts(World& world, std::uint8_t changed) {
+    const std::uint32_t before = world.known;
+    if (auto broken = assert_facts(world, world.nodes[changed])) return broken;
+    if (world.known == before) return std::nullopt;
+    for (std::uint8_t i = 0; i < bounds_.nodes; ++i) {
+      if (auto broken = assert_facts(world, world.nodes[i])) return broken;
     }
-    for (std::size_t i = 0; i < world.nodes.size(); ++i) {
+    return std::nullopt;
+  }
+
+  std::optional<std::string> assert_facts(World& world, std::uint32_t node) {
+    const std::uint64_t key = (std::uint64_t{world.known} << 32U) | node;
+    auto joined = joins_.find(key);
+    if (!joined) {
+      joined = join(world.known, node);
+      joins_.add(key, *joined);
+    }
+    if (*joined >= violated) return violations_[*joined - violated];
+    world.known = *joined;
+    return std::nullopt;
+  }
+
+  std::uint32_t join(std::uint32_t known, std::uint32_t id) {
+    const auto& node = catalog_.node(id);
+    const auto broken = [&](std::string what) {
+      violations_.push_back(std::move(what));
+      return violated + static_cast<std::uint32_t>(violations_.size() - 1);
+    };
+    if (node.broken) return broken(*node.broken);
+    Numbers facts = catalog_.known(known);
+    for (const std::uint32_t added : node.facts) {
+      const Fact& fact = catalog_.fact(added);
+      const auto same =
+          std::ranges::find_if(facts, [&](std::uint32_t old) { return catalog_.fact(old).key == fact.key; });
+      if (same == facts.end()) {
+        facts.push_back(added);
+      } else if (!catalog_.fact(*same).agrees(fact)) {
+        return broken(catalog_.fact(*same).text() + ", and then " + fact.text());
+      }
+    }
+    for (const std::uint32_t fact : facts) {
+      if (auto what = S::contradicts(node.local.protocol(), catalog_.fact(fact))) return broken(*what);
+    }
+    return catalog_.add_known(std::move(facts));
+  }
+
+  std::optional<std::string> compare(const World& world, std::uint8_t changed) {
+    const auto& one = catalog_.node(world.nodes[changed]);
+    for (std::uint8_t i = 0; i < bounds_.nodes; ++i) {
       if (i == changed) continue;
-      if (auto broken = S::differ(protocol, catalog_.node(world.nodes[i]).local.protocol())) return broken;
+      const auto& other = catalog_.node(world.nodes[i]);
+      const std::uint64_t pair = (std::uint64_t{one.shape} << 32U) | other.shape;
+      if (compared_.find(pair)) continue;
+      if (auto broken = S::differ(one.local.protocol(), other.local.protocol())) return broken;
+      compared_.add(pair, 0);
     }
     return std::nullopt;
   }
@@ -140,43 +244,50 @@ class Explorer {
   // The least over all renamings of the nodes: worlds that are the same but for names are one.
   Hash fingerprint(const World& world) const {
     Hash least{~std::uint64_t{0}, ~std::uint64_t{0}};
+    const std::uint64_t counts = world.commands + 16ULL * world.crashes + 256ULL * world.reads +
+                                 4096ULL * world.changes + 65536ULL * world.timers +
+                                 (1ULL << 24U) * world.heartbeats;
     for (std::size_t way = 0; way < catalog_.renamings(); ++way) {
-      Hash sum{world.commands + 256ULL * world.crashes + 65536ULL * world.timers, 0};
-      for (const auto id : world.nodes) sum += catalog_.node_hash(id, way);
-      for (const auto id : world.messages) sum += catalog_.packet_hash(id, way);
-      for (const auto id : world.facts) sum += catalog_.fact_hash(id, way);
+      Hash sum{counts, 0};
+      for (std::size_t i = 0; i < bounds_.nodes; ++i) {
+        sum += catalog_.node_hashes(world.nodes[i])[way];
+        sum += catalog_.flight_hashes(world.flights[i])[way];
+      }
+      sum += catalog_.known_hashes(world.known)[way];
       least = std::min(least, sum);
     }
     return least;
   }
 
-  static void insert(Numbers& messages, const Numbers& sent) {
-    for (const std::uint32_t id : sent) {
-      const auto at = std::ranges::lower_bound(messages, id);
-      if (at == messages.end() || *at != id) messages.insert(at, id);
-    }
-  }
-
   std::vector<std::string> trace(std::uint32_t step) const {
     std::vector<std::string> lines;
-    for (; step != 0; step = steps_[step].parent) lines.push_back(line(steps_[step].action));
+    for (; step != 0; step = steps_[step].parent)
+      lines.push_back(line(Action::unpacked(steps_[step].action)));
     std::ranges::reverse(lines);
     return lines;
   }
 
   std::string line(const Action& action) const {
-    const std::string node = "node " + std::to_string(action.node + 1);
+    std::string text = "node " + std::to_string(action.node + 1);
     switch (action.kind) {
       case Kind::deliver: {
         const auto& packet = catalog_.packet(action.what);
-        return node + " hears from " + to_string(packet.from) + ": " + codec::to_json(packet.message);
+        text += " hears from " + to_string(packet.from) + ": " + codec::to_json(packet.message);
+        break;
       }
-      case Kind::sync: return node + ": its oldest write is durable";
-      case Kind::crash: return node + " crashes and restarts";
-      case Kind::fire: return node + ": timer " + std::to_string(action.what) + " fires";
-      case Kind::propose: return node + " is asked to propose v" + std::to_string(action.what);
+      case Kind::persist: text += ": its oldest write is durable"; break;
+      case Kind::crash: text += " crashes and restarts"; break;
+      case Kind::fire: text += ": " + S::timer_name(TimerId(action.what)) + " fires"; break;
+      case Kind::propose: text += " is asked to propose v" + std::to_string(action.what); break;
+      case Kind::read: text += " is asked for a read, to see index " + std::to_string(action.what); break;
+      case Kind::change: text += " is asked to change the membership"; break;
     }
-    return node;
+    if (action.cut != Action::whole_step) {
+      text += action.cut == 0 ? "; it crashes before anything of this is durable, and restarts"
+                              : "; it crashes when " + std::to_string(action.cut) +
+                                    " of the writes are durable, and restarts";
+    }
+    return text;
   }
 
   Bounds bounds_;
@@ -185,6 +296,11 @@ class Explorer {
   std::vector<Step> steps_;
   std::vector<World> frontier_;
   std::vector<World> next_;
+  std::uint32_t parent_ = 0;  // of the worlds that are found
+  Numbers scratch_;
+  NumberMap joins_;
+  NumberMap compared_;
+  std::vector<std::string> violations_;
   Report report_;
 };
 

@@ -2,6 +2,7 @@
 // and what each input makes of it.
 #pragma once
 
+#include <concepts>
 #include <deque>
 #include <map>
 #include <optional>
@@ -24,6 +25,24 @@ struct Packet {
   M message;
 };
 
+// A message in flight, and what else decides whether it can still have an effect.
+template <class Note>
+struct Flying {
+  const Bounds& bounds;
+  const Note& note;
+  std::uint8_t from;  // the position of its sender
+  bool crashes_left;
+};
+
+template <class M, class Variant>
+inline constexpr std::uint8_t place_of = 0;
+template <class M, class... Ms>
+inline constexpr std::uint8_t place_of<M, std::variant<Ms...>> = [] {
+  std::uint8_t place = 0;
+  ((std::same_as<M, Ms> ? false : (++place, true)) && ...);
+  return place;
+}();
+
 // What durable writes amount to (core/entry.h). Nothing explored takes snapshots.
 inline void apply(Recovered& disk, const Write& write) {
   if (const auto* put = std::get_if<PutRecord>(&write)) {
@@ -45,25 +64,34 @@ class Local {
   using Out = Outbox<Message, typename Protocol::Event>;
   using Sent = std::vector<Packet<Message>>;
 
-  Local(const Bounds& bounds, NodeId self) : self_(self), protocol_(S::make(bounds, self, {})) {}
+  static constexpr std::uint32_t whole = ~0U;  // no crash in between
+
+  Local(const Bounds& bounds, NodeId self)
+      : bounds_(&bounds), self_(self), protocol_(S::make(bounds, self, {})) {}
 
   void start(Sent& sent) {
-    Rng rng(1);
+    Rng rng(1 + restarts_);
     Env env{now_, rng};
     protocol_.start(env, out_);
     perform(sent);
+    while (!pending_.empty()) persist(sent);
   }
   void receive(NodeId from, const Message& message, Sent& sent) {
     now_ += S::patience(protocol_, message, now_);
     step(Receive<Message>{from, message}, sent);
   }
   void fire(TimerId timer, Sent& sent) {
-    now_ = std::max(now_, timers_.at(timer));
-    timers_.erase(timer);
-    step(TimerFired{timer}, sent);
+    bool did = false;  // one that only sets itself again was set for something earlier: then once more
+    for (int i = 0; i < 2 && !did && timers_.contains(timer); ++i) {
+      now_ = std::max(now_, timers_.at(timer));
+      timers_.erase(timer);
+      did = step(TimerFired{timer}, sent);
+    }
+    for (const auto& packet : S::granted(*bounds_, self_, protocol_))
+      step(Receive<Message>{packet.from, packet.message}, sent);
   }
-  void propose(std::uint32_t command, Sent& sent) { step(Ask<Request>{S::propose(command)}, sent); }
-  void sync(Sent& sent) {  // the oldest write becomes durable
+  void ask(Request request, Sent& sent) { step(Ask<Request>{std::move(request)}, sent); }
+  void persist(Sent& sent) {  // the oldest write becomes durable
     const Persist write = std::move(pending_.front());
     pending_.pop_front();
     for (const Write& w : write.writes) apply(disk_, w);
@@ -71,20 +99,37 @@ class Local {
     release(sent);
     step(Persisted{durable_}, sent);
   }
+  // Writes beyond those that may be late become durable one after the other, with what comes of that; after
+  // `cut` of them the node crashes. False: there are not so many.
+  bool settle(std::uint32_t cut, Sent& sent) {
+    for (std::uint32_t done = 0; pending_.size() > bounds_->late_writes; ++done) {
+      if (done == cut) {
+        crash(sent);
+        return true;
+      }
+      persist(sent);
+    }
+    return cut == whole;
+  }
   // Stops, losing what is not durable and what waits for it, and starts again.
-  void crash(const Bounds& bounds, Sent& sent) {
-    protocol_ = S::make(bounds, self_, disk_);
+  void crash(Sent& sent) {
+    protocol_ = S::make(*bounds_, self_, disk_);
     out_ = Out();
     pending_.clear();
     withheld_.clear();
     timers_.clear();
     durable_ = Ticket();
+    if (bounds_->reads != 0) ++restarts_;
     start(sent);
   }
 
+  [[nodiscard]] std::uint8_t self() const {
+    return static_cast<std::uint8_t>(self_.value - 1);
+  }  // its position
   [[nodiscard]] bool writes() const { return !pending_.empty(); }
   [[nodiscard]] const std::map<TimerId, Instant>& timers() const { return timers_; }
   [[nodiscard]] const Protocol& protocol() const { return protocol_; }
+  [[nodiscard]] const Recovered& disk() const { return disk_; }
   [[nodiscard]] std::optional<std::string> broken() const {
     return alarm_ ? alarm_ : protocol_.check_invariants();
   }
@@ -105,24 +150,27 @@ class Local {
       to.ticket(send.after, durable_);
     }
     for (const auto& [id, at] : timers_) {
-      to.add(id);
-      to.until(at);
+      if (S::fires(protocol_, id)) to.add(id);
     }
+    to.number(restarts_);
     return to.text();
   }
 
  private:
-  void step(In input, Sent& sent) {
-    Rng rng(1);  // the draws are always the same: which timer fires first is the explorer's choice
+  bool step(In input, Sent& sent) {
+    Rng rng(1 +
+            restarts_);  // the draws are always the same: which timer fires first is the explorer's choice
     Env env{now_, rng};
     protocol_.step(env, std::move(input), out_);
-    perform(sent);
+    return perform(sent);
   }
 
-  void perform(Sent& sent) {
+  bool perform(Sent& sent) {  // whether there was anything but timers to set
+    bool did = false;
     for (auto& effect : out_.take()) {
+      did = did || !std::holds_alternative<SetTimer>(effect);
       if (auto* send = std::get_if<Send<Message>>(&effect)) {
-        withhold(std::move(*send));
+        if (!S::lost(*bounds_, send->message)) withhold(std::move(*send));
       } else if (auto* write = std::get_if<Persist>(&effect)) {
         pending_.push_back(std::move(*write));
       } else if (auto* timer = std::get_if<SetTimer>(&effect)) {
@@ -134,6 +182,7 @@ class Local {
       }
     }
     release(sent);
+    return did;
   }
 
   // The same message for the same write is kept once, as on the network.
@@ -165,7 +214,9 @@ class Local {
     }
   }
 
+  const Bounds* bounds_;
   NodeId self_;
+  std::uint64_t restarts_ = 0;  // counted only where the draws of a new life must differ
   Instant now_{std::chrono::hours(1)};
   Protocol protocol_;
   Out out_;

@@ -3,20 +3,34 @@
 
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "agreement/paxos/paxos.h"
 #include "core/canonical.h"
 #include "explore/bounds.h"
 #include "explore/facts.h"
+#include "explore/local.h"
 
 namespace quorate::explore {
 
 struct PaxosSubject {
   using Protocol = paxos::Paxos;
+  using Message = paxos::Message;
   static constexpr const char* name = "paxos";
   static constexpr bool symmetric = false;
   static constexpr bool waits_for_disk = true;  // a test plants a bug here
+
+  struct Glance {  // of a node: what tells whether a message to it, or from it, can still have an effect
+    paxos::Paxos::Attempt attempt;
+    std::uint64_t round = 0;
+    bool decided = false;
+  };
+  struct Note {  // of a message
+    paxos::Ballot n;
+    std::uint8_t kind = 0;  // its place in paxos::Message
+    bool value = false;
+  };
 
   static Protocol make(const Bounds& bounds, NodeId self, const Recovered& disk) {
     agreement::Settings settings;
@@ -27,8 +41,48 @@ struct PaxosSubject {
   static agreement::Request propose(std::uint32_t command) {
     return agreement::Propose{Bytes::adopt("v" + std::to_string(command))};
   }
-  static Duration patience(const Protocol&, const paxos::Message&, Instant) { return {}; }
+  static agreement::Request read(std::uint32_t) { return agreement::Learn{}; }
+  static agreement::Request change(const Bounds&) { return agreement::Learn{}; }
+  static Duration patience(const Protocol&, const Message&, Instant) { return {}; }
+  static std::vector<Packet<Message>> granted(const Bounds&, NodeId, const Protocol&) { return {}; }
+  static bool lost(const Bounds&, const Message&) { return false; }
+  static bool fires(const Protocol&, TimerId) { return true; }
+  static bool heartbeat(TimerId) { return false; }
+  static std::string timer_name(TimerId timer) {
+    return timer == TimerId(1) ? "its timer to try again" : "its patience";
+  }
   static bool within(const Bounds& bounds, const Protocol& p) { return p.round() <= bounds.terms; }
+  static Glance glance(const Protocol& p, const Recovered&) {
+    return {p.attempt(), p.round(), p.decided().has_value()};
+  }
+  static Note note(const Message& message) {
+    Note note{{}, static_cast<std::uint8_t>(message.index()), false};
+    std::visit(
+        [&](const auto& m) {
+          if constexpr (requires { m.n; }) note.n = m.n;
+          if constexpr (std::same_as<decltype(m), const paxos::Accepted&>) note.value = m.value.has_value();
+        },
+        message);
+    return note;
+  }
+  template <class M>
+  static bool is(const Note& note) {
+    return note.kind == place_of<M, Message>;
+  }
+  // See README.md, "Messages without effect".
+  static bool dead(const Flying<Note>& m, const Glance& sender, const Glance& receiver) {
+    using Phase = Protocol::Phase;
+    const bool question = is<paxos::Prepare>(m.note) || is<paxos::Accept>(m.note) || is<paxos::Learn>(m.note);
+    if (receiver.decided && !m.crashes_left && (!question || sender.decided)) return true;
+    // An attempt that is over does not come back, nor does its ballot.
+    const auto& attempt = receiver.attempt;
+    const bool over = attempt.n == m.note.n ? attempt.phase == Phase::idle : m.note.n.round <= receiver.round;
+    if (is<paxos::Promise>(m.note))
+      return over || (attempt.n == m.note.n && attempt.phase != Phase::preparing);
+    if (is<paxos::Accepted>(m.note)) return over && !m.note.value;
+    if (is<paxos::Nack>(m.note)) return over || (attempt.n == m.note.n && attempt.preempted);
+    return false;
+  }
   static void record(Canonical& to, const RecordKey& key, const Bytes& value) {
     to.bytes(key);
     to.bytes(value.view());
@@ -37,6 +91,7 @@ struct PaxosSubject {
     if (!p.decided()) return {};
     return {Fact{"the decision", p.decided()->str(), {}, {}, {}, {}}};
   }
+  static std::string shape(const Protocol&) { return {}; }
   static std::optional<std::string> alarm(const agreement::Event&) { return std::nullopt; }
   static std::optional<std::string> contradicts(const Protocol&, const Fact&) { return std::nullopt; }
   static std::optional<std::string> differ(const Protocol&, const Protocol&) { return std::nullopt; }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
 #include <variant>
@@ -10,39 +11,141 @@
 #include "core/canonical.h"
 #include "explore/bounds.h"
 #include "explore/facts.h"
+#include "explore/local.h"
 #include "replog/raft/raft.h"
 
 namespace quorate::explore {
 
 struct RaftSubject {
   using Protocol = raft::Raft;
+  using Message = raft::Message;
   static constexpr const char* name = "raft";
   static constexpr bool symmetric = true;  // its rules never compare ids
   static constexpr bool waits_for_disk = true;
   static constexpr Duration timeout = 100ms;
 
+  struct Glance {  // of a node: what tells whether a message to it, or from it, can still have an effect
+    std::uint64_t term = 0;  // its disk agrees
+    raft::State state = raft::State::follower;
+    std::array<std::uint64_t, 5> match{};  // as leader
+  };
+  struct Note {  // of a message
+    std::uint64_t term = 0;
+    std::uint64_t index = 0;
+    std::uint8_t kind = 0;  // its place in raft::Message
+    bool success = false;
+  };
+
   static Protocol make(const Bounds& bounds, NodeId self, const Recovered& disk) {
     replicated_log::Settings settings;
     settings.self = self;
-    for (std::uint64_t i = 1; i <= bounds.nodes; ++i)
-      settings.initial.members.push_back({NodeId(i), Role::voter, {}});
+    for (std::uint64_t i = 1; i <= bounds.nodes; ++i) {
+      const bool votes = bounds.voters.empty() || std::ranges::count(bounds.voters, i) != 0;
+      if (votes && (bounds.voters.empty() || std::ranges::count(bounds.voters, self.value) != 0))
+        settings.initial.members.push_back({NodeId(i), Role::voter, {}});
+    }
     settings.election_timeout = timeout;
     settings.heartbeat = timeout;  // two without an answer, and the leader steps down
     settings.max_inflight = 4;
+    if (bounds.single_entries) settings.max_batch_bytes = 1;
     return {settings, disk};
   }
   static replicated_log::Request propose(std::uint32_t command) {
     return replicated_log::Propose{command + 1, {Bytes::adopt("v" + std::to_string(command))}};
   }
+  // The name of a read says what it must see.
+  static replicated_log::Request read(std::uint32_t index) {
+    return replicated_log::ReadBarrier{index + 1, replicated_log::ReadMode::quorum};
+  }
+  static replicated_log::Request change(const Bounds& bounds) {
+    std::vector<Member> members;
+    for (const auto id : bounds.change) members.push_back({NodeId(id), Role::voter, {}});
+    return replicated_log::Reconfigure{1, members};
+  }
   // A request for a vote finds the promise to an earlier leader lapsed: otherwise it is as if it were lost.
-  static Duration patience(const Protocol& p, const raft::Message& message, Instant now) {
+  static Duration patience(const Protocol& p, const Message& message, Instant now) {
     const bool asks =
         std::holds_alternative<raft::RequestVote>(message) || std::holds_alternative<raft::PreVote>(message);
     return asks && p.state() != raft::State::leader && p.bound_to_a_leader(now) ? timeout : Duration{};
   }
+  static std::vector<Packet<Message>> granted(const Bounds& bounds, NodeId self, const Protocol& p) {
+    std::vector<Packet<Message>> packets;
+    if (bounds.pre_votes || p.state() != raft::State::pre_candidate) return packets;
+    for (std::uint64_t i = 1; i <= bounds.nodes; ++i) {
+      if (NodeId(i) != self)
+        packets.push_back({NodeId(i), self, raft::PreVoteReply{p.term().next(), true, {}, {}}});
+    }
+    return packets;
+  }
+  static bool lost(const Bounds& bounds, const Message& message) {
+    return !bounds.pre_votes && std::holds_alternative<raft::PreVote>(message);
+  }
+  static bool fires(const Protocol& p, TimerId timer) {
+    if (timer == Protocol::election_timer) return p.state() != raft::State::leader;
+    return timer != Protocol::heartbeat_timer || p.state() == raft::State::leader;
+  }
+  static bool heartbeat(TimerId timer) { return timer != Protocol::election_timer; }
+  static std::string timer_name(TimerId timer) {
+    return timer == Protocol::election_timer    ? "its election timer"
+           : timer == Protocol::heartbeat_timer ? "its heartbeat timer"
+                                                : "its timer for reads";
+  }
   static bool within(const Bounds& bounds, const Protocol& p) {
-    const bool reaches_further = p.state() == raft::State::pre_candidate;
-    return p.term().value + (reaches_further ? 1 : 0) <= bounds.terms;
+    if (p.term().value > bounds.terms) return false;
+    const bool campaigned = p.state() == raft::State::candidate || p.state() == raft::State::leader;
+    return !campaigned || p.term().value > bounds.candidates.size() ||
+           bounds.candidates[p.term().value - 1] == p.voted_for().value;
+  }
+  static Glance glance(const Protocol& p, const Recovered& disk) {
+    Glance glance{p.term().value, p.state(), {}};
+    const auto it = disk.records.find(raft::hard_state_key);
+    const auto hard =
+        it == disk.records.end() ? raft::HardState{} : *codec::decode<raft::HardState>(it->second);
+    glance.term = std::min(glance.term, hard.term.value);
+    for (std::uint64_t i = 0; i < glance.match.size(); ++i) {
+      if (const auto* progress = p.progress(NodeId(i + 1))) glance.match[i] = progress->match.value;
+    }
+    return glance;
+  }
+  static Note note(const Message& message) {
+    Note note;
+    note.kind = static_cast<std::uint8_t>(message.index());
+    std::visit(
+        [&](const auto& m) {
+          if constexpr (requires { m.term; }) note.term = m.term.value;
+          if constexpr (requires { m.success; }) note.success = m.success;
+          if constexpr (requires { m.vote_granted; }) note.success = m.vote_granted;
+          if constexpr (requires {
+                          m.success;
+                          m.term;
+                        })
+            note.index = m.index.value;
+        },
+        message);
+    return note;
+  }
+  template <class M>
+  static bool is(const Note& note) {
+    return note.kind == place_of<M, Message>;
+  }
+  // See README.md, "Messages without effect".
+  static bool dead(const Flying<Note>& m, const Glance& sender, const Glance& receiver) {
+    const bool past = m.note.term < receiver.term;
+    const bool present = m.note.term == receiver.term;
+    if (is<raft::RequestVoteReply>(m.note))
+      return past || (present && (!m.note.success || receiver.state != raft::State::candidate));
+    if (is<raft::PreVoteReply>(m.note)) return m.note.success && (past || present);
+    if (is<raft::AppendEntriesReply>(m.note) || is<raft::HeartbeatReply>(m.note)) {
+      const bool leads = receiver.state == raft::State::leader;
+      if (past || (present && !leads && receiver.state != raft::State::candidate)) return true;
+      if (!present || !leads || m.bounds.heartbeats != 0) return false;
+      if (is<raft::HeartbeatReply>(m.note)) return m.bounds.reads == 0;
+      return m.note.index <= receiver.match[m.from];
+    }
+    if (is<raft::RequestVote>(m.note) || is<raft::AppendEntries>(m.note) || is<raft::Heartbeat>(m.note) ||
+        is<raft::CommitIndex>(m.note))
+      return past && sender.term >= m.bounds.terms && m.bounds.heartbeats == 0;
+    return false;
   }
   static void record(Canonical& to, const RecordKey& key, const Bytes& value) {
     to.bytes(key);
@@ -63,7 +166,19 @@ struct RaftSubject {
     }
     return facts;
   }
+  static std::string shape(const Protocol& p) {
+    std::string text;
+    for (Index i = p.log().base().next(); i <= p.log().last(); ++i) text += codec::to_json(p.log().at(i));
+    return text;
+  }
   static std::optional<std::string> alarm(const replicated_log::Event& event) {
+    if (const auto* ready = std::get_if<replicated_log::ReadReady>(&event)) {
+      for (const auto id : ready->ids) {
+        if (ready->index.value < id - 1)
+          return "a read is served at index " + to_string(ready->index) + ", and " + std::to_string(id - 1) +
+                 " was committed before it was asked";
+      }
+    }
     if (const auto* halt = std::get_if<replicated_log::Halt>(&event)) return "it halted: " + halt->reason;
     return std::nullopt;
   }

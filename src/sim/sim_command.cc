@@ -363,10 +363,26 @@ int sim_main(std::vector<std::string> arguments) {
   app.add_option("--crashes", a.bounds.crashes, "crashes, each with a restart")
       ->capture_default_str()
       ->check(CLI::Range(0, 9));
-  app.add_option("--timers", a.bounds.timers, "firings of timers")
+  app.add_option("--timers", a.bounds.timers, "firings of timers; 255: as often as it makes a difference")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 255));
+  app.add_option("--heartbeats", a.bounds.heartbeats, "firings of leaders' heartbeat timers")
       ->capture_default_str()
       ->check(CLI::Range(0, 9));
-  app.add_flag("--duplicates", a.bounds.duplicates, "messages may be delivered again");
+  app.add_option("--reads", a.bounds.reads, "linearizable reads")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 3));
+  app.add_option(
+         "--late-writes", a.bounds.late_writes,
+         "how many writes of a node may be late at once; others are durable at once, or lost in a crash")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 9));
+  app.add_flag("--pre-votes", a.bounds.pre_votes, "pre-votes are messages, instead of granted at once");
+  app.add_flag("--single-entries", a.bounds.single_entries, "no message carries more than one entry");
+  app.add_option("--candidates", a.bounds.candidates, "who alone campaigns in terms 1, 2, ...")
+      ->delimiter(',');
+  app.add_option("--voters", a.bounds.voters, "at first, instead of all nodes")->delimiter(',');
+  app.add_option("--change", a.bounds.change, "one membership change, to these voters")->delimiter(',');
   app.add_option("--max-states", a.bounds.max_states, "stop after so many")
       ->capture_default_str()
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{4'000'000'000}));

@@ -53,9 +53,16 @@ class Paxos {
   [[nodiscard]] const std::optional<Bytes>& decided() const { return decided_; }
   [[nodiscard]] std::uint64_t round() const { return round_; }  // the highest this node ever used
 
- private:
+  // Which attempt is under way, and so which answers are still listened to.
   enum class Phase : std::uint8_t { idle, preparing, accepting };
+  struct Attempt {
+    Phase phase = Phase::idle;
+    Ballot n;
+    bool preempted = false;  // it heard a Nack
+  };
+  [[nodiscard]] Attempt attempt() const { return {phase_, n_, preempted_}; }
 
+ private:
   // Proposer.
   void propose(Env& env, const Bytes& value, Out& out);
   void begin(Env& env, Out& out);

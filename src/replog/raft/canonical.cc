@@ -1,5 +1,7 @@
-// What a node's future depends on. Not there: what only reads and leases ask for, and requests for reads; the
-// explorer asks for none.
+// What a node's future depends on, for a driver that lets time pass wherever that makes a difference: a timer
+// that fires fires when its deadline has come, and who is asked for a vote finds its promise to a leader
+// lapsed (src/explore). So of a node that does not lead no instants are written. Not there either: leases and
+// transfers; the explorer asks for none.
 #include "core/canonical.h"
 
 #include <algorithm>
@@ -56,24 +58,18 @@ void Raft::canonical(Canonical& to) const {
   to.add(durable_);
   to.number((restoring_ ? 1U : 0U) + (transfer_ ? 2U : 0U) + (change_ ? 4U : 0U) +
             (lease_given_up_ ? 8U : 0U) + (election_timer_at_ ? 16U : 0U) +
-            (failed_campaigns_ > 0 ? 32U : 0U));
+            (failed_campaigns_ > 0 ? 32U : 0U) + (read_outstanding_ ? 64U : 0U));
   to.number(static_cast<std::uint64_t>(state_));
   to.node(leader_);
   to.node(announced_.first);
   to.add(announced_.second);
   to.add(commit_);
   to.add(applied_);
-  to.until(election_deadline_);
-  if (election_timer_at_) to.until(*election_timer_at_);
-  to.number(static_cast<std::uint64_t>(election_timeout_.count()));
-  to.number(spread_);
-  to.until(silent_until_);
-  if (leader_heard_ != Instant::min()) to.until(leader_heard_ + timeout);
   to.ticket(vote_ticket_, settled_);
 
   std::map<std::uint64_t, bool> votes;
   for (const auto& [node, vote] : votes_) votes[to.renamed(node)] = vote;
-  to.encoded(votes);
+  if (state_ == State::pre_candidate || state_ == State::candidate) to.encoded(votes);
   std::map<std::uint64_t, const Progress*> peers;
   for (const auto& peer : peers_) peers[to.renamed(peer.id)] = &peer;
   to.number(peers.size());
@@ -85,6 +81,37 @@ void Raft::canonical(Canonical& to) const {
   for (const auto& proposal : proposals_) to.add(proposal.last);
   to.number(uncommitted_bytes_);
   to.number(round_);
+  write_reads(to);
+}
+
+void Raft::write_reads(Canonical& to) const {
+  const auto write = [&](const std::vector<PendingRead>& reads) {
+    to.number(reads.size());
+    for (const auto& read : reads) {
+      to.node(read.from);
+      to.number(read.id);
+    }
+  };
+  write(waiting_reads_);
+  to.number(confirming_.size());
+  for (const auto& round : confirming_) {
+    to.number(round.round);
+    to.add(round.index);
+    write(round.reads);
+  }
+  to.number(forwarded_.size());
+  for (const auto& read : forwarded_) {
+    to.number(read.id);
+    to.number(read.first_request == 0 ? 0 : read_request_ - read.first_request + 1);
+    to.until(read.deadline);
+  }
+  // Only where reads are asked do rounds differ in what an answer to them can confirm.
+  if (!confirming_.empty()) {
+    std::map<std::uint64_t, std::uint64_t> acked;
+    for (const auto& peer : peers_) acked[to.renamed(peer.id)] = peer.acked_round;
+    to.encoded(acked);
+  }
+  to.number(read_request_);
 }
 
 }  // namespace quorate::raft

@@ -224,6 +224,7 @@ class Raft {
   void forward_reads(Context& c);
   void read_timer_fired(Context& c);
   [[nodiscard]] Duration read_retry() const;
+  void write_reads(Canonical& to) const;
 
   // snapshot.cc
   void ask(Context& c, replicated_log::SnapshotAvailable& request);
