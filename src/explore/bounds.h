@@ -16,12 +16,13 @@ struct Bounds {
   std::uint32_t commands = 2;  // proposed, wherever a proposal has an effect
   std::uint32_t crashes = 1;   // in all; each with a restart
   std::uint32_t timers = any;  // firings in all, without the following
-  std::uint32_t heartbeats =
-      0;                    // of leaders, beside the one with which each begins; and repetitions of reads
-  std::uint32_t reads = 0;  // linearizable ones, asked anywhere
-  std::uint32_t late_writes =
-      0;                   // of one node at a time; other writes are durable with the step that made them
-  bool pre_votes = false;  // as messages; otherwise each is granted at once
+  // Of leaders, beside the one with which each begins; and repetitions of reads.
+  std::uint32_t heartbeats = 0;
+  std::uint32_t reads = 0;      // linearizable ones, asked anywhere
+  std::uint32_t catch_ups = 0;  // begun after a refused pre-vote (Raft's catch_up.cc)
+  // Of one node at a time; other writes are durable with the step that made them.
+  std::uint32_t late_writes = 0;
+  bool pre_votes = false;                 // as messages; otherwise each is granted at once
   std::vector<std::uint64_t> candidates;  // who alone campaigns in terms 1, 2, ...; empty: all in each
   std::vector<std::uint64_t> voters;      // at first; empty: all nodes
   std::vector<std::uint64_t> change;      // to these voters, once, whoever leads; empty: no change

@@ -12,13 +12,13 @@
 
 namespace quorate::explore {
 
-enum class Kind : std::uint8_t { deliver, persist, crash, fire, propose, read, change };
+enum class Kind : std::uint8_t { deliver, persist, crash, fire, propose, read, change, refuse };
 
 struct Action {
   Kind kind = Kind::persist;
   std::uint8_t node = 0;          // its position
   std::uint8_t cut = whole_step;  // else: it crashes when so many of the writes of this step are durable
-  std::uint32_t what = 0;         // the message, the timer, the command, or the index a read must see
+  std::uint32_t what = 0;  // the message, the timer, the command, the index a read must see, or who refuses
 
   static constexpr std::uint8_t whole_step = 15;
   [[nodiscard]] std::uint32_t packed() const {
@@ -170,6 +170,7 @@ class Catalog {
       case Kind::fire: local.fire(TimerId(action.what), sent); break;
       case Kind::propose: local.ask(S::propose(action.what), sent); break;
       case Kind::read: local.ask(S::read(action.what), sent); break;
+      case Kind::refuse: local.be_refused(NodeId(action.what), sent); break;
       case Kind::change: local.ask(S::change(bounds_), sent); break;
     }
     const bool possible = local.settle(action.cut == Action::whole_step ? Local<S>::whole : action.cut, sent);

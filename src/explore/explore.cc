@@ -30,6 +30,7 @@ std::string scope(const Bounds& b) {
       fmt::format("{} nodes, {} terms, {} commands, {} crashes, {} timers, {} heartbeats", b.nodes, b.terms,
                   b.commands, b.crashes, number(b.timers), number(b.heartbeats));
   if (b.reads != 0) text += fmt::format(", {} reads", b.reads);
+  if (b.catch_ups != 0) text += fmt::format(", {} catch-ups", b.catch_ups);
   if (b.late_writes != 0) text += fmt::format(", {} late writes a node", b.late_writes);
   if (b.pre_votes) text += ", pre-votes";
   if (b.single_entries) text += ", single entries";

@@ -56,6 +56,7 @@ class Explorer {
     std::uint32_t heartbeats : 4 = 0;
     std::uint32_t reads : 4 = 0;
     std::uint32_t changes : 4 = 0;
+    std::uint32_t catch_ups : 4 = 0;
   };
   struct Step {  // how a state was first reached
     std::uint32_t parent = 0;
@@ -88,6 +89,11 @@ class Explorer {
       if (world.commands < bounds_.commands) try_all(world, {Kind::propose, i, 0, world.commands});
       if (world.reads < bounds_.reads) try_all(world, {Kind::read, i, 0, highest_known(world)});
       if (world.changes == 0 && !bounds_.change.empty()) try_all(world, {Kind::change, i, 0, 0});
+      if (world.catch_ups < bounds_.catch_ups && S::fires(local.protocol(), S::campaign_timer)) {
+        for (std::uint32_t by = 1; by <= bounds_.nodes; ++by) {
+          if (by != i + 1U) try_all(world, {Kind::refuse, i, 0, by});
+        }
+      }
       for (const auto& [timer, at] : local.timers()) {
         const bool heartbeat = S::heartbeat(timer);
         const auto used = heartbeat ? world.heartbeats : world.timers;
@@ -144,6 +150,7 @@ class Explorer {
     if (action.kind == Kind::propose) ++world.commands;
     if (action.kind == Kind::read) ++world.reads;
     if (action.kind == Kind::change) ++world.changes;
+    if (action.kind == Kind::refuse) ++world.catch_ups;
     if (action.kind != Kind::fire) return;
     if (S::heartbeat(TimerId(action.what))) {
       if (bounds_.heartbeats != Bounds::any) ++world.heartbeats;
@@ -246,7 +253,7 @@ class Explorer {
     Hash least{~std::uint64_t{0}, ~std::uint64_t{0}};
     const std::uint64_t counts = world.commands + 16ULL * world.crashes + 256ULL * world.reads +
                                  4096ULL * world.changes + 65536ULL * world.timers +
-                                 (1ULL << 24U) * world.heartbeats;
+                                 (1ULL << 24U) * world.heartbeats + (1ULL << 28U) * world.catch_ups;
     for (std::size_t way = 0; way < catalog_.renamings(); ++way) {
       Hash sum{counts, 0};
       for (std::size_t i = 0; i < bounds_.nodes; ++i) {
@@ -280,6 +287,10 @@ class Explorer {
       case Kind::fire: text += ": " + S::timer_name(TimerId(action.what)) + " fires"; break;
       case Kind::propose: text += " is asked to propose v" + std::to_string(action.what); break;
       case Kind::read: text += " is asked for a read, to see index " + std::to_string(action.what); break;
+      case Kind::refuse:
+        text +=
+            " campaigns in vain, and node " + std::to_string(action.what) + " tells it that its log is ahead";
+        break;
       case Kind::change: text += " is asked to change the membership"; break;
     }
     if (action.cut != Action::whole_step) {

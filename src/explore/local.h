@@ -90,6 +90,17 @@ class Local {
     for (const auto& packet : S::granted(*bounds_, self_, protocol_))
       step(Receive<Message>{packet.from, packet.message}, sent);
   }
+  // Its timer fires twice, and `by` refuses the pre-vote, with a log that is ahead.
+  void be_refused(NodeId by, Sent& sent) {
+    for (int i = 0; i < 2; ++i) {
+      const auto due = timers_.extract(S::campaign_timer);
+      if (due.empty()) continue;
+      now_ = std::max(now_, due.mapped());
+      step(TimerFired{S::campaign_timer}, sent);
+    }
+    for (auto& packet : S::refused(by, self_, protocol_))
+      step(Receive<Message>{packet.from, std::move(packet.message)}, sent);
+  }
   void ask(Request request, Sent& sent) { step(Ask<Request>{std::move(request)}, sent); }
   void persist(Sent& sent) {  // the oldest write becomes durable
     const Persist write = std::move(pending_.front());

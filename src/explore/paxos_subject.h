@@ -45,6 +45,8 @@ struct PaxosSubject {
   static agreement::Request change(const Bounds&) { return agreement::Learn{}; }
   static Duration patience(const Protocol&, const Message&, Instant) { return {}; }
   static std::vector<Packet<Message>> granted(const Bounds&, NodeId, const Protocol&) { return {}; }
+  static constexpr TimerId campaign_timer{1};
+  static std::vector<Packet<Message>> refused(NodeId, NodeId, const Protocol&) { return {}; }
   static bool lost(const Bounds&, const Message&) { return false; }
   static bool fires(const Protocol&, TimerId) { return true; }
   static bool heartbeat(TimerId) { return false; }

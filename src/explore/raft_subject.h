@@ -77,6 +77,12 @@ struct RaftSubject {
     }
     return packets;
   }
+  // Whether that log is ahead is left open: who is asked to help answers only if it is.
+  static constexpr TimerId campaign_timer = Protocol::election_timer;
+  static std::vector<Packet<Message>> refused(NodeId by, NodeId self, const Protocol& p) {
+    constexpr Index far{1U << 30U};
+    return {{by, self, raft::PreVoteReply{p.term(), false, far, p.term()}}};
+  }
   static bool lost(const Bounds& bounds, const Message& message) {
     return !bounds.pre_votes && std::holds_alternative<raft::PreVote>(message);
   }

@@ -372,6 +372,9 @@ int sim_main(std::vector<std::string> arguments) {
   app.add_option("--reads", a.bounds.reads, "linearizable reads")
       ->capture_default_str()
       ->check(CLI::Range(0, 3));
+  app.add_option("--catch-ups", a.bounds.catch_ups, "how often a refused candidate takes over another's log")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 9));
   app.add_option(
          "--late-writes", a.bounds.late_writes,
          "how many writes of a node may be late at once; others are durable at once, or lost in a crash")
