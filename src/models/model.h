@@ -51,7 +51,8 @@ class Model {
     return std::nullopt;
   }
 
-  // The state begins another cluster's, restored from a backup: what it tells of the nodes of the old one goes.
+  // The state begins another cluster's, restored from a backup: what it tells of the nodes of the old one
+  // goes.
   virtual void forget_nodes(storage::Transaction&) {}
 
   // A read that changes nothing, against the applied state.

@@ -22,7 +22,9 @@ std::string backup_of(const std::string& journal) {
   storage::Transaction txn(*engine);
   txn.put(storage::Table(1), "journal", journal);
   txn.put(storage::Table::system, "session/00000000000000000007", std::string("of another cluster"));
-  replica::State::write_applied(txn, {Index(40), Epoch(12), {.members = {{NodeId(7), Role::voter, {}}}}});
+  Membership old;
+  old.members = {{NodeId(7), Role::voter, {}}};
+  replica::State::write_applied(txn, {Index(40), Epoch(12), old});
   storage::BackupWriter writer(engine->snapshot());
   std::string all;
   while (!writer.done()) writer.fill(all, all.size() + 4096);
