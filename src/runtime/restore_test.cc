@@ -5,6 +5,7 @@
 
 #include <openssl/sha.h>
 
+#include "core/codec.h"
 #include "replica/state.h"
 #include "runtime/node_testing.h"
 #include "storage/backup.h"
@@ -22,6 +23,7 @@ std::string backup_of(const std::string& journal) {
   storage::Transaction txn(*engine);
   txn.put(storage::Table(1), "journal", journal);
   txn.put(storage::Table::system, "session/00000000000000000007", std::string("of another cluster"));
+  txn.put(storage::Table::system, "departed", codec::encode(replica::Departed{{NodeId(1)}}));
   Membership old;
   old.members = {{NodeId(7), Role::voter, {}}};
   replica::State::write_applied(txn, {Index(40), Epoch(12), old});
@@ -74,8 +76,19 @@ TEST_F(RestoreTest, ANodeGoesOnBehindTheState) {
   const auto restored = restore(how());
   ASSERT_TRUE(restored) << restored.error();
   EXPECT_EQ(restored->index, Index(40));
-  EXPECT_EQ(restored->rows, 3U);
+  EXPECT_EQ(restored->rows, 4U);
   EXPECT_EQ(journal_after("d"), "abcd");
+}
+
+// A node of that id was a member of the old cluster, and left it.
+TEST_F(RestoreTest, WhoLeftTheOldClusterIsForgotten) {
+  ASSERT_TRUE(restore(how()));
+  storage::RocksHome home(path + "/state/left", {});
+  const auto engine = home.open_live().value();
+  std::string row;
+  EXPECT_FALSE(engine->get(storage::Table::system, "departed", row));
+  EXPECT_FALSE(engine->get(storage::Table::system, "session/00000000000000000007", row));
+  EXPECT_TRUE(engine->get(storage::Table::system, "applied", row));
 }
 
 TEST_F(RestoreTest, ANodesDirectoryIsNotOverwritten) {
