@@ -94,6 +94,8 @@ def a_quota_raises_the_alarm_and_room_is_made():
         Gateway(server.endpoint).put('k', 'kept')
         puts = server.fill(1000)
         assert 60 <= puts <= 84, puts
+        # The first refusal raises the alarm, through the log: it is in force a moment later.
+        wait_for('the alarm', lambda: server.health()['reason'] == 'ALARM NOSPACE')
         status = Gateway(server.endpoint).status()
         assert status['errors'] == [f"memberID:{status['header']['member_id']} alarm:NOSPACE "], status
         assert status['dbSizeQuota'] == str(8 * MIB), status
