@@ -2,7 +2,6 @@
 // and what each input makes of it.
 #pragma once
 
-#include <concepts>
 #include <deque>
 #include <map>
 #include <optional>
@@ -10,6 +9,8 @@
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include <boost/mp11/algorithm.hpp>
 
 #include "core/canonical.h"
 #include "core/effects.h"
@@ -35,13 +36,7 @@ struct Flying {
 };
 
 template <class M, class Variant>
-inline constexpr std::uint8_t place_of = 0;
-template <class M, class... Ms>
-inline constexpr std::uint8_t place_of<M, std::variant<Ms...>> = [] {
-  std::uint8_t place = 0;
-  ((std::same_as<M, Ms> ? false : (++place, true)) && ...);
-  return place;
-}();
+inline constexpr std::uint8_t place_of = boost::mp11::mp_find<Variant, M>::value;
 
 // What durable writes amount to (core/entry.h). Nothing explored takes snapshots.
 inline void apply(Recovered& disk, const Write& write) {
