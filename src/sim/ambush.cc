@@ -25,22 +25,20 @@ void Ambushes::due(std::uint64_t number) {
   if (act) act.mapped()();
 }
 
-void Ambushes::begin(std::uint32_t number, const Fault& fault) {
-  Rng rng(fault.seed);
-  switch (fault.kind) {
+void Ambushes::begin(std::uint32_t number, FaultKind kind, Rng rng) {
+  switch (kind) {
     case FaultKind::leader_hunt: {
       static constexpr std::uint64_t patience[] = {2, 6, 15, 40, 120, 400};
       const std::uint64_t most = patience[rng.below(std::size(patience))];
       hunts_.push_back({number, rng.fork(), most, rng.chance(0.2)});
-      powers_->took_effect(number);
       if (const Node* now = leader()) chase(hunts_.back(), *now);
       break;
     }
     case FaultKind::hold_back: hold_back(number, rng); break;
     case FaultKind::crash_after_send: {
-      const auto kind = seen_kind(rng);
+      const auto frames = seen_kind(rng);
       const auto times = static_cast<unsigned>(rng.between(1, 8));
-      tripwires_.push_back({number, rng, kind, times});
+      tripwires_.push_back({number, rng, frames, times});
       break;
     }
     case FaultKind::usurper: usurp(number, rng); break;
@@ -99,17 +97,19 @@ bool Ambushes::sends(const Node& from, std::uint32_t to, const Bytes& frame, std
   for (auto it = prey_.begin(); it != prey_.end(); ++it) {
     if (it->slot != slot || it->left-- != 0) continue;
     const std::uint64_t seed = stage_->network.rng().next();
-    later(Duration(0), [this, slot, seed] { strike(slot, seed); });
+    later(Duration(0), [this, number = it->number, slot, seed] { strike(number, slot, seed); });
     prey_.erase(it);
     break;
   }
   for (Tripwire& wire : tripwires_) {
     if (wire.kind != kind || wire.left == 0 || !wire.rng.chance(0.2)) continue;
     --wire.left;
-    powers_->took_effect(wire.number);
     const Duration down = log_uniform(wire.rng, 500us, 250ms);
-    later(Duration(0),
-          [this, slot, down] { powers_->stop(powers_->node(slot), Survival::none, "power loss", down); });
+    later(Duration(0), [this, number = wire.number, slot, down] {
+      Node& node = powers_->node(slot);
+      powers_->took_down(number, node);
+      powers_->stop(node, Survival::none, "power loss", down);
+    });
   }
   for (Hold& hold : holds_) {
     const std::uint8_t most = hold.copies ? 16 : 64;
@@ -161,10 +161,11 @@ void Ambushes::chase(Hunt& hunt, const Node& leader) {
   });
 }
 
-void Ambushes::strike(std::uint32_t slot, std::uint64_t seed) {
+void Ambushes::strike(std::uint32_t number, std::uint32_t slot, std::uint64_t seed) {
   Rng rng(seed);
   Node& node = powers_->node(slot);
   if (!node.up() || node.halted()) return;
+  powers_->took_effect(number);
   const Duration lasts = log_uniform(rng, 20ms, 1200ms);
   const std::uint64_t one = std::uint64_t{1} << rng.below(powers_->node_count());
   // What it takes on now, nobody else hears of.

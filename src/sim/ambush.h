@@ -42,13 +42,14 @@ class Powers {
   virtual void hand_over(Node& leader, Rng& rng) = 0;
   virtual void burst(Node& at, unsigned commands) = 0;  // of clients, all at once
   virtual void took_effect(std::uint32_t number) = 0;
+  virtual void took_down(std::uint32_t number, Node& node) = 0;  // until it starts again
 };
 
 class Ambushes {
  public:
   Ambushes(Stage& stage, Powers& powers) : stage_(&stage), powers_(&powers) {}
 
-  void begin(std::uint32_t number, const Fault& fault);
+  void begin(std::uint32_t number, FaultKind kind, Rng rng);
   void end(std::uint32_t number);
   void over();                     // everything is healed: nothing more happens
   void due(std::uint64_t number);  // an event of kind `ambush`
@@ -95,7 +96,7 @@ class Ambushes {
 
   void later(Duration after, std::function<void()> act);
   void chase(Hunt& hunt, const Node& leader);
-  void strike(std::uint32_t slot, std::uint64_t seed);
+  void strike(std::uint32_t number, std::uint32_t slot, std::uint64_t seed);
   void sleep(std::uint32_t slot, Rng rng);
   void hold_back(std::uint32_t number, Rng rng);
   void bridge(Rng rng);

@@ -1,6 +1,13 @@
-// Which faults took effect in a run, and which of them at the same time.
+// Which faults took effect in a run, and which of them at the same time. In effect is
+//   a condition of the network, of clocks, of disks: while it holds;
+//   a death: until the process has started again;
+//   damage to what a disk holds: from the moment it is done to the end of the fault's time;
+//   an operator's request: until it has an outcome;
+//   an ambush: from the moment it strikes to the end of the fault's time.
+// What was planned and never struck does not count.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -35,6 +42,10 @@ class Coverage {
   }
   void ended(std::uint32_t number) {
     std::erase_if(in_effect_, [&](const auto& each) { return each.first == number; });
+  }
+  [[nodiscard]] bool in_effect(std::uint32_t number) const {
+    return std::ranges::find(in_effect_, number, &std::pair<std::uint32_t, FaultKind>::first) !=
+           in_effect_.end();
   }
   [[nodiscard]] const Overlaps& overlaps() const { return overlaps_; }
 

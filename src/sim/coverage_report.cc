@@ -1,6 +1,7 @@
 #include "sim/coverage_report.h"
 
 #include <algorithm>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -18,14 +19,15 @@ void CoverageReport::add(const Overlaps& run) {
   }
 }
 
-CoverageReport::Fewest CoverageReport::fewest() const {
-  Fewest fewest;
+std::vector<CoverageReport::Pair> CoverageReport::by_seeds() const {
+  std::vector<Pair> pairs;
   for (const FaultKind a : allowed_.kinds()) {
     for (const FaultKind b : allowed_.kinds()) {
-      if (a < b && seeds(a, b) < fewest.seeds) fewest = {seeds(a, b), a, b};
+      if (a < b) pairs.push_back({seeds(a, b), a, b});
     }
   }
-  return fewest;
+  std::ranges::stable_sort(pairs, {}, &Pair::seeds);
+  return pairs;
 }
 
 std::string CoverageReport::text() const {
@@ -40,12 +42,14 @@ std::string CoverageReport::text() const {
   }
   out += fmt::format("{} kinds of faults; three or more at once in {} of {} seeds, at most {}\n",
                      kinds.size(), runs_of_three_, runs_, at_once_);
-  if (kinds.size() > 1) {
-    const Fewest least = fewest();
-    out += fmt::format("every pair at once in at least {} seeds ({} and {})\n", least.seeds,
-                       to_string(least.a), to_string(least.b));
-  }
-  return out;
+  const auto pairs = by_seeds();
+  if (pairs.empty()) return out;
+  out +=
+      fmt::format("{} pairs, each at once in at least {} seeds, the median in {}; the rarest:", pairs.size(),
+                  pairs.front().seeds, pairs[pairs.size() / 2].seeds);
+  for (const Pair& pair : std::span(pairs).first(std::min<std::size_t>(pairs.size(), 10)))
+    out += fmt::format(" {}+{}={}", to_string(pair.a), to_string(pair.b), pair.seeds);
+  return out + '\n';
 }
 
 std::string CoverageReport::json() const {
@@ -57,10 +61,11 @@ std::string CoverageReport::json() const {
       row += fmt::format("{}\"{}\":{}", row.empty() ? "" : ",", to_string(b), seeds(a, b));
     rows += fmt::format("{}\"{}\":{{{}}}", rows.empty() ? "" : ",", to_string(a), row);
   }
-  const Fewest least = kinds.size() > 1 ? fewest() : Fewest{0, {}, {}};
+  const auto pairs = by_seeds();
   return fmt::format(
-      R"({{"seeds":{},"kinds":{},"three_at_once":{},"most_at_once":{},"fewest":{},"pairs":{{{}}}}})", runs_,
-      kinds.size(), runs_of_three_, at_once_, least.seeds, rows);
+      R"({{"seeds":{},"kinds":{},"three_at_once":{},"most_at_once":{},"fewest":{},"median":{},"pairs":{{{}}}}})",
+      runs_, kinds.size(), runs_of_three_, at_once_, pairs.empty() ? 0 : pairs.front().seeds,
+      pairs.empty() ? 0 : pairs[pairs.size() / 2].seeds, rows);
 }
 
 }  // namespace quorate::sim

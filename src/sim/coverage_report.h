@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "sim/coverage.h"
 
@@ -22,12 +23,12 @@ class CoverageReport {
   [[nodiscard]] std::string json() const;  // one line
 
  private:
-  struct Fewest {
-    std::uint64_t seeds = UINT64_MAX;
-    FaultKind a{};
-    FaultKind b{};
+  struct Pair {
+    std::uint64_t seeds;
+    FaultKind a;
+    FaultKind b;
   };
-  [[nodiscard]] Fewest fewest() const;
+  [[nodiscard]] std::vector<Pair> by_seeds() const;  // the rarest first
 
   FaultSet allowed_;
   std::array<std::array<std::uint64_t, fault_kinds>, fault_kinds> pairs_{};

@@ -31,6 +31,7 @@ enum class EventKind : std::uint8_t {
   companion,  // number: which of its sessions
   again,      // number: a fault that goes on; node: whom it strikes
   skeptic,
+  insist,  // number: a fault that may have to begin again
 };
 
 struct Event {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -153,14 +154,51 @@ std::vector<Fault> plan_faults(Rng& rng, FaultSet allowed, Moment length) {
     const Row& r = row(kind);
     const std::uint64_t count = rng.between(1, r.most);
     for (std::uint64_t i = 0; i < count; ++i) {
-      const Duration lasts = log_uniform(rng, r.shortest, r.longest);
+      const Duration lasts = usual_length(kind, rng);
       const Moment from = storm && i == 0 ? std::max(eye - rng.between(Duration(0), lasts), Moment(0))
                                           : rng.between(Duration(0), length);
-      faults.push_back({kind, from, std::min(from + lasts, length), rng.unit(), rng.next()});
+      faults.push_back({kind, from, std::min(from + lasts, length), rng.unit(), rng.next(), false});
     }
   }
   std::ranges::stable_sort(faults, {}, &Fault::from);
   return faults;
+}
+
+FaultSet pair_of(std::uint64_t seed, FaultSet allowed) {
+  const std::vector<FaultKind> kinds = allowed.kinds();
+  const std::uint64_t count = kinds.size() * (kinds.size() - 1) / 2;
+  FaultSet pair;
+  if (kinds.size() < 2) return pair;
+  // In steps coprime to the number of pairs, so that a few seeds in a row have few kinds in common.
+  std::uint64_t stride = count * 618 / 1000 + 1;
+  while (std::gcd(stride, count) != 1) ++stride;
+  std::uint64_t number = seed % count * stride % count;
+  std::size_t first = 0;
+  for (std::uint64_t row = kinds.size() - 1; number >= row; --row, ++first) number -= row;
+  pair.add(kinds[first]);
+  pair.add(kinds[first + 1 + number]);
+  return pair;
+}
+
+std::vector<Fault> plan_together(Rng& rng, FaultSet allowed, FaultSet together, Moment length) {
+  FaultSet others;
+  std::vector<FaultKind> rest = allowed.kinds();
+  std::erase_if(rest, [&](FaultKind kind) { return together.has(kind); });
+  for (std::uint64_t count = rng.below(6); count != 0 && !rest.empty(); --count)
+    others.add(rest[rng.below(rest.size())]);
+  std::vector<Fault> faults = plan_faults(rng, others, length);
+  const Moment eye = rng.between(length / 8, length * 5 / 8);
+  for (const FaultKind kind : together.kinds()) {
+    const Moment from = std::max(eye - rng.between(Duration(0), Duration(200ms)), Moment(0));
+    const Moment until = std::min(eye + log_uniform(rng, 400ms, 2s), length);
+    faults.push_back({kind, from, until, rng.unit(), rng.next(), true});
+  }
+  std::ranges::stable_sort(faults, {}, &Fault::from);
+  return faults;
+}
+
+Duration usual_length(FaultKind kind, Rng& rng) {
+  return log_uniform(rng, row(kind).shortest, row(kind).longest);
 }
 
 std::string to_string(const Fault& fault) {

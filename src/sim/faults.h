@@ -102,10 +102,21 @@ struct Fault {
   Moment until{};
   double intensity = 0;  // in [0, 1]
   std::uint64_t seed = 0;
+  bool insists = false;  // begins again until it was in effect together with each other that insists
 };
 
 // A random choice of kinds, each some times, over [0, length).
 std::vector<Fault> plan_faults(Rng& rng, FaultSet allowed, Moment length);
+
+// Which two kinds are brought together under this seed, so that any C(n, 2) seeds in a row have every two of
+// the `n` allowed kinds once. Empty if there are no two.
+FaultSet pair_of(std::uint64_t seed, FaultSet allowed);
+// Those of `together` in long windows around one moment, insisting; and a few others as plan_faults() has
+// them.
+std::vector<Fault> plan_together(Rng& rng, FaultSet allowed, FaultSet together, Moment length);
+
+// How long a fault of this kind lasts when nothing asks for more.
+Duration usual_length(FaultKind kind, Rng& rng);
 
 std::string to_string(const Fault& fault);
 

@@ -32,6 +32,8 @@ struct Options {
   std::uint32_t keys = 0;   // 0: the seed draws 1 to 4
   std::uint32_t operations = 500;
   FaultSet faults = FaultSet::usual();
+  FaultSet together;   // of the faults these are in effect at one time in each run
+  bool pairs = false;  // these two are of each seed's own: pair_of()
   std::optional<std::vector<std::uint32_t>> keep;  // of the planned faults only these, by their number
   std::optional<CrashPoint> crash;
   bool lease_reads = false;                // all reads; otherwise the seed decides

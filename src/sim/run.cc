@@ -141,6 +141,8 @@ std::string reproduce(const Options& options, std::uint64_t seed) {
   if (options.keys != usual.keys) line += fmt::format(" --keys {}", options.keys);
   if (options.operations != usual.operations) line += fmt::format(" --ops {}", options.operations);
   if (options.faults != usual.faults) line += " --faults " + options.faults.str();
+  if (!options.together.empty()) line += " --together " + options.together.str();
+  if (options.pairs) line += " --pairs";
   if (options.lease_reads) line += " --leases";
   if (options.crash) {
     line += fmt::format(" --crash-at {},{},{}", options.crash->operation, options.crash->again,

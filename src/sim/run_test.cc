@@ -74,6 +74,53 @@ TEST(RunSeeds, TellsThemInOrderOnAnyNumberOfThreads) {
   EXPECT_EQ(hashes[0], hashes[1]);
 }
 
+// Each seed brings two kinds of faults together; those of a hundred seeds have every kind among them.
+TEST(Pairs, AreInEffectAtOnce) {
+  Options options = options_for("raft");
+  options.pairs = true;
+  int met = 0;
+  run_seeds(options, 1, 100, 2, [&](const Result& result) {
+    EXPECT_TRUE(result.ok) << result.property << ": " << result.failure << "\n"
+                           << reproduce(options, result.seed);
+    const auto pair = pair_of(result.seed, options.faults).kinds();
+    met += result.faults.met[static_cast<std::size_t>(pair[0])].has(pair[1]);
+    return result.ok;
+  });
+  EXPECT_GE(met, 80);
+}
+
+// The rarest when left to chance: two damages of one disk, two faults that last as long as a restart.
+TEST(Pairs, OfDamagesAndDeathsMeetToo) {
+  for (const char* pair :
+       {"misdirected_write,stale_read", "misdirected_read,lost_file", "power_cut,crash_after_send",
+        "failed_sync,snapshot_cut", "membership,transfer", "restart_all,isolation"}) {
+    Options options = options_for("raft");
+    options.together = FaultSet::parse(pair).value();
+    const auto kinds = options.together.kinds();
+    int met = 0;
+    for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+      const Result result = run_seed(options, seed);
+      EXPECT_TRUE(result.ok) << result.failure << "\n" << reproduce(options, seed);
+      met += result.faults.met[static_cast<std::size_t>(kinds[0])].has(kinds[1]);
+    }
+    EXPECT_GE(met, 4) << pair;
+  }
+}
+
+// A plan's number keeps its meaning: a run can be repeated with some of the faults that were to meet.
+TEST(Pairs, CanBeLeftOutOneByOne) {
+  Options options = options_for("raft");
+  options.together = FaultSet::parse("kill,clog").value();
+  options.faults = options.together;
+  const Result both = run_seed(options, 3);
+  EXPECT_EQ(both.faults.struck, options.together);
+  ASSERT_EQ(both.plan.size(), 2U);
+  options.keep = {1};
+  FaultSet one;
+  one.add(both.plan[1].kind);
+  EXPECT_EQ(run_seed(options, 3).faults.struck, one);
+}
+
 TEST(Reproduce, SaysWhatDiffersFromTheUsual) {
   Options options;
   EXPECT_EQ(reproduce(options, 17), "quorate sim --protocol raft --seeds 17");
@@ -82,6 +129,12 @@ TEST(Reproduce, SaysWhatDiffersFromTheUsual) {
   options.faults.remove(FaultKind::drift);
   EXPECT_EQ(reproduce(options, 17),
             "quorate sim --protocol raft --seeds 17 --nodes 3 --faults all,-drift --keep 1,4");
+  options = Options();
+  options.together = FaultSet::parse("pause,kill").value();
+  EXPECT_EQ(reproduce(options, 17), "quorate sim --protocol raft --seeds 17 --together pause,kill");
+  options.together = FaultSet::none();
+  options.pairs = true;
+  EXPECT_EQ(reproduce(options, 17), "quorate sim --protocol raft --seeds 17 --pairs");
 }
 
 // Seeds that once found a bug, from tests/regressions/sim.txt: "protocol seed [model]", and what it was.

@@ -313,6 +313,7 @@ int sim_main(std::vector<std::string> arguments) {
   Arguments a;
   std::string seeds = "1..1000";
   std::string faults = "all";
+  std::string together;
   std::string keep;
   std::string crash_at;
   CLI::App app{"Runs a protocol in a simulated cluster with everything going wrong, seed after seed.",
@@ -326,6 +327,10 @@ int sim_main(std::vector<std::string> arguments) {
   app.add_option("--ops", a.options.operations, "client operations a seed")->capture_default_str();
   app.add_option("--faults", faults, "kinds, separated by commas; all, none; -KIND leaves one out")
       ->capture_default_str();
+  app.add_option("--together", together, "kinds that are in effect at one time in each seed");
+  app.add_flag(
+      "--pairs", a.options.pairs,
+      "two kinds are in effect at one time in each seed; as many seeds as there are pairs have them all");
   app.add_option("--keep", keep, "only these of the planned faults, by number; none");
   app.add_option("--jobs", a.jobs, "threads")->check(CLI::Range(1, 256));
   app.add_option("--failures", a.most_failures, "stop after so many")->capture_default_str();
@@ -418,6 +423,11 @@ int sim_main(std::vector<std::string> arguments) {
   const auto parsed = FaultSet::parse(faults);
   if (!parsed) return usage(parsed.error());
   a.options.faults = *parsed;
+  const auto joined = FaultSet::parse(together);
+  if (!joined) return usage(joined.error());
+  a.options.together = *joined;
+  if ((joined->bits() & ~parsed->bits()) != 0) return usage("--together wants kinds that --faults has");
+  if (a.options.pairs && !joined->empty()) return usage("--pairs and --together exclude each other");
   if (!parse_range(seeds, a)) return usage("--seeds wants a number or A..B");
   if (!keep.empty() && !parse_list(keep, a.options.keep.emplace())) return usage("--keep wants numbers");
   if (!crash_at.empty() && !(a.options.crash = parse_crash_point(crash_at)))

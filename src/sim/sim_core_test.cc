@@ -129,6 +129,44 @@ TEST(Faults, EveryPairOfKindsIsPlannedTogetherSometimes) {
   EXPECT_EQ(pairs.size(), kinds.size() * kinds.size());
 }
 
+TEST(Faults, EveryPairIsBroughtTogetherOnceInSoManySeeds) {
+  for (const char* list : {"all", "loss,pause,kill,bit_flip,transfer", "loss,pause"}) {
+    const FaultSet allowed = FaultSet::parse(list).value();
+    const std::size_t kinds = allowed.kinds().size();
+    const std::size_t pairs = kinds * (kinds - 1) / 2;
+    std::set<std::uint64_t> seen;
+    for (std::uint64_t seed = 1'000'003; seed < 1'000'003 + pairs; ++seed) {
+      const FaultSet pair = pair_of(seed, allowed);
+      EXPECT_EQ(pair.kinds().size(), 2U);
+      EXPECT_EQ(pair.bits() & ~allowed.bits(), 0U);
+      seen.insert(pair.bits());
+    }
+    EXPECT_EQ(seen.size(), pairs) << list;
+  }
+  EXPECT_TRUE(pair_of(7, FaultSet::parse("loss").value()).empty());
+}
+
+TEST(Faults, ThoseThatBelongTogetherInsistAndHaveACommonMoment) {
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+    Rng rng(seed);
+    const FaultSet together = pair_of(seed, FaultSet::usual());
+    const auto plan = plan_together(rng, FaultSet::usual(), together, 5s);
+    EXPECT_TRUE(std::ranges::is_sorted(plan, {}, &Fault::from));
+    FaultSet insisting;
+    Moment from{};
+    Moment until = 5s;
+    for (const Fault& fault : plan) {
+      EXPECT_EQ(fault.insists, together.has(fault.kind));
+      if (!fault.insists) continue;
+      insisting.add(fault.kind);
+      from = std::max(from, fault.from);
+      until = std::min(until, fault.until);
+    }
+    EXPECT_EQ(insisting, together);
+    EXPECT_GE(until - from, 400ms);
+  }
+}
+
 TEST(DiskFaults, StrikeOnceWhereTheyFit) {
   using Disk = storage::MemoryDisk;
   DiskFaults faults;
@@ -169,6 +207,8 @@ TEST(Coverage, KnowsWhichFaultsWereInEffectAtTheSameTime) {
   EXPECT_EQ(met(FaultKind::pause), "loss,kill");
   EXPECT_EQ(met(FaultKind::kill), "pause,kill");
   EXPECT_EQ(overlaps.at_once, 2U);
+  EXPECT_TRUE(coverage.in_effect(2));
+  EXPECT_FALSE(coverage.in_effect(1));
 }
 
 TEST(Draws, AreExponential) {

@@ -95,7 +95,9 @@ void World::tune() {
 
 void World::plan() {
   Rng rng = stage_.rng.fork();
-  plan_ = plan_faults(rng, options_.faults, length_);
+  const FaultSet together = options_.pairs ? pair_of(seed_, options_.faults) : options_.together;
+  plan_ = together.empty() ? plan_faults(rng, options_.faults, length_)
+                           : plan_together(rng, options_.faults, together, length_);
   active_.resize(plan_.size());
   if (std::ranges::find(plan_, FaultKind::snapshot_cut, &Fault::kind) != plan_.end()) {  // there must be some
     stage_.tuning.settings.keep_entries = rng.between(0, 10);
@@ -112,7 +114,9 @@ void World::found_cluster() {
   Rng rng = stage_.rng.fork();
   static constexpr std::uint32_t sizes[] = {3, 3, 3, 5, 5, 4, 2, 1};
   const std::uint32_t drawn = sizes[rng.below(std::size(sizes))];
-  const std::uint32_t count = options_.nodes != 0 ? options_.nodes : drawn;
+  // Most faults want a quorum that outlives one node.
+  const bool together = options_.pairs || !options_.together.empty();
+  const std::uint32_t count = options_.nodes != 0 ? options_.nodes : together ? std::max(drawn, 3U) : drawn;
   for (std::uint32_t i = 1; i <= count; ++i) initial_.members.push_back({NodeId(i), Role::voter, {}});
   // The same few nodes suffer all the damage of a run: a quorum keeps intact copies.
   for (std::uint32_t left = (count - 1) / 2; left != 0; --left) {
@@ -202,6 +206,7 @@ void World::dispatch(Event event) {
       }
       break;
     case EventKind::again: go_on(event); break;
+    case EventKind::insist: insist(static_cast<std::uint32_t>(event.number)); break;
     case EventKind::deliver:
       stage_.note(XXH3_64bits(event.frame.data(), event.frame.size()));
       if (!stage_.network.carries(static_cast<std::uint32_t>(event.number - 1), event.node)) return;
@@ -235,7 +240,7 @@ void World::start_node(Node& node) {
   const bool started = node.start();
   if (cuts_ != 0 && node.slot() == 0 && !recovery_operations_)
     recovery_operations_ = node.disk_faults().operations() - before;
-  if (started) return;
+  if (started) return deaths_end(node);
   if (stage_.trace != nullptr) {
     Trace::Line(*stage_.trace, stage_.now, "refused")
         .field("node", node.id().value)
@@ -263,6 +268,7 @@ void World::start_node(Node& node) {
 
 void World::stop_node(Node& node, Survival survival, const char* reason, Duration down) {
   if (!node.up()) return;
+  pauses_end(node);
   node.stop(survival, reason);
   stage_.queue.push(stage_.now + down, {EventKind::restart, node.slot(), 0, 0, {}});
 }

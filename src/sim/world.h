@@ -70,6 +70,11 @@ class World final : private Powers {
   // Faults.
   void begin_fault(std::uint32_t number);
   void end_fault(std::uint32_t number);
+  [[nodiscard]] Rng draws_of(std::uint32_t number) const;
+  void insist(std::uint32_t number);
+  void restart_all(std::uint32_t number, Rng& rng);
+  void deaths_end(const Node& started);
+  void pauses_end(const Node& stopped);
   void network_conditions(std::uint32_t number, bool on);
   void cut_network(std::uint32_t number, Rng& rng);
   bool draw_follower(Rng& rng, std::uint32_t& slot) const;
@@ -82,8 +87,8 @@ class World final : private Powers {
   void cut_snapshots(std::uint32_t from, std::uint32_t to);
   void change_release(std::uint32_t number, bool newer, Rng& rng);
   void node_fault(std::uint32_t number, Rng& rng);
-  void disk_fault(std::uint32_t number, Node& node, Rng& rng);
-  void damage_at_rest(std::uint32_t number, Node& node, Rng& rng);
+  void disk_fault(std::uint32_t number, Node& node, Duration down, Rng& rng);
+  void damage_at_rest(std::uint32_t number, Node& node, Duration down, Rng& rng);
   void stop_node(Node& node, storage::MemoryDisk::Survival survival, const char* reason, Duration down);
   void start_node(Node& node);
 
@@ -103,6 +108,7 @@ class World final : private Powers {
   void hand_over(Node& leader, Rng& rng) override;
   void burst(Node& at, unsigned commands) override;
   void took_effect(std::uint32_t number) override;
+  void took_down(std::uint32_t number, Node& node) override;
 
   Node* any_node(Rng& rng, bool only_up);
   Node* any_to_ask(Rng& rng);
@@ -133,6 +139,7 @@ class World final : private Powers {
     Node* node = nullptr;
     bool all_nodes = false;
     Node* fresh = nullptr;  // the replacement
+    std::uint32_t tries = 0;
   };
   std::vector<Active> active_;
   std::uint32_t victims_ = 0;                 // bit set of the slots whose disks may be damaged

@@ -22,16 +22,23 @@ bool strikes_at_access(FaultKind kind) {
   return kind >= FaultKind::power_cut && kind <= FaultKind::lost_file && kind != FaultKind::restart_all &&
          kind != FaultKind::slow_disk;
 }
+
+// How long an insisting fault waits for its effect before it begins again.
+Duration patience(FaultKind kind) {
+  return kind == FaultKind::snapshot_cut || kind == FaultKind::leader_hunt ? Duration(150ms) : Duration(25ms);
+}
 }  // namespace
 
 void World::begin_fault(std::uint32_t number) {
   if (phase_ != Phase::faults) return;
   const Fault& fault = plan_[number];
-  Rng rng(fault.seed);
+  Rng rng = draws_of(number);
   if (stage_.trace != nullptr)
     Trace::Line(*stage_.trace, stage_.now, "fault").field("what", to_string(fault));
   active_[number].begun = true;
-  if (is_ambush(fault.kind)) return ambushes_.begin(number, fault);
+  if (fault.insists)
+    stage_.queue.push(stage_.now + patience(fault.kind), {EventKind::insist, nobody, 0, number, {}});
+  if (is_ambush(fault.kind)) return ambushes_.begin(number, fault.kind, rng);
   switch (fault.kind) {
     case FaultKind::loss:
     case FaultKind::duplication:
@@ -52,19 +59,9 @@ void World::begin_fault(std::uint32_t number) {
       active_[number].fresh = add_node();
       return join(number);
     case FaultKind::replacement: return replace(number);
-    case FaultKind::restart_all:
-      took_effect(number);
-      for (auto& node : nodes_)
-        stop_node(*node, Survival::any, "power loss", rng.between(Duration(1ms), Duration(300ms)));
-      return;
+    case FaultKind::restart_all: return restart_all(number, rng);
     default: return node_fault(number, rng);
   }
-}
-
-// A disk may go wrong only after its fault's time: then it counts for that moment.
-void World::took_effect(std::uint32_t number) {
-  stage_.coverage.began(number, plan_[number].kind);
-  if (!active_[number].begun) stage_.coverage.ended(number);
 }
 
 void World::end_fault(std::uint32_t number) {
@@ -203,7 +200,7 @@ void World::go_on(const Event& event) {
     case FaultKind::snapshot_cut:
       if (event.node == nobody) return join(number);
       if (phase_ != Phase::faults || !nodes_[event.node]->up()) return;
-      took_effect(number);
+      took_down(number, *nodes_[event.node]);
       return stop_node(*nodes_[event.node], Survival::any, "power loss within a snapshot",
                        rng_.between(Duration(1ms), Duration(200ms)));
     default: return;
@@ -223,7 +220,7 @@ Node* World::any_victim(Rng& rng) {
 
 void World::node_fault(std::uint32_t number, Rng& rng) {
   const Fault& fault = plan_[number];
-  const Duration lasts = fault.until - fault.from;
+  const Duration lasts = fault.insists ? usual_length(fault.kind, rng) : fault.until - fault.from;
   Node* node = destructive(fault.kind) ? any_victim(rng) : any_node(rng, true);
   if (node == nullptr || gone(*node)) return;
   if ((!node->up() || node->halted()) && !strikes_at_rest(fault.kind)) return;
@@ -255,11 +252,11 @@ void World::node_fault(std::uint32_t number, Rng& rng) {
       for (auto& each : nodes_) each->set_sync_time(mean);
       break;
     }
-    default: disk_fault(number, *node, rng); break;
+    default: disk_fault(number, *node, lasts, rng); break;
   }
 }
 
-void World::disk_fault(std::uint32_t number, Node& node, Rng& rng) {
+void World::disk_fault(std::uint32_t number, Node& node, Duration down, Rng& rng) {
   const Fault& fault = plan_[number];
   DiskFaults::Armed armed{.number = number, .struck = [this, number] { took_effect(number); }};
   const auto distance = [&rng] {
@@ -294,20 +291,20 @@ void World::disk_fault(std::uint32_t number, Node& node, Rng& rng) {
       break;
     case FaultKind::misdirected_read:
     case FaultKind::stale_read:
-      stop_node(node, Survival::cached, "killed", fault.until - fault.from);
+      stop_node(node, Survival::cached, "killed", down);
       armed.kind = fault.kind == FaultKind::stale_read ? DiskFault::stale : DiskFault::misdirected;
       armed.reads = true;
       armed.skip = rng.below(8);
       armed.detail = distance();
       break;
-    default: return damage_at_rest(number, node, rng);
+    default: return damage_at_rest(number, node, down, rng);
   }
   node.disk_faults().arm(std::move(armed));
 }
 
-void World::damage_at_rest(std::uint32_t number, Node& node, Rng& rng) {
+void World::damage_at_rest(std::uint32_t number, Node& node, Duration down, Rng& rng) {
   const Fault& fault = plan_[number];
-  stop_node(node, Survival::cached, "killed", fault.until - fault.from);
+  stop_node(node, Survival::cached, "killed", down);
   auto files = node.disk().list();
   if (!files || files->empty()) return;
   const std::string name = (*files)[rng.below(files->size())];
