@@ -44,11 +44,10 @@ class Replay : public testing::Test {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  for (const auto& [name, target] : quorate::fuzz::targets()) {
-    testing::RegisterTest("Corpus", name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
-                          [name = name, target = target]() -> testing::Test* {
-                            return new quorate::fuzz::Replay(name, target);
-                          });
+  for (const auto& entry : quorate::fuzz::targets()) {
+    testing::RegisterTest(
+        "Corpus", entry.first.c_str(), nullptr, nullptr, __FILE__, __LINE__,
+        [&entry]() -> testing::Test* { return new quorate::fuzz::Replay(entry.first, entry.second); });
   }
   return RUN_ALL_TESTS();
 }
