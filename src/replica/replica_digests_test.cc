@@ -22,8 +22,8 @@ struct Digesting : Node {
     std::vector<std::string> found;
     for (const auto& asked : protocol->asked<rl::Propose>()) {
       for (const auto& payload : asked.payloads) {
-        for (const auto& command : codec::decode<CommandBatch>(payload)->commands)
-          found.push_back(command.body.str());
+        const auto batch = codec::decode<CommandBatch>(payload);
+        for (const auto& command : batch->commands) found.push_back(command.body.str());
       }
     }
     return found;
