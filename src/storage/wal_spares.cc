@@ -1,6 +1,7 @@
 #include "storage/wal_spares.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "storage/wal_format.h"
@@ -79,8 +80,8 @@ void SparePool::prepare(std::uint64_t budget) {
     zeroed_ = 0;
   }
   const std::uint64_t length = std::min({round_up(budget, page), piece_max, segment_bytes_ - zeroed_});
-  static const std::string zeroes(piece_max, '\0');
-  if (!growing_.file->write(zeroed_, std::string_view(zeroes).substr(0, length))) {
+  static std::array<char, piece_max> zeroes;  // never written to: the kernel gives no memory for it
+  if (!growing_.file->write(zeroed_, {zeroes.data(), length})) {
     [[maybe_unused]] const auto removed = disk_->remove(growing_.name);
     growing_ = {};
     gave_up_ = true;

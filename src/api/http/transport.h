@@ -14,7 +14,19 @@
 namespace quorate::http {
 
 using Tcp = boost::asio::ip::tcp;
-using ReadBuffer = std::vector<char>;
+
+// Not cleared: what no read has filled yet takes no memory.
+class ReadBuffer {
+ public:
+  explicit ReadBuffer(std::size_t size)
+      : memory_(std::make_unique_for_overwrite<char[]>(size)), size_(size) {}
+  [[nodiscard]] char* data() { return memory_.get(); }
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  std::unique_ptr<char[]> memory_;
+  std::size_t size_;
+};
 
 class Transport {
  public:
