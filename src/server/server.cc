@@ -13,6 +13,7 @@
 #include "runtime/node.h"
 #include "server/etcd_keyspace.h"
 #include "server/restore.h"
+#include "server/start_code.h"
 #include "tls/context.h"
 
 namespace quorate::server {
@@ -236,6 +237,11 @@ std::expected<Exit, std::string> run_checked(const Config& config) {
   Shutdown shutdown(**node, keyspaces);
   shutdown.await_signal();
   (*node)->on_removed([&shutdown] { shutdown.leave(); });
+  unmap_start_code();
+  boost::asio::steady_timer settled(context, std::chrono::seconds(2));  // by then there is a leader
+  settled.async_wait([](boost::system::error_code error) {
+    if (!error) unmap_start_code();
+  });
   auto ended = (*node)->run();
   if (!ended) end_at_once(ended.error());
   if (!(*node)->removed()) return exit_ok;
