@@ -191,4 +191,33 @@ inline std::vector<NodeId> ids(std::uint64_t n) {
   return all;
 }
 
+constexpr NodeId n1{1}, n2{2}, n3{3}, n4{4}, n5{5};
+
+inline World three(std::uint64_t window = 8, std::size_t keep = 4096) {
+  return World(1, {}, membership_of({1, 2, 3}), window, keep);
+}
+inline void lead(World& world) {
+  world.start();
+  world.cluster.run_for(500ms);
+  ASSERT_EQ(world.nodes[n1].leader, n1);
+}
+
+inline std::optional<Index> slot_of(const Bytes& message) {
+  const auto m = codec::decode<Message>(message);
+  const auto* in_slot = m ? std::get_if<InSlot>(&*m) : nullptr;
+  return in_slot ? std::optional(in_slot->slot) : std::nullopt;
+}
+inline bool tells_decision(const Bytes& message) {
+  const auto m = codec::decode<Message>(message);
+  const auto* in_slot = m ? std::get_if<InSlot>(&*m) : nullptr;
+  if (!in_slot) return false;
+  const auto inner = codec::decode<paxos::Message>(in_slot->message);
+  return inner && std::holds_alternative<paxos::Decided>(*inner);
+}
+template <class M>
+bool is(const Bytes& message) {
+  const auto m = codec::decode<Message>(message);
+  return m && std::holds_alternative<M>(*m);
+}
+
 }  // namespace quorate::slots

@@ -1,0 +1,113 @@
+// Who takes part in which slot: the window of alpha slots.
+#include "replog/slots/test_world.h"
+
+namespace quorate::slots {
+namespace {
+
+TEST(Membership, AChangeTakesEffectAWindowAfterItsSlot) {
+  auto world = three(4);
+  lead(world);
+  world.joiner = {n4};
+  world.cluster.start(n4);
+  world.reconfigure(n1, {1, 2, 3, 4});
+  ASSERT_TRUE(world.cluster.run_until([&] { return world.in_force(n4).size() == 4; }, 10s));
+  Index decided;
+  for (const auto& [index, entry] : world.chosen) {
+    if (entry.kind == EntryKind::membership) decided = index;
+  }
+  ASSERT_FALSE(decided.none());
+  EXPECT_GE(world.chosen.rbegin()->first, decided + 3) << "the leader fills the window with no-ops";
+  // Every node tells first that it is decided, then that it is in force.
+  for (const NodeId id : {n1, n2, n3}) {
+    ASSERT_TRUE(world.cluster.run_until([&] { return world.in_force(id).size() == 4; }, 10s));
+    const auto& told = world.nodes[id].told;
+    ASSERT_GE(told.size(), 2U);
+    EXPECT_FALSE(told[told.size() - 2].committed);
+    EXPECT_EQ(told.back().index, decided);
+  }
+  // Four members: three are needed now, and the newcomer is one of them.
+  world.cluster.crash(n3);
+  world.propose(n1, "with the newcomer");
+  ASSERT_TRUE(world.settle({n1, n2, n4}));
+  world.cluster.crash(n4);
+  world.propose(n1, "two of four do not suffice");
+  world.cluster.run_for(5s);
+  EXPECT_FALSE(world.executed.contains("two of four do not suffice"));
+}
+
+TEST(Membership, TheLeaderItselfCanBeRemoved) {
+  auto world = three(4);
+  lead(world);
+  world.reconfigure(n1, {2, 3});
+  ASSERT_TRUE(world.cluster.run_until(
+      [&] { return world.in_force(n2).size() == 2 && world.nodes[n3].leader == n2; }, 10s));
+  EXPECT_EQ(world.in_force(n1), (std::vector<NodeId>{n2, n3})) << "it learns of its own removal";
+  world.cluster.crash(n1);
+  world.propose(n2, "without it");
+  ASSERT_TRUE(world.settle({n2, n3}));
+}
+
+TEST(Membership, ARemovedNodeThatWasAwayIsTold) {
+  auto world = three(4);
+  lead(world);
+  world.cluster.crash(n3);
+  world.reconfigure(n1, {1, 2});
+  ASSERT_TRUE(world.cluster.run_until([&] { return world.in_force(n1).size() == 2; }, 10s));
+  world.cluster.start(n3);
+  EXPECT_TRUE(world.cluster.run_until([&] { return world.in_force(n3).size() == 2; }, 10s));
+}
+
+TEST(Membership, OneChangeAtATime) {
+  auto world = three(4);
+  lead(world);
+  world.reconfigure(n1, {1, 2});
+  const auto second = world.reconfigure(n1, {1, 2, 3, 4});
+  world.cluster.run_for(1ms);
+  ASSERT_EQ(world.nodes[n1].refused.size(), 1U);
+  EXPECT_EQ(world.nodes[n1].refused[0].id, second);
+  EXPECT_EQ(world.nodes[n1].refused[0].reason, rl::Refusal::change_pending);
+}
+
+TEST(Membership, ImpossibleOnesAreRefused) {
+  auto world = three();
+  lead(world);
+  world.reconfigure(n1, {});
+  world.reconfigure(n1, {1, 1, 2});
+  world.reconfigure(n1, {0, 1, 2});
+  world.cluster.run_for(1ms);
+  ASSERT_EQ(world.nodes[n1].refused.size(), 3U);
+  for (const auto& refused : world.nodes[n1].refused) EXPECT_EQ(refused.reason, rl::Refusal::invalid);
+}
+
+// Decided in the window of another change: void, at every node alike.
+TEST(Membership, AConcurrentChangeIsVoid) {
+  Configurations configurations(4);
+  configurations.reset({{Index(0), Index(1), membership_of({1, 2, 3})}});
+  EXPECT_TRUE(configurations.add(Index(10), membership_of({1, 2})));
+  EXPECT_FALSE(configurations.add(Index(13), membership_of({1, 2, 3, 4})));
+  EXPECT_EQ(configurations.in_force(Index(13))->membership, membership_of({1, 2, 3}));
+  EXPECT_EQ(configurations.in_force(Index(14))->membership, membership_of({1, 2}));
+  EXPECT_TRUE(configurations.add(Index(14), membership_of({1, 2, 3})));
+}
+
+TEST(Membership, ALearnerReceivesAndDoesNotCount) {
+  auto world = three(4);
+  lead(world);
+  world.joiner = {n4};
+  world.cluster.start(n4);
+  auto members = membership_of({1, 2, 3, 4}).members;
+  members[3].role = Role::learner;
+  world.cluster.ask(n1, rl::Reconfigure{99, members});
+  world.cluster.run_for(2s);
+  world.propose(n1, "for the learner too");
+  ASSERT_TRUE(world.settle(ids(4)));
+  world.cluster.crash(n2);
+  world.cluster.crash(n3);
+  world.cluster.run_for(1s);
+  world.propose(n1, "a learner is no majority");
+  world.cluster.run_for(3s);
+  EXPECT_FALSE(world.executed.contains("a learner is no majority"));
+}
+
+}  // namespace
+}  // namespace quorate::slots
