@@ -226,10 +226,14 @@ void SlotLog::on(Env&, NodeId from, const Values& m, Out& out) {
   for (const auto& value : m.values) {
     if (slot >= end_of_window()) break;
     if (slot >= next_ && !decided_.contains(slot)) {
-      // What its instance would still do is of no interest; its records go with the next write.
-      for (auto& write : instances_.erase(slot, out)) erasures_.push_back(std::move(write));
       take(slot, value, out);
       collect(out);
+    }
+    // Once the log has the slot, what its instance would still do is of no interest, and its records go with
+    // the next write. Not before: behind a gap the value is in memory only, and the acceptor stays bound by
+    // what it promised and accepted (Paxos Made Simple §2.5; AnAcceptorThatLearntAValueBehindAGapStaysBound).
+    if (slot < next_) {
+      for (auto& write : instances_.erase(slot, out)) erasures_.push_back(std::move(write));
     }
     ++slot;
   }

@@ -158,5 +158,77 @@ TEST(Slots, OverloadIsRefused) {
   EXPECT_EQ(world.nodes[n1].refused[0].reason, rl::Refusal::busy);
 }
 
+// An acceptor is bound in a slot until the slot's value is in its log (Paxos Made Simple §2.5), although it
+// heard what was decided there.
+// 1. Slot g is decided by 1 and 2, the slot behind it by 1 and 3; nobody else hears of either.
+// 2. Node 1 restarts: where its instances were, its log answers. 3 learns slot g + 1 from it, but not slot g.
+// 3. Node 1 is cut off. 2 leads, and has nothing in slot g + 1 but what 3 accepted there.
+TEST(Slots, AnAcceptorThatLearntAValueBehindAGapStaysBound) {
+  auto world = three();
+  lead(world);
+  const Index gap = world.nodes[n1].applied.next();
+  const Index behind = gap.next();
+  const auto with = [](NodeId id, NodeId from, NodeId to) { return from == id || to == id; };
+  world.cluster.drop = [&](NodeId from, NodeId to, const Bytes& m) {
+    return is<CatchUp>(m) || (slot_of(m) == gap && with(n3, from, to)) ||
+           (slot_of(m) == behind && (with(n2, from, to) || (to == n3 && tells_decision(m))));
+  };
+  world.propose(n1, "of 1 and 2");
+  world.propose(n1, "of 1 and 3");
+  ASSERT_TRUE(world.cluster.run_until([&] { return world.executed.contains("of 1 and 3"); }, 100ms));
+  world.cluster.run_for(20ms);
+  ASSERT_EQ(world.nodes[n2].applied, gap);
+  world.cluster.crash(n1);
+  world.cluster.start(n1);
+  ASSERT_EQ(world.nodes[n1].applied, Index());
+  world.cluster.drop = [&](NodeId from, NodeId to, const Bytes& m) {
+    const bool asks = from == n3 && to == n1 && slot_of(m) == behind;
+    return !asks && !(from == n1 && to == n3 && is<Values>(m));
+  };
+  const auto learnt = [&] {
+    return world.cluster.protocol(n3).describe().find("behind-a-gap=1") != std::string::npos;
+  };
+  ASSERT_TRUE(world.cluster.run_until(learnt, 5s));
+  world.isolate(n1, 3);
+  world.cluster.drop = [&](NodeId from, NodeId to, const Bytes& m) {
+    return is<CatchUp>(m) || (slot_of(m) == gap && with(n3, from, to));
+  };
+  ASSERT_TRUE(world.cluster.run_until([&] { return world.nodes[n2].applied >= behind; }, 10s));
+  EXPECT_EQ(world.chosen.at(behind).payload, "of 1 and 3");
+  EXPECT_THAT(world.nodes[n2].state, ElementsAre("of 1 and 2", "of 1 and 3"));
+}
+
+// The same across a restart: what binds it stays on disk until the value is there.
+TEST(Slots, WhatAnAcceptorPromisedStaysOnDiskUntilItsLogHoldsTheSlot) {
+  auto world = three();
+  lead(world);
+  const Index gap = world.nodes[n1].applied.next();
+  world.cluster.drop = [&](NodeId, NodeId to, const Bytes& m) {
+    return is<CatchUp>(m) || (to == n3 && (slot_of(m) == gap || tells_decision(m)));
+  };
+  world.propose(n1, "in the gap");
+  for (const auto* text : {"b", "c"}) world.propose(n1, text);
+  world.cluster.run_for(50ms);
+  const auto accepted = "slot/" + to_string(gap + 2) + "/accepted";
+  ASSERT_TRUE(world.cluster.disk(n3).records.contains(accepted));
+  const auto tell = [&](Index slot, const std::string& text) {
+    const Values log{slot, {{{}, 0, 0, EntryKind::payload, Bytes::copy(text)}}, gap + 2, {}};
+    world.cluster.inject(n1, n3, codec::encode(Message(log)));
+    world.cluster.run_for(10ms);
+  };
+  tell(gap + 2, "c");
+  tell(gap, "in the gap");
+  ASSERT_EQ(world.nodes[n3].applied, gap);
+  EXPECT_TRUE(world.cluster.disk(n3).records.contains(accepted));
+  tell(gap.next(), "b");
+  ASSERT_EQ(world.nodes[n3].applied, gap + 2);
+  tell(gap + 2, "c");
+  world.propose(n1, "d");
+  world.cluster.drop = {};
+  ASSERT_TRUE(world.settle(ids(3)));
+  world.cluster.run_for(50ms);
+  EXPECT_FALSE(world.cluster.disk(n3).records.contains(accepted));
+}
+
 }  // namespace
 }  // namespace quorate::slots
