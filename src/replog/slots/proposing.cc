@@ -108,11 +108,21 @@ void SlotLog::settle(Index slot, const Value& value, Out& out) {
   assigned_.erase(it);
   const bool mine =
       value.origin == self_ && value.incarnation == incarnation_ && value.sequence == own.sequence;
-  // From a log that does not say whose it was: payloads of this node are told by their content, which the
-  // host makes unique; a no-op is taken for another's, which at worst costs a slot.
+  if (mine) return won(std::move(own), slot, out);
+  // From a log that does not say whose it was: the same content need not be proposed again. But another node
+  // may have proposed it, long ago: the reads that were to ride on it go on with a no-op
+  // (AChangeLearntFromALogIsNotTakenForTheOwn).
   const bool alike = value.origin.none() && value.kind != EntryKind::noop && value.kind == own.kind &&
                      value.payload == own.payload;
-  mine || alike ? won(std::move(own), slot, out) : displaced(std::move(own), out);
+  if (alike) {
+    own = {.sequence = ++sequence_,
+           .kind = EntryKind::noop,
+           .payload = {},
+           .request = 0,
+           .insist = false,
+           .readers = std::move(own.readers)};
+  }
+  displaced(std::move(own), out);
 }
 
 void SlotLog::won(Own own, Index slot, Out& out) {

@@ -58,5 +58,42 @@ TEST(Reads, AnAnswerToAnEarlierLifeIsNotTaken) {
   EXPECT_THAT(world.nodes[n2].reads, IsEmpty());
 }
 
+// 1. Node 1 proposes a change, on which a read rides. Node 2 leads too: it has had the very same change
+// decided
+//    in that slot, and more executed behind it, before the read came.
+// 2. Node 1 learns the slot from a log, which does not say whose the change was.
+// To take it for the own one would answer the read with what was there before.
+TEST(Reads, AChangeLearntFromALogIsNotTakenForTheOwn) {
+  auto world = three();
+  lead(world);
+  world.cluster.drop = [](NodeId from, NodeId to, const Bytes& m) {
+    return (from == n1 || to == n1) && !is<TakeOver>(m);
+  };
+  world.cluster.ask(n1, rl::TransferLeadership{7, n2});
+  ASSERT_TRUE(world.cluster.run_until([&] { return world.nodes[n2].leader == n2; }, 100ms));
+  world.reconfigure(n2, {1, 2, 3});
+  world.propose(n2, "behind it");
+  ASSERT_TRUE(world.cluster.run_until([&] { return world.nodes[n3].state.size() == 1; }, 100ms));
+  const auto changed = std::ranges::find_if(
+      world.chosen, [](const auto& slot) { return slot.second.kind == EntryKind::membership; });
+  ASSERT_NE(changed, world.chosen.end());
+
+  ASSERT_EQ(world.nodes[n1].leader, n1) << "it does not know yet";
+  world.read(n1);  // goes alone: one at a time does
+  for (Index slot = world.nodes[n1].applied + 2; slot < changed->first; ++slot) world.propose(n1, "p");
+  world.read(n1);
+  world.reconfigure(n1, {1, 2, 3});
+  world.cluster.run_for(1ms);
+  Values log{world.nodes[n1].applied.next(), {}, changed->first, {}};
+  for (auto it = world.chosen.find(log.first); it != std::next(changed); ++it) {
+    log.values.push_back({{}, 0, 0, it->second.kind, it->second.payload});
+  }
+  world.cluster.inject(n3, n1, codec::encode(Message(log)));
+  world.cluster.run_for(1ms);
+  EXPECT_THAT(world.nodes[n1].reads, IsEmpty());
+  world.cluster.drop = {};
+  EXPECT_TRUE(world.cluster.run_until([&] { return world.nodes[n1].reads.size() == 2; }, 10s));
+}
+
 }  // namespace
 }  // namespace quorate::slots
