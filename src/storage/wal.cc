@@ -12,6 +12,7 @@
 #include "storage/wal_codec.h"
 #include "storage/wal_format.h"
 #include "storage/wal_recovery.h"
+#include "storage/wal_salvage.h"
 #include "storage/wal_segment.h"
 #include "storage/wal_spares.h"
 #include "storage/wal_state.h"
@@ -27,6 +28,10 @@ struct Appended {
   bool contiguous = true;
 };
 using Change = std::variant<PutRecord, Appended, TruncateFrom, SnapshotTaken>;
+
+bool holds_record(const std::pair<KeyspaceId, Change>& change) {
+  return std::holds_alternative<PutRecord>(change.second);
+}
 
 Appended summary(const AppendEntries& write) {
   if (write.entries.empty()) return {};
@@ -48,14 +53,15 @@ class Log final : public Wal {
         segments_(std::move(recovered.segments)),
         writer_(std::move(recovered.writer)),
         capacity_(recovered.capacity),
-        next_batch_(recovered.next_batch) {
+        next_batch_(recovered.next_batch),
+        plain_before_(recovered.plain_before) {
     begin_batch();
   }
 
-  // A new log, or the tidying up that a crash prevented.
-  IoResult<void> start(const std::vector<std::string>& released) {
+  // A new log, from this segment on, or the tidying up that a crash prevented.
+  IoResult<void> start(const std::vector<std::string>& released, std::uint64_t first = 1) {
     if (segments_.empty()) {
-      if (auto begun = begin_segment(1); !begun) return begun;
+      if (auto begun = begin_segment(first); !begun) return begun;
     }
     for (const auto& name : released) {
       if (auto recycled = spares_.recycle(name); !recycled) return recycled;
@@ -130,12 +136,15 @@ class Log final : public Wal {
 
   // Fills in the header that stands `at` bytes into the buffer, for the batch from there to its end.
   void seal(WriteBuffer& buffer, std::size_t at, BatchKind kind, std::uint32_t body_crc) {
+    const bool plain = kind == BatchKind::writes && std::ranges::none_of(changes_, holds_record);
     const BatchHeader header{.kind = kind,
+                             .plain = {plain, plain_before_},
                              .segment = segments_.rbegin()->first,
                              .number = next_batch_++,
                              .offset = writer_.offset() + at,
                              .body_bytes = buffer.size() - at - batch_header_bytes,
                              .body_crc = body_crc};
+    plain_before_ = plain_behind(header);
     encode(header, identity_, buffer.data() + at);
   }
 
@@ -193,7 +202,8 @@ class Log final : public Wal {
     if (!spare) return std::unexpected(spare.error());
 
     const std::uint64_t previous_end = segments_.empty() ? 0 : writer_.offset();
-    encode(SegmentHeader{identity_, sequence, oldest, next_batch_, previous_end, capacity}, buffer.data());
+    encode(SegmentHeader{format_version, identity_, sequence, oldest, next_batch_, previous_end, capacity},
+           buffer.data());
     segments_[sequence] = 0;
     writer_ = SegmentWriter(std::move(spare->file), 0);
     seal(buffer, sector, BatchKind::checkpoint, crc32c(buffer.view(sector + batch_header_bytes)));
@@ -237,6 +247,7 @@ class Log final : public Wal {
   std::uint64_t capacity_ = 0;
   std::uint64_t batches_in_segment_ = 1;  // behind the checkpoint; a recovered segment may be full
   std::uint64_t next_batch_ = 1;
+  std::uint32_t plain_before_ = 0;  // of the next batch
   WriteBuffer batch_;
   std::uint32_t body_crc_ = 0;
   std::vector<std::pair<KeyspaceId, Change>> changes_;
@@ -268,6 +279,35 @@ std::expected<Wal::Opened, WalError> Wal::open(Disk& disk, const WalConfig& conf
   if (auto started = log->start(released); !started) return std::unexpected(wal::io_failure(started.error()));
   opened.wal = std::move(log);
   return opened;
+}
+
+std::expected<Wal::Salvage, WalError> Wal::salvage(Disk& disk, const WalConfig& config) {
+  return wal::salvage(disk, {config.cluster, config.node});
+}
+
+// Until the new segment has its name, the damaged log is the log. From then on it is the last one, and says
+// that it needs none before it.
+std::expected<void, WalError> Wal::begin_anew(Disk& disk, const WalConfig& config, const Salvage& salvage,
+                                              const std::map<KeyspaceId, std::vector<Write>>& keyspaces) {
+  const auto names = disk.list();
+  if (!names) return std::unexpected(wal::io_failure(names.error()));
+  wal::RecoveredLog fresh;
+  fresh.next_batch = salvage.next_batch;
+  for (const auto& name : *names) {
+    if (wal::parse_spare_name(name)) fresh.spares.push_back(name);
+  }
+  for (const auto& [keyspace, writes] : keyspaces) {
+    auto& state = fresh.states[keyspace];
+    for (const auto& write : writes) {
+      if (const auto* put = std::get_if<PutRecord>(&write)) state.put(*put);
+      if (const auto* snapshot = std::get_if<SnapshotTaken>(&write)) state.take_snapshot(snapshot->meta);
+    }
+  }
+  wal::Log log(disk, config, std::move(fresh));
+  auto done = log.start({}, salvage.last_segment + 1);
+  if (done) done = wal::set_aside(disk, *names);
+  if (!done) return std::unexpected(wal::io_failure(done.error()));
+  return {};
 }
 
 }  // namespace quorate::storage

@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/entry.h"
 #include "core/ids.h"
@@ -24,7 +25,13 @@ struct WalConfig {
 };
 
 struct WalError {
-  enum class Kind : std::uint8_t { io, corrupt, alien, version };
+  enum class Kind : std::uint8_t {
+    io,
+    corrupt,        // what was durable is damaged; see Wal::salvage()
+    contradiction,  // each part is intact, and together they make no sense: a fault of a program
+    alien,
+    version,
+  };
   Kind kind = Kind::io;
   std::string what;  // names the file, the offset and what to do
 };
@@ -35,6 +42,21 @@ class Wal {
   // Recovers what is there, or starts a new log. A torn tail (a crash within the last flush) is cut;
   // damage in front of intact records is an error of kind `corrupt`, never cut.
   static std::expected<Opened, WalError> open(Disk& disk, const WalConfig& config);
+
+  // What a log that open() calls corrupt still holds: the records of all keyspaces, if it can be proven that
+  // not one is missing, else an error that says why it can not. Of entries and snapshots nothing is told.
+  // Changes nothing.
+  struct Salvage {
+    std::map<KeyspaceId, std::map<RecordKey, Bytes>> records;
+    std::uint64_t last_segment = 0;
+    std::uint64_t next_batch = 1;
+  };
+  static std::expected<Salvage, WalError> salvage(Disk& disk, const WalConfig& config);
+  // A new log takes the place of the damaged one, by one renaming. Each keyspace begins with these writes:
+  // records and a snapshot. The segments of the damaged log are set aside, in the place of those set aside
+  // before.
+  static std::expected<void, WalError> begin_anew(Disk& disk, const WalConfig& config, const Salvage& salvage,
+                                                  const std::map<KeyspaceId, std::vector<Write>>& keyspaces);
 
   Wal(const Wal&) = delete;
   Wal& operator=(const Wal&) = delete;

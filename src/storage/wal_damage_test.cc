@@ -116,7 +116,7 @@ TEST(WalDamage, ASegmentUnderAnotherNameIsRefused) {
 TEST(WalDamage, AnotherFormatVersionIsToldApartFromDamage) {
   auto log = written(1, 10);
   auto bytes = log.disk->contents("wal-0000000001");
-  bytes[12] = 2;
+  bytes[12] = 3;
   log.disk->set_contents("wal-0000000001", bytes);
   EXPECT_EQ(Wal::open(*log.disk, small_config()).error().kind, WalError::Kind::corrupt) << "a flipped bit";
   const auto crc = crc32c(std::string_view(bytes).substr(12, wal::sector - 12));
@@ -125,7 +125,7 @@ TEST(WalDamage, AnotherFormatVersionIsToldApartFromDamage) {
   const auto opened = Wal::open(*log.disk, small_config());
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().kind, WalError::Kind::version);
-  EXPECT_THAT(opened.error().what, HasSubstr("log format 2, this program reads format 1"));
+  EXPECT_THAT(opened.error().what, HasSubstr("log format 3, this program reads formats up to 2"));
 }
 
 // A sealed batch that makes no sense comes from a faulty program; it is refused like damage.

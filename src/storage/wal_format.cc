@@ -12,7 +12,11 @@ constexpr std::string_view segment_magic = "QUORAWAL";
 constexpr std::uint32_t batch_magic = 0x54424157U;  // "WABT"
 constexpr std::string_view segment_prefix = "wal-";
 constexpr std::string_view spare_prefix = "spare-";
+constexpr std::string_view damaged_prefix = "damaged-";
 constexpr std::size_t digits = 10;
+// Beside the kind of a batch, in the same word.
+constexpr std::uint32_t plain_here = 1U << 8U;
+constexpr unsigned plain_before_shift = 9;
 
 template <class T>
 void put(char* at, T value) {
@@ -57,7 +61,7 @@ std::optional<std::uint64_t> parse_numbered(std::string_view prefix, std::string
 void encode(const SegmentHeader& header, char* at) {
   std::memset(at, 0, sector);
   std::memcpy(at, segment_magic.data(), segment_magic.size());
-  put(at + 12, format_version);
+  put(at + 12, header.version);
   put(at + 16, header.identity.cluster.value);
   put(at + 24, header.identity.node.value);
   put(at + 32, header.sequence);
@@ -77,12 +81,13 @@ std::expected<SegmentHeader, WalError> decode_segment_header(std::string_view by
   if (get<std::uint32_t>(at + 8) != crc32c({at + 12, sector - 12})) {
     return std::unexpected(corrupt(name, 0, "the segment's header does not match its checksum"));
   }
-  if (const auto version = get<std::uint32_t>(at + 12); version != format_version) {
-    return std::unexpected(WalError{WalError::Kind::version,
-                                    name + ": log format " + std::to_string(version) +
-                                        ", this program reads format " + std::to_string(format_version)});
-  }
   SegmentHeader header;
+  header.version = get<std::uint32_t>(at + 12);
+  if (header.version == 0 || header.version > format_version) {
+    return std::unexpected(WalError{
+        WalError::Kind::version, name + ": log format " + std::to_string(header.version) +
+                                     ", this program reads formats up to " + std::to_string(format_version)});
+  }
   header.identity = {ClusterId(get<std::uint64_t>(at + 16)), NodeId(get<std::uint64_t>(at + 24))};
   header.sequence = get<std::uint64_t>(at + 32);
   header.oldest = get<std::uint64_t>(at + 40);
@@ -99,7 +104,8 @@ void encode(const BatchHeader& header, const Identity& identity, char* at) {
   put(at + 24, header.offset);
   put(at + 32, header.body_bytes);
   put(at + 40, header.body_crc);
-  put(at + 44, static_cast<std::uint32_t>(header.kind));
+  put(at + 44, static_cast<std::uint32_t>(header.kind) | (header.plain.here ? plain_here : 0U) |
+                   std::min(header.plain.before, Plainness::most) << plain_before_shift);
   put(at + 4, batch_header_crc(at, identity));
 }
 
@@ -110,12 +116,18 @@ FoundHeader find_batch_header(std::string_view bytes, const Identity& identity, 
   const bool magic = get<std::uint32_t>(at) == batch_magic;
   const bool here = get<std::uint64_t>(at + 24) == offset;
   const bool this_segment = get<std::uint64_t>(at + 8) == segment;
-  const auto kind = get<std::uint32_t>(at + 44);
+  const auto word = get<std::uint32_t>(at + 44);
+  const auto kind = word & 0xffU;
   if (magic && here && this_segment && (kind == 1 || kind == 2) &&
       get<std::uint32_t>(at + 4) == batch_header_crc(at, identity)) {
     return {Standing::valid,
-            {static_cast<BatchKind>(kind), segment, get<std::uint64_t>(at + 16), offset,
-             get<std::uint64_t>(at + 32), get<std::uint32_t>(at + 40)}};
+            {static_cast<BatchKind>(kind),
+             {(word & plain_here) != 0, word >> plain_before_shift},
+             segment,
+             get<std::uint64_t>(at + 16),
+             offset,
+             get<std::uint64_t>(at + 32),
+             get<std::uint32_t>(at + 40)}};
   }
   // Former content of a recycled file may agree in magic and offset, never in a third.
   const bool expected = get<std::uint64_t>(at + 16) == number;
@@ -124,19 +136,25 @@ FoundHeader find_batch_header(std::string_view bytes, const Identity& identity, 
 
 std::string segment_name(std::uint64_t sequence) { return numbered(segment_prefix, sequence); }
 std::string spare_name(std::uint64_t number) { return numbered(spare_prefix, number); }
+std::string damaged_name(std::uint64_t sequence) { return numbered(damaged_prefix, sequence); }
 std::optional<std::uint64_t> parse_segment_name(std::string_view name) {
   return parse_numbered(segment_prefix, name);
 }
 std::optional<std::uint64_t> parse_spare_name(std::string_view name) {
   return parse_numbered(spare_prefix, name);
 }
+std::optional<std::uint64_t> parse_damaged_name(std::string_view name) {
+  return parse_numbered(damaged_prefix, name);
+}
 
 WalError corrupt(const std::string& name, std::uint64_t offset, const std::string& what) {
-  return {
-      WalError::Kind::corrupt,
-      name + ", offset " + std::to_string(offset) + ": " + what +
-          ". Records that were durable are damaged, and nothing was changed. Restore the file, or empty this "
-          "node's data directory and let it join again as a new member."};
+  return {WalError::Kind::corrupt, name + ", offset " + std::to_string(offset) + ": " + what +
+                                       ". Records that were durable are damaged, and nothing was changed"};
+}
+
+WalError contradiction(const std::string& name, std::uint64_t offset, const std::string& what) {
+  return {WalError::Kind::contradiction,
+          name + ", offset " + std::to_string(offset) + ": " + what + ". Nothing was changed"};
 }
 
 WalError io_failure(const IoError& error) { return {WalError::Kind::io, error.what}; }

@@ -2,6 +2,7 @@
 // table of bytes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <expected>
 #include <optional>
@@ -13,7 +14,7 @@
 
 namespace quorate::storage::wal {
 
-inline constexpr std::uint32_t format_version = 1;
+inline constexpr std::uint32_t format_version = 2;  // 1 is read, too: it has no Plainness
 inline constexpr std::size_t sector = 512;  // a disk writes it whole or not at all; batches begin on one
 inline constexpr std::size_t page =
     4096;  // what the kernel writes; a partial one would have to be read first
@@ -28,6 +29,7 @@ struct Identity {
 };
 
 struct SegmentHeader {  // the first sector
+  std::uint32_t version = format_version;
   Identity identity;
   std::uint64_t sequence = 0;      // of this segment, from 1, never used twice
   std::uint64_t oldest = 0;        // the first segment still needed when this one began
@@ -41,8 +43,18 @@ enum class BatchKind : std::uint8_t {
   writes = 2,      // the groups of one sync()
 };
 
+// Which batches hold no record (a vote, a promise), so that whoever finds some of them unreadable knows
+// whether a record is lost with them. Nothing is said where it is not known.
+struct Plainness {
+  static constexpr std::uint32_t most = (1U << 23U) - 1;
+  bool here = false;         // this batch holds none
+  std::uint32_t before = 0;  // nor do so many directly in front of it, or `most` of more
+  friend bool operator==(const Plainness&, const Plainness&) = default;
+};
+
 struct BatchHeader {
   BatchKind kind = BatchKind::writes;
+  Plainness plain;
   std::uint64_t segment = 0;  // binds it to this life of a recycled file
   std::uint64_t number = 0;   // counts batches over all segments
   std::uint64_t offset = 0;   // where it stands in the file: a misdirected write is seen
@@ -57,6 +69,11 @@ void encode(const SegmentHeader& header, char* at);
 // The error's kind is corrupt or version; `name` and what to do are told.
 [[nodiscard]] std::expected<SegmentHeader, WalError> decode_segment_header(std::string_view bytes,
                                                                            const std::string& name);
+
+// Plainness::before of the batch that follows this one.
+constexpr std::uint32_t plain_behind(const BatchHeader& header) {
+  return header.plain.here ? std::min(header.plain.before, Plainness::most - 1) + 1 : 0;
+}
 
 // `at` has room for batch_header_bytes.
 void encode(const BatchHeader& header, const Identity& identity, char* at);
@@ -75,10 +92,13 @@ struct FoundHeader {
 
 [[nodiscard]] std::string segment_name(std::uint64_t sequence);  // wal-0000000001
 [[nodiscard]] std::string spare_name(std::uint64_t number);      // spare-0000000001
+[[nodiscard]] std::string damaged_name(std::uint64_t sequence);  // damaged-0000000001: a segment set aside
 [[nodiscard]] std::optional<std::uint64_t> parse_segment_name(std::string_view name);
 [[nodiscard]] std::optional<std::uint64_t> parse_spare_name(std::string_view name);
+[[nodiscard]] std::optional<std::uint64_t> parse_damaged_name(std::string_view name);
 
 [[nodiscard]] WalError corrupt(const std::string& name, std::uint64_t offset, const std::string& what);
+[[nodiscard]] WalError contradiction(const std::string& name, std::uint64_t offset, const std::string& what);
 [[nodiscard]] WalError io_failure(const IoError& error);
 
 }  // namespace quorate::storage::wal

@@ -61,7 +61,7 @@ class Recovery {
       if (!replayed) return std::unexpected(replayed.error());
     }
     if (auto taken = replay_.finish(log_.states, log_.keyspaces); !taken) {
-      return std::unexpected(corrupt(segments_.back().name, log_.writer.offset(), taken.error()));
+      return std::unexpected(contradiction(segments_.back().name, log_.writer.offset(), taken.error()));
     }
     return std::move(log_);
   }
@@ -111,7 +111,7 @@ class Recovery {
       }
       problem = applied.error();
     }
-    return std::unexpected(corrupt(segment.name, batch.header.offset, problem));
+    return std::unexpected(contradiction(segment.name, batch.header.offset, problem));
   }
 
   // A segment with a successor: the successor was begun when all of this one was durable.
@@ -155,7 +155,11 @@ class Recovery {
     }
     log_.segments[segment.header.sequence] = offset;
     log_.capacity = segment.header.capacity;
-    return settle(std::move(segment), *last);
+    log_.plain_before = plain_behind(last->header);
+    const bool current = segment.header.version == format_version;
+    auto settled = settle(std::move(segment), *last);
+    if (!current) log_.capacity = 0;  // full: what follows is of the present format, in a segment of its own
+    return settled;
   }
 
   // The end of the log, a torn batch, or damage? Torn is only what a crash within the last sync() can leave.

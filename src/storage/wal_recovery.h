@@ -27,6 +27,7 @@ struct RecoveredLog {
   SegmentWriter writer;        // stands behind the last batch of the last segment
   std::uint64_t capacity = 0;  // of the last segment
   std::uint64_t next_batch = 1;
+  std::uint32_t plain_before = 0;  // the next batch's Plainness
   std::uint64_t torn_bytes = 0;
   [[nodiscard]] bool fresh() const { return segments.empty(); }
 };

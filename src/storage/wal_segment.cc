@@ -38,6 +38,18 @@ std::expected<SegmentHeader, WalError> SegmentReader::header() {
   return result;
 }
 
+IoResult<std::optional<BatchHeader>> SegmentReader::batch_header(std::uint64_t segment,
+                                                                 std::uint64_t offset) {
+  for (int i = 0; i < attempts; ++i) {
+    if (i != 0) window_.clear();
+    const auto head = peek(offset, batch_header_bytes);
+    if (!head) return std::unexpected(head.error());
+    const auto found = find_batch_header(*head, identity_, segment, offset, 0);
+    if (found.standing == Standing::valid) return found.header;
+  }
+  return std::nullopt;
+}
+
 IoResult<std::variant<Batch, BadBatch>> SegmentReader::batch(std::uint64_t segment, std::uint64_t offset,
                                                              std::uint64_t number) {
   auto result = read_batch(segment, offset, number);

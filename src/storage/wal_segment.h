@@ -32,6 +32,9 @@ class SegmentReader {
       : file_(&file), name_(std::move(name)), identity_(identity) {}
 
   [[nodiscard]] std::expected<SegmentHeader, WalError> header();
+  // The header of a batch at this offset, of whatever number; none where no valid one stands.
+  [[nodiscard]] IoResult<std::optional<BatchHeader>> batch_header(std::uint64_t segment,
+                                                                  std::uint64_t offset);
   // The batch of this number at this offset. A bad one is read again from the disk before it is believed.
   [[nodiscard]] IoResult<std::variant<Batch, BadBatch>> batch(std::uint64_t segment, std::uint64_t offset,
                                                               std::uint64_t number);

@@ -81,6 +81,22 @@ bool is_prefix(const Written& written, const std::map<KeyspaceId, Recovered>& fo
                              [&](const Model& state) { return difference(state, found).empty(); });
 }
 
+// What is saved of a damaged log are the records of some moment, whole.
+void check_salvage(const Written& written) {
+  const auto saved = Wal::salvage(*written.disk, config);
+  if (!saved) return require(!saved.error().what.empty(), "a refusal without a reason");
+  const auto agrees = [&](const Model& state) {
+    std::map<KeyspaceId, std::map<RecordKey, Bytes>> wanted;
+    for (const auto& [keyspace, model] : state) {
+      if (!model.records.empty()) wanted[keyspace] = model.records;
+    }
+    auto found = saved->records;
+    std::erase_if(found, [](const auto& each) { return each.second.empty(); });
+    return found == wanted;
+  };
+  require(std::ranges::any_of(written.states, agrees), "saved records that never were together");
+}
+
 std::map<KeyspaceId, Recovered> must_recover(MemoryDisk& disk) {
   auto opened = Wal::open(disk, config);
   require(opened.has_value(), "what was recovered and written on does not open again");
@@ -89,7 +105,10 @@ std::map<KeyspaceId, Recovered> must_recover(MemoryDisk& disk) {
 
 void check_recovery(const Written& written) {
   auto opened = Wal::open(*written.disk, config);
-  if (!opened) return require(!opened.error().what.empty(), "a refusal without a reason");
+  if (!opened) {
+    require(!opened.error().what.empty(), "a refusal without a reason");
+    return check_salvage(written);
+  }
   require(is_prefix(written, opened->keyspaces), "recovered what was not written");
   auto expected = opened->keyspaces;
   auto& state = expected[KeyspaceId(1)];
