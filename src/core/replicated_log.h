@@ -3,9 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <expected>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -112,8 +115,12 @@ struct Halt {  // this node can not go on (its log contradicts what a quorum hol
   std::string reason;
 };
 
+struct Rejoining {  // this node lost of its log what others counted on; it abstains from what could harm them
+  bool over = false;  // until it has all of that again: now
+};
+
 using Event = std::variant<Committed, ReadReady, Refused, LeaderChanged, MembershipChanged, SendSnapshot,
-                           Restore, Halt>;
+                           Restore, Halt, Rejoining>;
 
 BOOST_DESCRIBE_STRUCT(Propose, (), (id, payloads))
 BOOST_DESCRIBE_STRUCT(ReadBarrier, (), (id, mode))
@@ -130,6 +137,7 @@ BOOST_DESCRIBE_STRUCT(MembershipChanged, (), (membership, index, committed))
 BOOST_DESCRIBE_STRUCT(SendSnapshot, (), (to, epoch))
 BOOST_DESCRIBE_STRUCT(Restore, (), (meta))
 BOOST_DESCRIBE_STRUCT(Halt, (), (reason))
+BOOST_DESCRIBE_STRUCT(Rejoining, (), (over))
 
 // What any protocol of the family is constructed from. `options` are the protocol's own settings by name,
 // as they stand in the configuration file.
@@ -154,5 +162,12 @@ using Factory = std::function<std::unique_ptr<Protocol>(const Settings&, Recover
 // The durable writes of a node that begins with a state made elsewhere, such as a restored backup: all voters
 // of `state.membership` begin so, with the same state.
 using Begin = std::vector<Write> (*)(const SnapshotMeta& state);
+
+// The durable writes, records and a snapshot, with which a node goes on whose log was damaged. `records` are
+// all it had, none is missing; of its entries it has none; its state is that of `state`, if it has any. An
+// error says why it can not go on so.
+using Rejoin = std::expected<std::vector<Write>, std::string> (*)(NodeId self,
+                                                                  const std::map<RecordKey, Bytes>& records,
+                                                                  const std::optional<SnapshotMeta>& state);
 
 }  // namespace quorate::replicated_log

@@ -27,7 +27,7 @@ std::unique_ptr<replicated_log::Protocol> slots_over_paxos(const Settings& setti
 std::span<const Descriptor> all() {
   static const std::vector<Descriptor> protocols{
       {"raft", "Raft", "Ongaro, Consensus: Bridging Theory and Practice (2014)", Family::replicated_log,
-       FaultModel::crash, majority_of, raft::make_raft, raft::begin_with},
+       FaultModel::crash, majority_of, raft::make_raft, raft::begin_with, raft::rejoin},
       {"paxos", "Basic Paxos, slot by slot", "Lamport, Paxos Made Simple (2001)", Family::agreement,
        FaultModel::crash, majority_of, slots_over_paxos, slots::begin_with},
   };

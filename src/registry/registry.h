@@ -31,6 +31,7 @@ struct Descriptor {
   std::size_t (*nodes_for)(std::size_t f) = nullptr;  // the fewest voters that survive f faulty ones
   replicated_log::Factory make;
   replicated_log::Begin begin_with = nullptr;
+  replicated_log::Rejoin rejoin = nullptr;  // none: a node whose log was damaged can not go on
 };
 
 [[nodiscard]] std::span<const Descriptor> all();

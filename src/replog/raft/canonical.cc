@@ -42,6 +42,7 @@ void Raft::canonical(Canonical& to) const {
   to.node(voted_for_);
   write_log(to, log_);
   to.add(snapshot_index_);
+  to.add(lost_.value_or(Epoch()));
   to.number(configs_.size());
   for (const auto& config : configs_) {
     to.add(config.index);

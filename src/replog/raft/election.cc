@@ -55,8 +55,8 @@ bool Raft::heard_by_quorum() const {
 }
 
 // Learners and nodes outside the configuration they know do not campaign; nor does a node that could not make
-// its own vote durable.
-bool Raft::may_campaign() const { return membership().votes(settings_.self) && !restoring_; }
+// its own vote durable, or that lacks what it once acknowledged.
+bool Raft::may_campaign() const { return membership().votes(settings_.self) && !restoring_ && !lost_; }
 
 void Raft::campaign(Context& c, Campaign kind) {
   arm_election(c, true);
@@ -142,7 +142,7 @@ void Raft::on(Context& c, NodeId from, const RequestVote& m) {
   // §3.4: at most one vote a term; §3.6.1: only for a log at least as up-to-date as the own.
   const bool free = voted_for_ == from || (voted_for_.none() && leader_.none());
   const bool campaigning = state_ == State::candidate || state_ == State::leader;
-  const bool granted = !campaigning && free && log_.not_ahead_of(m.last_log_index, m.last_log_term);
+  const bool granted = !lost_ && !campaigning && free && log_.not_ahead_of(m.last_log_index, m.last_log_term);
   if (granted) {
     state_ = State::follower;
     if (voted_for_ != from) {
@@ -165,7 +165,7 @@ void Raft::on(Context& c, NodeId from, const RequestVoteReply& m) {
 // §9.6: never changes term or vote.
 void Raft::on(Context& c, NodeId from, const PreVote& m) {
   if (bound_to_a_leader(c.env.now)) return;
-  const bool granted = m.term > term_ && log_.not_ahead_of(m.last_log_index, m.last_log_term);
+  const bool granted = !lost_ && m.term > term_ && log_.not_ahead_of(m.last_log_index, m.last_log_term);
   send(c, from, PreVoteReply{granted ? m.term : term_, granted, log_.last(), log_.last_term()}, hard_ticket_);
 }
 

@@ -29,6 +29,7 @@ std::optional<std::string> Raft::check_invariants() const {
     return broken("no committed configuration");
   if (!quorum::are_voters(incoming_, membership()))
     return broken("voters differ from the configuration in force");
+  if (lost_ && (voted_for_ || state_ != State::follower)) return broken("a vote for a log that lost entries");
   if (state_ == State::leader) {
     if (leader_ != settings_.self) return broken("a leader that does not follow itself");
     if (voted_for_ != settings_.self) return broken("a leader that did not vote for itself");
@@ -67,6 +68,7 @@ std::string Raft::describe() const {
     out.pop_back();
   }
   if (restoring_) out += " restoring";
+  if (lost_) out += " lost=" + to_string(*lost_);
   if (transfer_) out += " transfer=" + to_string(transfer_->to);
   if (!fault_.empty()) out += " halted: " + fault_;
   return out;

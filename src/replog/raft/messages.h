@@ -134,6 +134,13 @@ struct HardState {
 };
 BOOST_DESCRIBE_STRUCT(HardState, (), (term, voted_for))
 inline constexpr const char* hard_state_key = "raft/hard_state";
+// Of a node whose log was damaged: it had acknowledged entries in terms up to this, and may have lost any of
+// them. There until it has them again (rejoin.cc).
+struct Lost {
+  Epoch term;
+};
+BOOST_DESCRIBE_STRUCT(Lost, (), (term))
+inline constexpr const char* lost_key = "raft/lost";
 // The membership a node began with, encoded: a later start must not take another one from its settings.
 inline constexpr const char* initial_key = "raft/initial";
 

@@ -93,6 +93,7 @@ Raft::Raft(const replicated_log::Settings& settings, Recovered recovered) : sett
   term_ = std::max(term_, log_.last_term());
   commit_ = applied_ = snapshot_index_;
   durable_ = log_.last();
+  recover_lost(recovered);
 }
 
 void Raft::start(Env& env, Out& out) {
@@ -105,6 +106,8 @@ void Raft::start(Env& env, Out& out) {
   c.out.emit(replicated_log::MembershipChanged{membership(), configs_.back().index,
                                                configs_.back().index <= commit_});
   announce(c);
+  if (lost_) c.out.emit(replicated_log::Rejoining{});
+  regain(c);
   // §6.4.1: an acknowledged heartbeat promised a leader silence for an election timeout. Memory of it is
   // gone.
   if (!term_.none() && !sole_voter()) silent_until_ = env.now + settings_.election_timeout;
@@ -162,6 +165,7 @@ void Raft::persisted(Context& c, Ticket upto) {
     durable_ = std::max(durable_, unsettled_.front().last);
     unsettled_.pop_front();
   }
+  regain(c);
   if (restoring_ && restoring_->ticket <= settled_) finish_restore(c);
   if (state_ == State::candidate && vote_ticket_ <= settled_ && !votes_.contains(settings_.self)) {
     votes_[settings_.self] = true;

@@ -1,13 +1,15 @@
 // Raft (Ongaro, Ousterhout 2014; Ongaro's thesis 2014), whole: see README.md for the rules and where each
 // lives. A plain protocol object of the replicated_log family: inputs go in, ordered effects come out.
 //
-// Fault model: crash and recovery with intact durable writes, messages lost, repeated, delayed, reordered.
-// Restored data loss or lying peers are outside it; malformed and impossible messages are dropped.
+// Fault model: crash and recovery with intact durable writes, messages lost, repeated, delayed, reordered;
+// and logs damaged in a way that shows, of a minority of the voters (rejoin.cc). Data that is lost unseen and
+// lying peers are outside it; malformed and impossible messages are dropped.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <expected>
 #include <map>
 #include <memory>
 #include <optional>
@@ -61,6 +63,7 @@ class Raft {
   [[nodiscard]] const Log& log() const { return log_; }
   [[nodiscard]] const Membership& membership() const { return configs_.back().membership; }
   [[nodiscard]] const Progress* progress(NodeId id) const;
+  [[nodiscard]] bool rejoining() const { return lost_.has_value(); }
   [[nodiscard]] bool lease_valid(Instant now) const;
   [[nodiscard]] bool bound_to_a_leader(Instant now) const;
   void canonical(Canonical& to) const;
@@ -226,6 +229,10 @@ class Raft {
   [[nodiscard]] Duration read_retry() const;
   void write_reads(Canonical& to) const;
 
+  // rejoin.cc
+  void recover_lost(const Recovered& recovered);
+  void regain(Context& c);
+
   // snapshot.cc
   void ask(Context& c, replicated_log::SnapshotAvailable& request);
   void ask(Context& c, replicated_log::SnapshotReceived& request);
@@ -244,6 +251,7 @@ class Raft {
   std::vector<Config> configs_;  // by index; the last is in force, earlier ones are needed for roll-back
   std::vector<NodeId> incoming_;  // the voters of the one in force
   bool remember_initial_ = false;
+  std::optional<Epoch> lost_;  // entries of terms up to this are: no vote, no campaign
 
   // Writes of this step, and what earlier ones are on their way to the disk.
   bool hard_dirty_ = false;
@@ -294,5 +302,8 @@ class Raft {
 std::unique_ptr<replicated_log::Protocol> make_raft(const replicated_log::Settings& settings,
                                                     Recovered recovered);
 [[nodiscard]] std::vector<Write> begin_with(const SnapshotMeta& state);
+[[nodiscard]] std::expected<std::vector<Write>, std::string> rejoin(NodeId self,
+                                                                    const std::map<RecordKey, Bytes>& records,
+                                                                    const std::optional<SnapshotMeta>& state);
 
 }  // namespace quorate::raft

@@ -108,6 +108,16 @@ void Cluster::restart(std::uint64_t id) {
   start(id);
 }
 
+bool Cluster::damage(std::uint64_t id, bool keeps_state) {
+  if (up(id)) crash(id);
+  Node& n = node(id);
+  const auto writes = rejoin(n.id, n.disk.records, keeps_state ? n.disk.snapshot : std::nullopt);
+  if (!writes) return false;
+  n.disk = {};
+  for (const auto& write : *writes) apply_write(n.disk, write);
+  return true;
+}
+
 void Cluster::ask(std::uint64_t id, rl::Request request) {
   if (up(id)) step(node(id), Ask<rl::Request>{std::move(request)});
 }

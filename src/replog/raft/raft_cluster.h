@@ -63,6 +63,9 @@ class Cluster {
   void start_all();
   void crash(std::uint64_t id);  // what is not durable, and effects gated on it, are gone
   void restart(std::uint64_t id);
+  // Its log is damaged while it is down: it rejoins with its records and the state of its last snapshot, if
+  // it keeps that. False, and nothing happened, where that is refused.
+  [[nodiscard]] bool damage(std::uint64_t id, bool keeps_state = true);
 
   // Inputs.
   void ask(std::uint64_t id, rl::Request request);

@@ -10,16 +10,23 @@
 namespace quorate::raft::test {
 namespace {
 
+enum class Damage : std::uint8_t {
+  none,
+  of_one,     // the log of node 1, now and then; and the members stay as they are
+  with_moves  // the same while members change: then those without it may be no quorum, and all must wait
+};
+
 class Chaos {
  public:
-  Chaos(std::uint64_t seed, std::size_t nodes)
+  Chaos(std::uint64_t seed, std::size_t nodes, Damage damage = Damage::none)
       : cluster_(nodes, seed,
                  [seed](rl::Settings& s) {
                    s.keep_entries = 4;
                    s.max_inflight = 4;
                    s.max_batch_bytes = seed % 2 == 0 ? 40 : 200;  // an entry a message, or several
                  }),
-        rng_(seed * 7919 + 1) {
+        rng_(seed * 7919 + 1),
+        damage_(damage) {
     for (std::uint64_t id = nodes + 1; id <= nodes + 2; ++id) cluster_.add(id, {}).settings.keep_entries = 4;
     cluster_.start_all();
   }
@@ -63,6 +70,7 @@ class Chaos {
 
   Cluster& cluster() { return cluster_; }
   [[nodiscard]] int reads_served() const { return reads_served_; }
+  [[nodiscard]] int damages() const { return damages_; }
 
  private:
   std::uint64_t any() { return 1 + rng_.below(cluster_.ids().size()); }
@@ -78,8 +86,7 @@ class Chaos {
     } else if (dice < 880) {
       client();
     } else if (dice < 900) {
-      const auto id = any();
-      cluster_.up(id) ? cluster_.crash(id) : cluster_.start(id);
+      crash_or_start(any());
     } else if (dice < 920) {
       for (const auto id : cluster_.ids()) {
         if (!cluster_.up(id) && rng_.chance(0.5)) cluster_.start(id);
@@ -95,6 +102,13 @@ class Chaos {
     } else {
       administrate();
     }
+  }
+
+  void crash_or_start(std::uint64_t id) {
+    if (!cluster_.up(id)) return cluster_.start(id);
+    cluster_.crash(id);
+    if (id == 1 && damage_ != Damage::none && rng_.chance(0.5))
+      damages_ += cluster_.damage(id, rng_.chance(0.7)) ? 1 : 0;
   }
 
   void network() {
@@ -167,6 +181,7 @@ class Chaos {
       }
       case 1: cluster_.ask(*leader, rl::TransferLeadership{1, NodeId(any())}); break;
       default: {
+        if (damage_ == Damage::of_one) return;
         std::vector<std::uint64_t> voters;
         std::vector<std::uint64_t> learners;
         for (const auto id : cluster_.ids()) {
@@ -184,16 +199,20 @@ class Chaos {
   std::uint64_t proposed_ = 0;
   std::uint64_t read_ = 0;
   int reads_served_ = 0;
+  int damages_ = 0;
+  Damage damage_;
   std::map<std::uint64_t, Index> reads_;
 };
 
+std::uint64_t number_from(const char* name, std::uint64_t otherwise) {
+  return std::getenv(name) ? std::strtoull(std::getenv(name), nullptr, 10) : otherwise;
+}
+
 TEST(RaftRandom, SafeUnderFaultsAndLiveAfterThem) {
-  const std::uint64_t seeds =
-      std::getenv("RAFT_SEEDS") ? std::strtoull(std::getenv("RAFT_SEEDS"), nullptr, 10) : 300;
+  const std::uint64_t seeds = number_from("RAFT_SEEDS", 300);
   std::size_t committed = 0;
   int reads = 0;
-  const std::uint64_t first =
-      std::getenv("RAFT_FIRST") ? std::strtoull(std::getenv("RAFT_FIRST"), nullptr, 10) : 1;
+  const std::uint64_t first = number_from("RAFT_FIRST", 1);
   for (std::uint64_t seed = first; seed <= seeds; ++seed) {
     Chaos chaos(seed, 3 + seed % 3);
     chaos.run(3000);
@@ -209,6 +228,23 @@ TEST(RaftRandom, SafeUnderFaultsAndLiveAfterThem) {
   EXPECT_GT(reads, static_cast<int>(seeds - first));
   RecordProperty("committed", static_cast<int>(committed));
   RecordProperty("reads", reads);
+}
+
+// A node comes back again and again with a damaged log (rejoin.cc).
+TEST(RaftRandom, SafeWhileALogIsDamaged) {
+  const std::uint64_t seeds = number_from("RAFT_SEEDS", 200);
+  const std::uint64_t first = number_from("RAFT_FIRST", 1);
+  int damages = 0;
+  for (std::uint64_t seed = first; seed <= seeds; ++seed) {
+    Chaos chaos(seed, 3 + seed % 3, seed % 2 == 0 ? Damage::of_one : Damage::with_moves);
+    chaos.run(3000);
+    ASSERT_THAT(chaos.cluster().violations, testing::IsEmpty()) << "seed " << seed;
+    if (seed % 2 == 0) chaos.heal();
+    ASSERT_THAT(chaos.cluster().violations, testing::IsEmpty()) << "seed " << seed;
+    ASSERT_FALSE(HasFailure()) << "seed " << seed;
+    damages += chaos.damages();
+  }
+  EXPECT_GT(damages, static_cast<int>(seeds - first));
 }
 
 }  // namespace

@@ -115,6 +115,7 @@ struct World {
     nodes[id].state = split(e.meta.digest);
     nodes[id].membership = e.meta.membership;
   }
+  void on(NodeId id, const rl::Rejoining& /*e*/) { ADD_FAILURE() << "node " << id.value << " rejoins"; }
   void on(NodeId id, const rl::Halt& e) { ADD_FAILURE() << "node " << id.value << " halts: " << e.reason; }
 
   static SnapshotMeta meta(const Node& node) {

@@ -108,6 +108,9 @@ class LogTheatre final : public Staged<rl::Protocol, LogPart> {
     say(a.id, "goes on from the snapshot at {}", restored.meta.index.value);
   }
   void on(Actor& a, const rl::Halt& halt) { say(a.id, "halts: {}", halt.reason); }
+  void on(Actor& a, const rl::Rejoining& rejoining) {
+    say(a.id, "{}", rejoining.over ? "has again what it lost" : "lost entries, and votes for nobody");
+  }
 
   void crashed(Actor& a) override {
     a.part.leader = {};
