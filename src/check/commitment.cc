@@ -38,10 +38,10 @@ std::optional<std::string> Commitment::stands(NodeId node) const {
 // Called for each node that lags, at each commitment: it allocates nothing.
 bool Commitment::could_lead(const LogCopy& candidate, NodeId id) const {
   const auto own = candidate.durable_part();
-  if (!own || !own->membership->votes(id)) return false;
+  if (!own || copies_->abstains(id) || !own->membership->votes(id)) return false;
   const auto votes = [&](NodeId voter) -> std::size_t {
     if (voter == id) return 1;
-    const LogCopy* copy = copies_->find(voter);
+    const LogCopy* copy = copies_->abstains(voter) ? nullptr : copies_->find(voter);
     const auto other = copy == nullptr ? std::nullopt : copy->durable_part();
     return other && std::pair(other->last_epoch, other->last) <= std::pair(own->last_epoch, own->last);
   };

@@ -120,6 +120,34 @@ TEST_F(CommitmentTest, AcceptsThatInALaterEpoch) {
   EXPECT_FALSE(write(b, other, 6));
 }
 
+// b had acknowledged the entry and lost it: as long as it votes for nobody, c can not be elected without it.
+TEST_F(CommitmentTest, AcceptsALossOfWhoAbstains) {
+  hold(a, {entry(1, 2)}, 2);
+  hold(b, {entry(1, 2)}, 2);
+  copies_.of(b).recovered({}, of({a, b, c}), {Epoch(3), {}});
+  commitment_.committed(entry(1, 2));
+  EXPECT_TRUE(commitment_.stands(a));
+  copies_.lost_entries(b, Epoch(2));
+  EXPECT_FALSE(commitment_.stands(a));
+}
+
+TEST_F(CommitmentTest, NobodyAbstainsWithAnEntryOfALaterEpoch) {
+  copies_.of(b).recovered({}, of({a, b, c}), {Epoch(3), {}});
+  copies_.lost_entries(b, Epoch(2));
+  const auto abstains = [&] {
+    copies_.regain(b);
+    return copies_.abstains(b);
+  };
+  EXPECT_TRUE(abstains());
+  hold(b, {entry(1, 1), entry(2, 2)}, 4);
+  EXPECT_TRUE(abstains());
+  EXPECT_FALSE(write(b, {AppendEntries{{entry(3, 4)}}}, 4));
+  EXPECT_TRUE(abstains()) << "not durable";
+  make_durable(b);
+  EXPECT_FALSE(abstains());
+  EXPECT_FALSE(copies_.abstains(a));
+}
+
 TEST_F(CommitmentTest, IgnoresWhoWillNeverComeBack) {
   hold(a, {entry(1, 1)}, 1);
   copies_.lost(b);

@@ -80,6 +80,23 @@ class LogCopy {
 
 class LogCopies {
  public:
+  // The node lost durable entries of epochs up to this one, and knows it: it votes for nobody until its
+  // durable log has an entry of a later epoch. Only then it can have all that was ever committed counting its
+  // copy.
+  void lost_entries(NodeId node, Epoch upto) {
+    if (node.value >= lost_.size()) lost_.resize(node.value + 1);
+    lost_[node.value] = upto;
+  }
+  // To be asked whenever more of it became durable.
+  void regain(NodeId node) {
+    if (!abstains(node)) return;
+    const auto durable = of(node).durable_part();
+    if (durable && durable->last_epoch > *lost_[node.value]) lost_[node.value].reset();
+  }
+  [[nodiscard]] bool abstains(NodeId node) const {
+    return node.value < lost_.size() && lost_[node.value].has_value();
+  }
+
   LogCopy& of(NodeId node) {
     if (node.value >= copies_.size()) copies_.resize(node.value + 1);
     auto& copy = copies_[node.value];
@@ -93,6 +110,7 @@ class LogCopies {
 
  private:
   std::vector<std::optional<LogCopy>> copies_;  // by id
+  std::vector<std::optional<Epoch>> lost_;      // by id
 };
 
 }  // namespace quorate::check

@@ -37,6 +37,12 @@ TEST(VoteQuorum, WantsAMajorityOfBothConfigurations) {
   EXPECT_FALSE(votes.leads(a, Epoch(1), going_by({a, d, e}, {a, b, c})));
 }
 
+TEST(VoteQuorum, FindsAVoteOfWhoLostEntries) {
+  VoteQuorum votes;
+  EXPECT_FALSE(votes.durable(a, {Epoch(3), {}}, true));
+  EXPECT_TRUE(votes.durable(a, {Epoch(3), b}, true));
+}
+
 TEST(VoteQuorum, FindsTwoVotes) {
   VoteQuorum votes;
   EXPECT_FALSE(votes.durable(a, {Epoch(1), a}));

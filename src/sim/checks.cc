@@ -36,7 +36,14 @@ void Checks::started(NodeId node, const Recovered& recovered, const Membership& 
   const auto record = recovered.records.find(raft::hard_state_key);
   const auto ballot = record == recovered.records.end() ? std::nullopt : ballot_in(record->second);
   copies_.of(node).recovered(recovered, initial, ballot.value_or(check::Ballot{}));
+  copies_.regain(node);
   count_votes(node);
+}
+
+void Checks::damaged(NodeId node, const std::map<RecordKey, Bytes>& records) {
+  const auto record = records.find(raft::hard_state_key);
+  const auto ballot = record == records.end() ? std::nullopt : ballot_in(record->second);
+  if (ballot) copies_.lost_entries(node, ballot->epoch);
 }
 
 void Checks::wrote(NodeId node, Ticket ticket, const std::vector<Write>& writes) {
@@ -74,12 +81,14 @@ void Checks::accepted(const PutRecord& record) {
 void Checks::durable(NodeId node, Ticket upto) {
   if (!leaders_) return;
   copies_.of(node).durable(upto);
+  copies_.regain(node);
   count_votes(node);
 }
 
 void Checks::count_votes(NodeId node) {
   auto& copy = copies_.of(node);
-  while (const auto ballot = copy.next_ballot()) take("one vote", votes_.durable(node, *ballot));
+  while (const auto ballot = copy.next_ballot())
+    take("one vote", votes_.durable(node, *ballot, copies_.abstains(node)));
 }
 
 void Checks::committed(NodeId node, const std::vector<Entry>& entries) {

@@ -2,6 +2,7 @@
 // broken is kept; everything behind it is consequence.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -39,6 +40,8 @@ class Checks {
 
   void tell(Companion& companion) { companion_ = &companion; }  // of commands
   void started(NodeId node, const Recovered& recovered, const Membership& initial);
+  // Its log was damaged, and is known to have been: these are its records, all that was left.
+  void damaged(NodeId node, const std::map<RecordKey, Bytes>& records);
   void wrote(NodeId node, Ticket ticket, const std::vector<Write>& writes);
   void durable(NodeId node, Ticket upto);         // as the node is told
   void lost(NodeId node) { copies_.lost(node); }  // it will never come back

@@ -11,6 +11,7 @@ namespace {
 Options raft() {
   Options options;
   options.factory = registry::find("raft").value()->make;
+  options.rejoin = registry::find("raft").value()->rejoin;
   return options;
 }
 

@@ -67,6 +67,15 @@ std::optional<std::string> DurableShadow::recovered(const Recovered& found) {
   return broken;
 }
 
+bool DurableShadow::had(const std::map<RecordKey, Bytes>& records) const {
+  DurableShadow then = *this;
+  for (then.settle(); then.records_ != records; then.settle()) {
+    if (then.in_flight_.empty()) return false;
+    then.synced(1);
+  }
+  return true;
+}
+
 Recovered DurableShadow::contents() {
   settle();
   Recovered found;

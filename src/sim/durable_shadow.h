@@ -31,6 +31,8 @@ class DurableShadow {
   // torn end.
   [[nodiscard]] bool missed_only_the_last() const { return missed_only_the_last_; }
   void reset(const Recovered& found);
+  // Whether a damaged log gave back these records, be they of the durable writes or with some in flight.
+  [[nodiscard]] bool had(const std::map<RecordKey, Bytes>& records) const;
 
   // A disk without faults, for scenarios: what it holds, and a crash that loses all that was in flight.
   [[nodiscard]] Recovered contents();

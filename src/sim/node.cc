@@ -16,7 +16,6 @@ namespace quorate::sim {
 
 namespace {
 constexpr KeyspaceId keyspace{1};
-constexpr ClusterId cluster{7};
 // How the encoding of such a frame begins.
 constexpr char snapshot_chunk = boost::mp11::mp_find<replica::Frame, replica::SnapshotChunk>::value;
 }  // namespace
@@ -38,29 +37,11 @@ Node::~Node() = default;
 
 // Starting and stopping.
 
-std::optional<storage::Wal::Opened> Node::open_log() {
-  auto opened = storage::Wal::open(
-      disk_, {.segment_bytes = stage_->tuning.segment_bytes, .cluster = cluster, .node = id_});
-  if (!opened) {
-    refusal_ = opened.error().what;
-    return std::nullopt;
-  }
-  return std::move(*opened);
-}
-
 bool Node::start() {
   auto opened = open_log();
   if (!opened) return false;
   Recovered recovered = std::move(opened->keyspaces[keyspace]);
-  if (auto lost = shadow_.recovered(recovered)) {
-    silent_loss_ = true;
-    refusal_ = "recovered " + *lost;
-    // One flipped bit may make the last batch look torn. Anywhere else it must be noticed.
-    const bool excused =
-        disk_faults_.tampered() && (!disk_faults_.flipped_once() || shadow_.missed_only_the_last());
-    if (!excused) stage_->checks.fail("recovery", fmt::format("node {} {}", id_.value, refusal_));
-    return false;
-  }
+  if (!accept(recovered)) return false;
   auto live = replica::Replica::recover_state(home_, recovered);
   if (!live) {
     refusal_ = live.error();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -77,7 +78,11 @@ class Node final : public replica::Host {
     Instant at;
   };
 
+  [[nodiscard]] storage::WalConfig log_config() const;
   std::optional<storage::Wal::Opened> open_log();
+  bool begin_log_anew();
+  bool accept(const Recovered& recovered);
+  void took_place();
   void dispatch(Event event);
   void fire(TimerId id, std::uint64_t stamp);
   void schedule(EventKind kind, Duration mean, std::uint64_t number);
@@ -103,6 +108,11 @@ class Node final : public replica::Host {
   DurableShadow shadow_;
   storage::MemoryHome home_;
   std::uint64_t incarnation_ = 0;
+  struct Anew {  // a log that is about to take a damaged one's place, or has
+    Recovered contents;
+    std::map<RecordKey, Bytes> saved;  // the records of the damaged one
+  };
+  std::optional<Anew> anew_;
   bool newer_ = false;
   Duration sync_time_;
 

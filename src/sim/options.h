@@ -27,9 +27,10 @@ struct Options {
   std::string protocol = "raft";
   std::string model = "register";
   replicated_log::Factory factory;
-  bool leaders = true;      // its leaders are of epochs, and its log its own: judge them too
-  std::uint32_t nodes = 0;  // at the beginning; 0: the seed draws 3 to 5
-  std::uint32_t keys = 0;   // 0: the seed draws 1 to 4
+  replicated_log::Rejoin rejoin = nullptr;  // none: a node whose log is damaged refuses
+  bool leaders = true;                      // its leaders are of epochs, and its log its own: judge them too
+  std::uint32_t nodes = 0;                  // at the beginning; 0: the seed draws 3 to 5
+  std::uint32_t keys = 0;                   // 0: the seed draws 1 to 4
   std::uint32_t operations = 500;
   FaultSet faults = FaultSet::usual();
   FaultSet together;   // of the faults these are in effect at one time in each run
@@ -56,6 +57,7 @@ struct Result {
   std::uint64_t acknowledged = 0;
   std::uint64_t unknown = 0;
   std::uint64_t epochs = 0;
+  std::uint64_t rejoined = 0;  // logs that were damaged and given up for what others had
   std::vector<Fault> plan;
   Overlaps faults;
   // With Options::crash:

@@ -88,6 +88,7 @@ constexpr std::string_view any;
 bool found(const WorkloadModel& model, std::string_view property) {
   Options options;
   options.factory = registry::find("raft").value()->make;
+  options.rejoin = registry::find("raft").value()->rejoin;
   options.faults = FaultSet::parse("kill,transfer").value();
   options.operations = 200;
   for (std::uint64_t seed = 1; seed <= 30; ++seed) {

@@ -16,6 +16,7 @@ Options options_for(std::string_view protocol) {
   Options options;
   options.protocol = protocol;
   options.factory = found->make;
+  options.rejoin = found->rejoin;
   options.leaders = found->family == registry::Family::replicated_log;
   return options;
 }

@@ -87,18 +87,18 @@ double ms(Duration d) { return static_cast<double>(d.count()) / 1e6; }
 std::string json_of(const Result& r) {
   return fmt::format(
       R"({{"seed":{},"ok":{},"hash":"{:016x}","events":{},"simulated_ms":{:.3f},"first_commit_ms":{:.3f},"recovery_ms":{:.3f},)"
-      R"("acknowledged":{},"unknown":{},"epochs":{},"faults":"{}","property":{},"failure":{}}})",
+      R"("acknowledged":{},"unknown":{},"epochs":{},"rejoined":{},"faults":"{}","property":{},"failure":{}}})",
       r.seed, r.ok, r.hash, r.events, ms(r.simulated), ms(r.first_commit), ms(r.recovery), r.acknowledged,
-      r.unknown, r.epochs, r.faults.struck.str(), codec::detail::quote(r.property),
+      r.unknown, r.epochs, r.rejoined, r.faults.struck.str(), codec::detail::quote(r.property),
       codec::detail::quote(r.failure));
 }
 
 std::string line_of(const Result& r) {
   return fmt::format(
-      "seed {} {} hash={:016x} events={} simulated={:.3f}s acknowledged={} unknown={} epochs={} "
+      "seed {} {} hash={:016x} events={} simulated={:.3f}s acknowledged={} unknown={} epochs={} rejoined={} "
       "recovery={:.0f}ms faults={}",
       r.seed, r.ok ? "ok" : "FAILED", r.hash, r.events, ms(r.simulated) / 1e3, r.acknowledged, r.unknown,
-      r.epochs, ms(r.recovery), r.faults.struck.str());
+      r.epochs, r.rejoined, ms(r.recovery), r.faults.struck.str());
 }
 
 // Percentiles, in ms.
@@ -129,9 +129,10 @@ class Sweep {
     // Processor time: the machine may have other work.
     const double busy = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
     fmt::print(
-        "{}: {} seeds, {} passed, {} failed; {} operations acknowledged; {:.1f} M events in {:.1f} s, "
+        "{}: {} seeds, {} passed, {} failed; {} operations acknowledged, {} damaged logs rejoined; "
+        "{:.1f} M events in {:.1f} s, "
         "{:.2f} M events per second of a core\n",
-        arguments_->options.protocol, passed_ + failed_, passed_, failed_, acknowledged_,
+        arguments_->options.protocol, passed_ + failed_, passed_, failed_, acknowledged_, rejoined_,
         static_cast<double>(events_) / 1e6, seconds(), static_cast<double>(events_) / 1e6 / busy);
     if (arguments_->coverage && arguments_->json) fmt::print("{}\n", coverage_.json());
     return failed_ == 0 ? 0 : 1;
@@ -141,6 +142,7 @@ class Sweep {
   bool took(const Result& result) {
     events_ += result.events;
     acknowledged_ += result.acknowledged;
+    rejoined_ += result.rejoined;
     result.ok ? ++passed_ : ++failed_;
     if (result.ok) {
       recoveries_.push_back(result.recovery);
@@ -197,6 +199,7 @@ class Sweep {
   std::uint64_t failed_ = 0;
   std::uint64_t events_ = 0;
   std::uint64_t acknowledged_ = 0;
+  std::uint64_t rejoined_ = 0;
   std::vector<Duration> recoveries_;  // of the runs that passed
   std::vector<Duration> commits_;
 };
@@ -418,6 +421,7 @@ int sim_main(std::vector<std::string> arguments) {
   const auto protocol = registry::find(a.options.protocol);
   if (!protocol) return usage(protocol.error());
   a.options.factory = (*protocol)->make;
+  a.options.rejoin = (*protocol)->rejoin;
   a.options.leaders = (*protocol)->family == registry::Family::replicated_log;
   if (!make_workload_model(a.options.model)) return usage("no model is called " + a.options.model);
   const auto parsed = FaultSet::parse(faults);

@@ -284,6 +284,19 @@ TEST(DurableShadow, FollowsTruncationSnapshotsAndErasedRecords) {
   EXPECT_TRUE(shadow.recovered(found));
 }
 
+TEST(DurableShadow, KnowsTheRecordsOfADamagedLog) {
+  using Records = std::map<RecordKey, Bytes>;
+  DurableShadow shadow;
+  shadow.submitted({PutRecord{"vote", Bytes::copy("1")}});
+  shadow.synced(1);
+  shadow.submitted({PutRecord{"vote", Bytes::copy("2")}});
+  EXPECT_TRUE(shadow.had(Records{{"vote", Bytes::copy("1")}}));
+  EXPECT_TRUE(shadow.had(Records{{"vote", Bytes::copy("2")}})) << "in flight: it may be there";
+  EXPECT_FALSE(shadow.had(Records{}));
+  shadow.synced(1);
+  EXPECT_FALSE(shadow.had(Records{{"vote", Bytes::copy("1")}}));
+}
+
 TEST(DurableShadow, TellsWhetherOnlyTheLastSyncIsMissing) {
   const auto missed = [](std::uint64_t last) {
     DurableShadow shadow;

@@ -167,6 +167,7 @@ Result World::run() {
   result.acknowledged = clients_->acknowledged();
   result.unknown = clients_->unknown();
   result.epochs = stage_.checks.epochs();
+  result.rejoined = stage_.rejoined;
   result.ok = !stage_.checks.failure();
   if (!result.ok) {
     result.property = stage_.checks.failure()->property;
