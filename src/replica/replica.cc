@@ -71,6 +71,19 @@ std::expected<std::unique_ptr<storage::Engine>, std::string> Replica::recover_st
   return std::move(*live);
 }
 
+std::expected<std::vector<Write>, std::string> Replica::rejoin(storage::EngineHome& home, NodeId self,
+                                                               const std::map<RecordKey, Bytes>& records,
+                                                               rl::Rejoin protocol) {
+  if (protocol == nullptr) return std::unexpected("its protocol can not go on without its entries");
+  const auto live = recover_state(home, {});
+  if (!live) return std::unexpected(live.error());
+  AppliedPoint applied = State::read_applied(**live);
+  std::optional<SnapshotMeta> state;
+  if (!applied.index.none())
+    state = SnapshotMeta{applied.index, applied.epoch, std::move(applied.membership), {}};
+  return protocol(self, records, state);
+}
+
 // Input.
 
 void Replica::start(Env& env) {
@@ -237,6 +250,14 @@ void Replica::on(Env& env, rl::Refused&& event) {
 
 void Replica::on(Env&, rl::Halt&& event) { halt(event.reason); }
 
+void Replica::on(Env&, rl::Rejoining&& event) {
+  rejoining_ = !event.over;
+  host_->warn(rejoining_
+                  ? "its log was damaged here: this node votes for nobody until others have brought it "
+                    "what it lost"
+                  : "this node has again what it lost when its log was damaged");
+}
+
 void Replica::halt(const std::string& reason) {
   if (halted_) return;
   halted_ = true;
@@ -332,6 +353,7 @@ Replica::Status Replica::status() const {
           .flushed = flushed_,
           .membership = membership_,
           .is_leader = leads(),
+          .rejoining = rejoining_,
           .pending = pending_.count()};
 }
 

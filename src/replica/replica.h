@@ -87,6 +87,12 @@ class Replica {
   static std::expected<std::unique_ptr<storage::Engine>, std::string> recover_state(
       storage::EngineHome& home, const Recovered& recovered);
 
+  // The durable writes with which a replica goes on whose log was damaged, but not its `records`: its
+  // protocol's, from the state that its engine holds. A received snapshot that is not live yet is dropped.
+  static std::expected<std::vector<Write>, std::string> rejoin(storage::EngineHome& home, NodeId self,
+                                                               const std::map<RecordKey, Bytes>& records,
+                                                               replicated_log::Rejoin protocol);
+
   void start(Env& env);
   void receive(Env& env, NodeId from, const Bytes& frame);
   void timer(Env& env, TimerId id);
@@ -117,6 +123,7 @@ class Replica {
     Index flushed;
     Membership membership;
     bool is_leader = false;
+    bool rejoining = false;  // its log was damaged, and it does not have everything again
     std::size_t pending = 0;
   };
   [[nodiscard]] Status status() const;
@@ -175,6 +182,7 @@ class Replica {
   void on(Env& env, replicated_log::SendSnapshot&& event);
   void on(Env& env, replicated_log::Restore&& event);
   void on(Env& env, replicated_log::Halt&& event);
+  void on(Env& env, replicated_log::Rejoining&& event);
 
   // Frames of other replicas.
   void on_frame(Env& env, NodeId from, ProtocolFrame&& frame);
@@ -240,6 +248,7 @@ class Replica {
   Ticket durable_;
   std::deque<Gated> gated_;
   bool halted_ = false;
+  bool rejoining_ = false;
   NodeId leader_;
   Epoch epoch_;
   Index committed_;

@@ -26,6 +26,7 @@ struct KeyspaceConfig {
   std::string name;           // the same at every node; its hash identifies the keyspace to peers
   std::string protocol_name;  // for status and logs
   replicated_log::Factory protocol;
+  replicated_log::Rejoin rejoin = nullptr;  // the protocol's, if it can go on without its log
   std::function<std::unique_ptr<models::Model>()> model;
   replicated_log::Settings settings;  // self and initial are the node's to fill in
   replica::Config replica;            // self and incarnation likewise

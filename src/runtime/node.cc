@@ -123,6 +123,11 @@ std::expected<void, std::string> Node::recover() {
                                       .cluster = config_.identity.cluster,
                                       .node = config_.identity.node};
   auto opened = storage::Wal::open(*log_disk_, log_config);
+  if (!opened && opened.error().kind == storage::WalError::Kind::corrupt) {
+    const std::string damage = "the log in " + log_path + ": " + opened.error().what;
+    if (auto begun = begin_log_anew(log_config, damage); !begun) return begun;
+    opened = storage::Wal::open(*log_disk_, log_config);
+  }
   if (!opened) return std::unexpected("the log in " + log_path + ": " + opened.error().what);
   if (opened->torn_bytes != 0) {
     spdlog::info("log: cut {} bytes of an unfinished write from its end", opened->torn_bytes);

@@ -64,6 +64,9 @@ struct NodeConfig {
   std::map<NodeId, std::vector<std::string>> addresses;  // of other nodes, beside what the membership says
   std::uint64_t segment_bytes = 16U << 20U;              // of the log's files
   std::string log_directory;                             // of the log; empty: below the data directory
+  // A log that turns out to be damaged at the start is given up for what the other members have, where it can
+  // be proven that nothing acknowledged is lost by it. Otherwise the node does not start.
+  bool repair = true;
   // Of the log: beyond it, whatever keyspace holds its oldest part is asked for a checkpoint.
   std::uint64_t log_bytes = 512U << 20U;
   // Of the disk: with less free beside what is still to be flushed, the node is low on space (see there). No
@@ -119,6 +122,7 @@ class Node final : private net::PeersHandler {
  private:
   Node(boost::asio::io_context& context, DataDirectory directory, NodeConfig config);
   std::expected<void, std::string> recover();
+  std::expected<void, std::string> begin_log_anew(const storage::WalConfig& log, const std::string& damage);
   std::expected<void, std::string> add_keyspace(KeyspaceConfig config, Recovered recovered);
   void wait_for_input();
   void fire_timers();

@@ -1,3 +1,7 @@
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
 #include "runtime/node_testing.h"
 
 namespace quorate::runtime::test {
@@ -13,6 +17,75 @@ class Deaf final : public models::Model {
   Bytes query(const Bytes&) override { return {}; }
   Bytes digest() const override { return {}; }
 };
+
+using Records = std::map<RecordKey, Bytes>;
+using Rejoined = std::expected<std::vector<Write>, std::string>;
+
+Rejoined from_the_state(NodeId, const Records&, const std::optional<SnapshotMeta>& state) {
+  if (!state) return std::vector<Write>{};
+  return std::vector<Write>{SnapshotTaken{*state}};
+}
+Rejoined never(NodeId, const Records&, const std::optional<SnapshotMeta>&) {
+  return std::unexpected("it is not to be");
+}
+
+struct DamagedLogTest : NodeTest {
+  // Three batches, all applied and flushed by the orderly end, of which the second is damaged.
+  DamagedLogTest() {
+    auto ended = with_node(config(), [this](Node& node) { append(node, "abc"); });
+    EXPECT_TRUE(ended) << ended.error();
+    const std::string log = path + "/log/wal-0000000001";
+    std::ifstream in(log, std::ios::binary);
+    std::string bytes((std::istreambuf_iterator<char>(in)), {});
+    std::vector<std::size_t> batches;
+    for (std::size_t at = 0; at < bytes.size(); at += 512) {
+      if (bytes.compare(at, 4, "WABT") == 0) batches.push_back(at);
+    }
+    EXPECT_GE(batches.size(), 4U);
+    bytes[batches.at(2) + 50] ^= 1;
+    std::ofstream(log, std::ios::binary) << bytes;
+  }
+  void append(Node& node, const std::string& letters) {
+    if (letters.empty()) return node.stop();
+    node.keyspace("left")->propose(Bytes::copy(letters.substr(0, 1)),
+                                   [this, &node, letters](const replica::Outcome<Bytes>& result) {
+                                     last = result.value().str();
+                                     node.post([this, &node, letters] { append(node, letters.substr(1)); });
+                                   });
+  }
+  NodeConfig rejoining(rl::Rejoin how) {
+    auto c = config();
+    for (auto& keyspace : c.keyspaces) keyspace.rejoin = how;
+    return c;
+  }
+  std::string refusal(NodeConfig node_config) {
+    const auto ended = with_node(std::move(node_config), [](Node& node) { node.stop(); });
+    return ended ? "" : ended.error();
+  }
+  std::string last;
+};
+
+TEST_F(DamagedLogTest, IsGivenUpWhereTheProtocolCanGoOnWithoutIt) {
+  const auto ended = with_node(rejoining(from_the_state), [this](Node& node) { append(node, "d"); });
+  ASSERT_TRUE(ended) << ended.error();
+  EXPECT_EQ(last, "abcd");
+  EXPECT_TRUE(std::filesystem::exists(path + "/log/damaged-0000000001"));
+  EXPECT_EQ(refusal(config()), "") << "it is whole again";
+}
+
+TEST_F(DamagedLogTest, StopsTheNodeOtherwiseAndChangesNothing) {
+  using testing::HasSubstr;
+  EXPECT_THAT(refusal(config()), HasSubstr("wal-0000000001, offset "));
+  EXPECT_THAT(refusal(config()), HasSubstr("its protocol can not go on without its entries"));
+  EXPECT_THAT(refusal(rejoining(never)), HasSubstr("keyspace 'left': it is not to be"));
+  auto off = rejoining(from_the_state);
+  off.repair = false;
+  EXPECT_THAT(refusal(std::move(off)), HasSubstr("repair = \"refuse\""));
+  auto other = rejoining(from_the_state);
+  other.keyspaces.erase(other.keyspaces.begin());
+  EXPECT_THAT(refusal(std::move(other)), HasSubstr("a keyspace that is not configured"));
+  EXPECT_EQ(refusal(rejoining(from_the_state)), "");
+}
 
 TEST_F(NodeTest, AnswersOnceDurableAndRemembersAfterARestart) {
   std::vector<std::string> answers;

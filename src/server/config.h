@@ -58,6 +58,7 @@ struct Config {
   std::uint64_t segment_bytes = 16U << 20U;
   std::uint64_t log_bytes = 512U << 20U;  // beyond it, quiet keyspaces are flushed so that the log can be cut
   std::string log_directory;              // of the write-ahead log; empty: below `data`
+  bool repair = true;                     // a damaged log, from the other members; else refuse to start
   std::vector<Keyspace> keyspaces;
   std::string log_level = "info";
   std::vector<std::string> log_outputs;  // "stderr", "stdout" or files; empty: standard error

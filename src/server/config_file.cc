@@ -113,6 +113,7 @@ void read_node(Section& section, Config& config) {
   config.log_bytes = section.bytes("log_limit", std::max(config.log_bytes, 4 * config.segment_bytes),
                                    4 * config.segment_bytes);
   config.log_directory = section.text("log", "");
+  config.repair = section.choice("repair", "auto", {"auto", "refuse"}) == "auto";
   section.finish();
 }
 

@@ -61,6 +61,12 @@ TEST(ConfigFile, WhereOthersReachANodeMayDifferFromWhereItListens) {
   EXPECT_THAT(config->listen_peers, ElementsAre(net::Address{"127.0.0.1", 9}));
 }
 
+TEST(ConfigFile, ADamagedLogIsRepairedUnlessRefused) {
+  EXPECT_TRUE(parse(good)->repair);
+  EXPECT_FALSE(parse(changed("id = 1\n", "id = 1\nrepair = \"refuse\"\n"))->repair);
+  EXPECT_FALSE(parse(changed("id = 1\n", "id = 1\nrepair = \"never\"\n")));
+}
+
 TEST(ConfigFile, AQuotaIsNoneUnlessSaid) {
   const auto quota = [](const std::string& line) {
     return parse(std::string(good) + line).value().keyspaces.at(0).quota;

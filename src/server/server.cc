@@ -91,6 +91,7 @@ std::expected<runtime::KeyspaceConfig, std::string> keyspace_config(const Keyspa
   out.name = keyspace.name;
   out.protocol_name = keyspace.protocol;
   out.protocol = (*protocol)->make;
+  out.rejoin = (*protocol)->rejoin;
   out.model = [] { return models::etcd::EtcdModel::create(); };
   out.settings.heartbeat = keyspace.heartbeat;
   out.settings.election_timeout = keyspace.election_timeout;
@@ -111,6 +112,7 @@ std::expected<runtime::NodeConfig, std::string> node_config(const Config& config
   out.segment_bytes = config.segment_bytes;
   out.log_bytes = config.log_bytes;
   out.log_directory = config.log_directory;
+  out.repair = config.repair;
   for (const auto& keyspace : config.keyspaces) {
     auto one = keyspace_config(keyspace);
     if (!one) return std::unexpected(one.error());

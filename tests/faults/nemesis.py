@@ -394,11 +394,11 @@ def wiped_member(cluster, rng, stretch):
 
 def damage(node, rng):
     """Flips a bit of a batch in the middle of the newest segment (docs/design/formats.md): neither its checkpoint nor
-    its last batch. None: it has no such batch."""
+    its last batch. Tells where, and whether that batch holds no record. None: there is no such batch."""
     folder = os.path.join(node.data, 'log')
     segments = sorted(f for f in os.listdir(folder) if f.startswith('wal-'))
     if not segments:
-        return None
+        return None, False
     path = os.path.join(folder, segments[-1])
     number = int(segments[-1][4:])
     with open(path, 'r+b') as file:
@@ -407,24 +407,34 @@ def damage(node, rng):
                    int.from_bytes(content[at + 8:at + 16], 'little') == number and
                    int.from_bytes(content[at + 24:at + 32], 'little') == at]
         if len(batches) < 4:
-            return None
+            return None, False
         at = rng.choice(batches[1:-1])
         length = 48 + int.from_bytes(content[at + 32:at + 40], 'little')
         where = at + rng.randrange(4, length)
         file.seek(where)
         file.write(bytes([content[where] ^ (1 << rng.randrange(8))]))
-    return f'{segments[-1]} at {where}'
+        plain = content[at + 45] & 1 == 1
+    return f'{segments[-1]} at {where}', plain
 
 
 @fault
 def damaged_log(cluster, rng, stretch):
-    """A flipped bit in the middle of the log: the node must refuse to start and say where; then it is replaced."""
+    """A flipped bit in the middle of the log. Where it hit no record (a vote), the node must go on, say where and that it
+    repairs, and have again what it lost; else it must refuse to start and say where; then it is replaced."""
     node = follower(cluster, rng)
     node.kill()
-    where = damage(node, rng)
+    repaired = node.times_said('has again what it lost')
+    where, plain = damage(node, rng)
     node.start()
     if where is None:
         up_again(node)
+        return
+    if plain and cluster.protocol == 'raft':
+        up_again(node)
+        if not node.times_said(f'{where.split()[0]}, offset', 'REPAIR'):
+            raise Trouble(f'{node.name} does not tell that it repairs {where}: {node.last_words()}')
+        wait_for(f'{node.name} to have again what it lost in {where}',
+                 lambda: node.times_said('has again what it lost') > repaired)
         return
     try:
         must_end(node, f'the damage in {where}')

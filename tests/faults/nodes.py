@@ -199,6 +199,11 @@ flush_after_entries = {self.cluster.flush_after}
                     return float(line.split()[1])
         return None
 
+    def times_said(self, *words):
+        """In how many lines of its log, of all its lives, all these words stand."""
+        with open(self.log, encoding='utf-8', errors='replace') as file:
+            return sum(all(word in line for word in words) for line in file)
+
     def last_words(self):
         with open(self.log, encoding='utf-8', errors='replace') as file:
             return ''.join(file.readlines()[-5:])

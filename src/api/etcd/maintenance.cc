@@ -71,6 +71,10 @@ void MaintenanceService::status(CallPtr call) {
   response.set_raftterm(now.epoch.value);
   response.set_islearner(backend.head().learner);
   if (now.leader.none()) response.add_errors(fault::no_leader.text);
+  if (now.rejoining)
+    response.add_errors(
+        "quorate: this member's log was damaged, it votes for nobody until it "
+        "has from the others what it lost");
   for (const auto& alarm : core_.model().alarms()) {  // as etcd 3.4 prints its messages
     response.add_errors("memberID:" + to_string(alarm.member) +
                         " alarm:" + pb::AlarmType_Name(static_cast<pb::AlarmType>(alarm.type)) + " ");

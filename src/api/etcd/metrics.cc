@@ -100,6 +100,9 @@ void write_server_metrics(std::string& out, Core& core) {
   const auto number = [](auto n) { return static_cast<double>(n); };
   write_metric(out, "etcd_server_has_leader", "gauge", "1 if a leader is known.",
                status.leader.none() ? 0 : 1);
+  write_metric(out, "quorate_rejoining", "gauge",
+               "1 if this member's log was damaged and it has not got back from the others what it lost.",
+               status.rejoining ? 1 : 0);
   write_metric(out, "etcd_server_is_leader", "gauge", "1 if this member leads.", status.is_leader ? 1 : 0);
   write_metric(out, "etcd_server_is_learner", "gauge", "1 if this member is a learner.",
                backend.head().learner ? 1 : 0);
