@@ -200,6 +200,28 @@ LoadOptions load_of(const FakeServer& server) {
   return options;
 }
 
+// The loss is told from the loop, a moment after it happened: who gives up in between is not told any more.
+TEST(Connection, ACallCancelledBehindTheLossHearsNothing) {
+  class Deaf final : public CallHandler {
+    void on_message(std::string_view) override { ADD_FAILURE() << "told of a message"; }
+    void on_end(const Status&) override { ADD_FAILURE() << "told of the end"; }
+  };
+  FakeServer server([](const auto&, const auto&) { return FakeAnswer{.hang = true}; });
+  Loop loop;
+  Connection connection(loop);
+  std::optional<Status> connected;
+  connection.connect(server.endpoint(), std::chrono::seconds(20),
+                     [&](const Status& status) { connected = status; });
+  ASSERT_TRUE(loop.run_until([&] { return connected.has_value(); }));
+  auto handler = std::make_unique<Deaf>();
+  const CallId call = connection.start(kCall, "", true, *handler);
+  connection.close("enough");
+  connection.cancel(call);
+  handler.reset();
+  loop.io().restart();
+  loop.io().poll();
+}
+
 TEST(Load, CountsWhatWasAnswered) {
   std::atomic<std::uint64_t> asked = 0;
   FakeServer server([&](const auto&, const auto&) {

@@ -368,13 +368,13 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
   // Null for a call that has ended.
   Call* find(CallId id) {
     const auto index = static_cast<std::uint64_t>(id) & 0xffffffff;
-    if (!is_open || index == 0 || index > calls.size()) return nullptr;
+    if (index == 0 || index > calls.size()) return nullptr;
     Call* call = calls[index - 1].get();
     return call->id() == id ? call : nullptr;
   }
 
   void send(CallId id, std::string_view frames, bool half_close) {
-    Call* call = find(id);
+    Call* call = is_open ? find(id) : nullptr;
     if (!call) return;
     if (call->sent > 0) {
       call->out.erase(0, call->sent);
@@ -392,7 +392,8 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
   void cancel(CallId id) {
     Call* call = find(id);
     if (!call) return;
-    call->handler = nullptr;
+    call->handler = nullptr;  // of a lost connection too, whose calls wait for the loop to tell them
+    if (!is_open) return;
     nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, call->stream, NGHTTP2_CANCEL);
     flush_soon();
   }
