@@ -93,7 +93,7 @@ void Replica::start(Env& env) {
 }
 
 void Replica::receive(Env& env, NodeId from, const Bytes& bytes) {
-  if (halted_) return;
+  if (halted_ || from.none() || from == config_.self) return;
   auto frame = codec::decode<Frame>(bytes);
   if (!frame) return;
   std::visit([&](auto& inner) { on_frame(env, from, std::move(inner)); }, *frame);

@@ -58,6 +58,17 @@ TEST(Replica, TimeOfAPauseDoesNotReachTheModel) {
   EXPECT_LE(std::ranges::max(node.model->elapsed_seen), 500ms);
 }
 
+TEST(Replica, NobodyAndItselfAreNoPeers) {
+  Node node(1);
+  for (const std::uint64_t from : {0, 1}) {
+    node.receive(from, ForwardTransfer{1, NodeId(2), 1});
+    node.receive(from, DigestAsk{Index(0)});
+  }
+  EXPECT_THAT(node.host.sent, IsEmpty());
+  node.receive(3, ForwardTransfer{1, NodeId(2), 1});
+  EXPECT_THAT(node.host.sent, SizeIs(1));
+}
+
 TEST(Replica, CloseEndsEveryOperation) {
   Node node(1);
   node.propose("a");
