@@ -74,10 +74,15 @@ rocksdb::DBOptions database_options(const RocksConfig& config) {
 rocksdb::ColumnFamilyOptions table_options(const RocksConfig& config, std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = std::move(cache);
-  table.block_size = 8U << 10U;
+  table.block_size = 4U << 10U;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.cache_index_and_filter_blocks = true;  // else they grow beside the cache, with the data
   table.pin_l0_filter_and_index_blocks_in_cache = true;
+  // In pieces: those of a whole file are larger than a shard of the cache that a million keys leave room in,
+  // and every read would bring them in anew.
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
+  table.enable_index_compression = false;
   table.format_version = 5;
 
   rocksdb::ColumnFamilyOptions options;
