@@ -198,6 +198,10 @@ class Replica {
   void send(NodeId to, const Frame& frame);
 
   // Commands, reads, changes.
+  // Changes pile up in memory faster than they are flushed: no more are proposed until the flush is done.
+  [[nodiscard]] bool flush_lags() const {
+    return flushing_ && bytes_since_flush_ > 4 * config_.flush_after_bytes;
+  }
   void pump_commands(Env& env);
   std::vector<Command> take_unsent(Instant now);
   void propose_batches(Env& env, const std::vector<Command>& commands);

@@ -69,6 +69,29 @@ TEST(Replica, NobodyAndItselfAreNoPeers) {
   EXPECT_THAT(node.host.sent, SizeIs(1));
 }
 
+TEST(Replica, ALeaderWhoseFlushLagsProposesNoMoreUntilItIsDone) {
+  Node node(1, {.self = {}, .flush_after_bytes = 100});
+  node.lead();
+  const std::string text(200, 'x');
+  const auto put = [&] {
+    node.propose(text);
+    node.pump();
+  };
+  for (int i = 0; i < 3; ++i) {  // the first begins a flush, the others are too much beside it
+    put();
+    node.commit_proposed();
+  }
+  ASSERT_THAT(node.host.flushes, SizeIs(1));
+  put();
+  EXPECT_THAT(node.protocol->asked<rl::Propose>(), SizeIs(3));
+  node.replica->flushed(node.env, node.host.flushes[0]);
+  node.pump();
+  EXPECT_THAT(node.host.flushes, SizeIs(2)) << "what came meanwhile is flushed next";
+  EXPECT_THAT(node.protocol->asked<rl::Propose>(), SizeIs(4));
+  node.commit_proposed();
+  EXPECT_THAT(node.outcomes, SizeIs(4));
+}
+
 TEST(Replica, CloseEndsEveryOperation) {
   Node node(1);
   node.propose("a");
