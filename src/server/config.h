@@ -26,11 +26,11 @@ struct Keyspace {
   Duration heartbeat = 30ms;
   Duration election_timeout = 180ms;
   std::uint64_t flush_after_entries = 100'000;  // applied between two flushes of the state
-  std::uint64_t cache_bytes = 64U << 20U;
-  Duration compaction_period{};           // keep so much history; 0: all
-  std::int64_t compaction_revisions = 0;  // keep so many revisions; 0: all
-  std::uint64_t quota = 0;                // bytes of keys and values in all kept revisions; 0: no bound
-  std::optional<tls::Settings> tls;       // of what listens with https
+  std::uint64_t cache_bytes = 0;                // of the state engine; 0: by the memory there is
+  Duration compaction_period{};                 // keep so much history; 0: all
+  std::int64_t compaction_revisions = 0;        // keep so many revisions; 0: all
+  std::uint64_t quota = 0;                      // bytes of keys and values in all kept revisions; 0: no bound
+  std::optional<tls::Settings> tls;             // of what listens with https
   // Limits on clients.
   std::uint64_t max_request_bytes = 3U << 19U;
   std::uint32_t max_txn_ops = 128;
@@ -59,6 +59,7 @@ struct Config {
   std::uint64_t log_bytes = 512U << 20U;  // beyond it, quiet keyspaces are flushed so that the log can be cut
   std::string log_directory;              // of the write-ahead log; empty: below `data`
   bool repair = true;                     // a damaged log, from the other members; else refuse to start
+  std::uint64_t memory_bytes = 0;  // that the node should manage with; 0: what its control group allows
   std::vector<Keyspace> keyspaces;
   std::string log_level = "info";
   std::vector<std::string> log_outputs;  // "stderr", "stdout" or files; empty: standard error

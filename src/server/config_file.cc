@@ -114,6 +114,7 @@ void read_node(Section& section, Config& config) {
                                    4 * config.segment_bytes);
   config.log_directory = section.text("log", "");
   config.repair = section.choice("repair", "auto", {"auto", "refuse"}) == "auto";
+  config.memory_bytes = section.bytes("memory", 0, 32U << 20U);
   section.finish();
 }
 

@@ -177,6 +177,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "q.toml:10: keyspace.heartbeat:", "such as \"150ms\""},
         Mistake{"model = \"etcd\"", "heartbeat = \"100ms\"", "q.toml:10: keyspace.heartbeat:", "three times"},
         Mistake{"model = \"etcd\"", "cache = \"10\"", "q.toml:10: keyspace.cache:", "\"64MiB\""},
+        Mistake{"id = 1", "id = 1\nmemory = \"1MiB\"", "q.toml:4: node.memory:", "at least 33554432"},
         Mistake{"[node]", "[node", "q.toml:2: not valid TOML", ""},
         Mistake{"[node]", "colour = 1\n[node]", "q.toml:2: colour: unknown key", "allowed:"},
         Mistake{"[[keyspace]]", "[keyspace]", "q.toml:7: keyspace:", "[[keyspace]]"}));

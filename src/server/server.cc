@@ -12,6 +12,7 @@
 #include "registry/registry.h"
 #include "runtime/node.h"
 #include "server/etcd_keyspace.h"
+#include "server/memory_budget.h"
 #include "server/restore.h"
 #include "server/start_code.h"
 #include "tls/context.h"
@@ -84,7 +85,8 @@ Started identify(const Config& config, const runtime::DataDirectory& directory,
   return first_identity(config);
 }
 
-std::expected<runtime::KeyspaceConfig, std::string> keyspace_config(const Keyspace& keyspace) {
+std::expected<runtime::KeyspaceConfig, std::string> keyspace_config(const Keyspace& keyspace,
+                                                                    const MemoryBudget& budget) {
   auto protocol = registry::find(keyspace.protocol);
   if (!protocol) return std::unexpected("keyspace '" + keyspace.name + "': " + protocol.error());
   runtime::KeyspaceConfig out;
@@ -96,7 +98,10 @@ std::expected<runtime::KeyspaceConfig, std::string> keyspace_config(const Keyspa
   out.settings.heartbeat = keyspace.heartbeat;
   out.settings.election_timeout = keyspace.election_timeout;
   out.replica.flush_after_entries = keyspace.flush_after_entries;
-  out.storage.cache_bytes = keyspace.cache_bytes;
+  out.settings.keep_bytes = budget.kept_log;
+  out.replica.flush_after_bytes = budget.unflushed;
+  out.replica.max_pending_bytes = budget.requests;
+  out.storage.cache_bytes = keyspace.cache_bytes != 0 ? keyspace.cache_bytes : budget.cache;
   return out;
 }
 
@@ -113,8 +118,11 @@ std::expected<runtime::NodeConfig, std::string> node_config(const Config& config
   out.log_bytes = config.log_bytes;
   out.log_directory = config.log_directory;
   out.repair = config.repair;
+  const std::uint64_t memory = config.memory_bytes != 0 ? config.memory_bytes : group_limit();
+  if (memory != 0) spdlog::info("memory: {} MiB to manage with", memory >> 20U);
+  const auto budget = budget_for(memory, config.keyspaces.size());
   for (const auto& keyspace : config.keyspaces) {
-    auto one = keyspace_config(keyspace);
+    auto one = keyspace_config(keyspace, budget);
     if (!one) return std::unexpected(one.error());
     out.keyspaces.push_back(std::move(*one));
   }
