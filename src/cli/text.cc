@@ -297,7 +297,8 @@ Words split_words(std::string_view line) {
       if (c == quote_mark) {
         quote_mark = 0;
       } else if (c == '\\' && quote_mark == '"') {
-        if (++i == line.size() || !unescape(line, i, word)) return {{}, "bad escape in a quoted word"};
+        ++i;
+        if (i == line.size() || !unescape(line, i, word)) return {{}, "bad escape in a quoted word"};
       } else {
         word += c;
       }

@@ -22,8 +22,8 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 
-constexpr std::size_t kReadBuffer = 256 * 1024;
-constexpr std::size_t kWriteBatch = 256 * 1024;  // bytes serialised before they are written
+constexpr std::size_t kReadBuffer = 256U << 10U;
+constexpr std::size_t kWriteBatch = 256U << 10U;  // bytes serialised before they are written
 constexpr std::int32_t kStreamWindow = 4 << 20;  // a snapshot or a long range flows without waiting
 constexpr std::int32_t kConnectionWindow = 16 << 20;
 

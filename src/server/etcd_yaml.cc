@@ -51,7 +51,8 @@ class Reader {
     for (const auto& entry : table) {
       const std::string key = name(entry.first);
       const bool crl = key == "crl-file" && prefix == "--";  // the one that is named otherwise
-      add(crl ? "--client-crl-file" : prefix + key, entry.first, entry.second, title + "." + key);
+      add(crl ? "--client-crl-file" : prefix + key, entry.first, entry.second,
+          std::string(title).append(".").append(key));
     }
   }
 

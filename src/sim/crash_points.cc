@@ -98,8 +98,10 @@ std::optional<CrashPoint> parse_crash_point(std::string_view text) {
   for (std::uint64_t* part : {&point.operation, &point.again}) {
     const std::size_t comma = text.find(',');
     if (comma == std::string_view::npos) return std::nullopt;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + comma, *part);
-    if (error != std::errc() || end != text.data() + comma) return std::nullopt;
+    const std::string_view number = text.substr(0, comma);
+    const char* const behind = number.data() + number.size();
+    const auto [end, error] = std::from_chars(number.data(), behind, *part);
+    if (error != std::errc() || end != behind) return std::nullopt;
     text.remove_prefix(comma + 1);
   }
   const auto* at = std::ranges::find(names, text);

@@ -154,7 +154,7 @@ std::optional<Clock::duration> parse_timeout(std::string_view text) {
   if (parsed.ec != std::errc() || parsed.ptr != digits.data() + digits.size() || n < 0) return std::nullopt;
   using namespace std::chrono;
   switch (text.back()) {
-    case 'H': return hours(std::min<std::int64_t>(n, 24 * 365));
+    case 'H': return hours(std::min<std::int64_t>(n, std::int64_t{24} * 365));
     case 'M': return minutes(n);
     case 'S': return seconds(n);
     case 'm': return milliseconds(n);

@@ -130,9 +130,10 @@ void Raft::on(Context& c, NodeId from, const ReadIndexReply& m) {
     return true;
   });
   if (m.id == read_request_) read_outstanding_ = false;
-  if (m.success && !ready.empty()) c.out.emit(replicated_log::ReadReady{std::move(ready), m.index});
   if (!m.success) {
     for (const auto id : ready) refuse(c, id, Refusal::no_leader);
+  } else if (!ready.empty()) {
+    c.out.emit(replicated_log::ReadReady{std::move(ready), m.index});
   }
   if (!read_outstanding_ && !forwarded_.empty()) forward_reads(c);
 }
