@@ -17,7 +17,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from certificates import Folder  # noqa: E402
-from cluster import QUORATE, Gateway, b64, free_port, run, wait_for  # noqa: E402
+from cluster import Server, b64, run, wait_for  # noqa: E402
 
 FOLDER = tempfile.mkdtemp(prefix='bad-input-')
 PREFACE = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
@@ -31,48 +31,13 @@ def h2_frame(kind, flags, stream, payload):
 SETTINGS = h2_frame(4, 0, 0, b'')
 
 
-class Node:
+class Node(Server):
     def __init__(self, tag, *flags, scheme='http'):
-        self.client, self.peer, self.scheme = free_port(), free_port(), scheme
-        url, peer_url = f'{scheme}://127.0.0.1:{self.client}', f'http://127.0.0.1:{self.peer}'
-        self.log_file = os.path.join(FOLDER, tag + '.log')
-        with open(self.log_file, 'wb') as log:
-            self.process = subprocess.Popen(
-                [QUORATE, '--name', tag, '--data-dir', os.path.join(FOLDER, tag), '--listen-client-urls', url,
-                 '--advertise-client-urls', url, '--listen-peer-urls', peer_url, '--initial-advertise-peer-urls',
-                 peer_url, '--initial-cluster', f'{tag}={peer_url}', *flags],
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-
-    def __enter__(self):
-        wait_for('the port', lambda: self.connect().close() or True)
-        if self.scheme == 'http':
-            wait_for('a first put', self.serves)
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(20)
-
-    def gateway(self):
-        return Gateway(f'127.0.0.1:{self.client}')
-
-    def serves(self):
-        gateway = self.gateway()
-        gateway.put('k', 'v')
-        assert gateway.get('k') == 'v'
-        gateway.close()
-        return True
+        super().__init__(FOLDER, tag, *flags, scheme=scheme)
 
     def memory(self):
         with open(f'/proc/{self.process.pid}/statm', encoding='ascii') as file:
             return int(file.read().split()[1]) * resource.getpagesize()
-
-    def connect(self, port=None):
-        return socket.create_connection(('127.0.0.1', port or self.client), timeout=30)
-
-    def log(self):
-        with open(self.log_file, encoding='utf-8', errors='replace') as file:
-            return file.read()
 
 
 def until_closed(connection, seconds):

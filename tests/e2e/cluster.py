@@ -86,6 +86,51 @@ def b64(text):
     return base64.b64encode(text.encode()).decode()
 
 
+class Server:
+    """A node by itself, with etcd's flags: `with Server(...)` begins when it serves, and ends it."""
+
+    def __init__(self, folder, tag, *flags, scheme='http', **variables):
+        self.client, self.peer, self.scheme = free_port(), free_port(), scheme
+        url, peer_url = f'{scheme}://127.0.0.1:{self.client}', f'http://127.0.0.1:{self.peer}'
+        self.data, self.log_file = os.path.join(folder, tag), os.path.join(folder, tag + '.log')
+        with open(self.log_file, 'wb') as log:
+            self.process = subprocess.Popen(
+                [QUORATE, '--name', tag, '--data-dir', self.data, '--listen-client-urls', url,
+                 '--listen-peer-urls', peer_url, '--initial-advertise-peer-urls', peer_url, *flags],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder, env={**os.environ, **variables})
+
+    def __enter__(self):
+        try:
+            wait_for('the port', lambda: self.connect().close() or True)
+            if self.scheme == 'http':
+                wait_for('a first put', self.serves)
+        except AssertionError:
+            self.__exit__()
+            raise AssertionError(self.log()) from None
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(20)
+
+    def connect(self, port=None):
+        return socket.create_connection(('127.0.0.1', port or self.client), timeout=30)
+
+    def gateway(self):
+        return Gateway(f'127.0.0.1:{self.client}')
+
+    def serves(self):
+        gateway = self.gateway()
+        gateway.put('k', 'v')
+        assert gateway.get('k') == 'v'
+        gateway.close()
+        return True
+
+    def log(self):
+        with open(self.log_file, encoding='utf-8', errors='replace') as file:
+            return file.read()
+
+
 class Cluster:
     """`quorate dev` and its nodes."""
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import QUORATE, ROOT, Gateway, b64, free_port, run, wait_for  # noqa: E402
+from cluster import QUORATE, ROOT, Gateway, Server, b64, free_port, run, wait_for  # noqa: E402
 
 FOLDER = tempfile.mkdtemp(prefix='configuration-')
 DOCUMENT = os.path.join(ROOT, 'docs', 'guide', 'configuration.md')
@@ -30,34 +30,8 @@ def refusal(*arguments, **variables):
     return done.stdout
 
 
-class Node:
-    def __init__(self, tag, *flags, **variables):
-        self.client, peer = free_port(), free_port()
-        url, peer_url = f'http://127.0.0.1:{self.client}', f'http://127.0.0.1:{peer}'
-        self.data, self.log_file = os.path.join(FOLDER, tag), os.path.join(FOLDER, tag + '.log')
-        with open(self.log_file, 'wb') as log:
-            self.process = subprocess.Popen(
-                [QUORATE, '--name', tag, '--data-dir', self.data, '--listen-client-urls', url,
-                 '--listen-peer-urls', peer_url, '--initial-advertise-peer-urls', peer_url, *flags],
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=FOLDER, env={**os.environ, **variables})
-
-    def __enter__(self):
-        try:
-            wait_for('a first put', lambda: self.gateway().put('k', 'v'))
-        except AssertionError:
-            self.__exit__()
-            raise AssertionError(self.log()) from None
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(20)
-
-    def gateway(self):
-        return Gateway(f'127.0.0.1:{self.client}')
-
-    def log(self):
-        return read(self.log_file)
+def Node(tag, *flags, **variables):
+    return Server(FOLDER, tag, *flags, **variables)
 
 
 def page(port, path, host=None, origin=None, method='GET', body=None):
