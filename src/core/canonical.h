@@ -20,7 +20,9 @@ namespace quorate {
 class Canonical {
  public:
   // `names[i]` is written for node i + 1; a node beyond them keeps its own.
-  Canonical(Instant now, std::span<const std::uint64_t> names) : now_(now), names_(names) {}
+  // `timed`: the driver does not let time pass wherever that makes a difference, so all instants count.
+  Canonical(Instant now, std::span<const std::uint64_t> names, bool timed = false)
+      : now_(now), names_(names), timed_(timed) {}
 
   void number(std::uint64_t value) { out_.append(reinterpret_cast<const char*>(&value), sizeof value); }
   template <class Tag>
@@ -45,11 +47,13 @@ class Canonical {
   void until(Instant at) { number(at <= now_ ? 0 : static_cast<std::uint64_t>((at - now_).count())); }
 
   [[nodiscard]] Instant now() const { return now_; }
+  [[nodiscard]] bool timed() const { return timed_; }
   [[nodiscard]] const std::string& text() const { return out_; }
 
  private:
   Instant now_;
   std::span<const std::uint64_t> names_;
+  bool timed_;
   std::string out_;
 };
 

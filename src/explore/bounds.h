@@ -18,12 +18,18 @@ struct Bounds {
   std::uint32_t timers = any;  // firings in all, without the following
   // Of leaders, beside the one with which each begins; and repetitions of reads.
   std::uint32_t heartbeats = 0;
-  std::uint32_t reads = 0;      // linearizable ones, asked anywhere
+  std::uint32_t reads = 0;      // linearizable ones, asked of any of the readers
   std::uint32_t catch_ups = 0;  // begun after a refused pre-vote (Raft's catch_up.cc)
+  std::uint32_t transfers = 0;  // of leadership, asked of whoever leads
+  std::uint32_t snapshots = 0;  // after each the log is cut right behind it
+  std::uint32_t damages = 0;  // of a node's log, in all; it comes back without its entries (Raft's rejoin.cc)
+  // How often time passes, at all nodes alike; 0: it is each node's own. Reads then ask for the lease.
+  std::uint32_t ticks = 0;
   // Of one node at a time; other writes are durable with the step that made them.
   std::uint32_t late_writes = 0;
   bool pre_votes = false;                 // as messages; otherwise each is granted at once
   std::vector<std::uint64_t> candidates;  // who alone campaigns in terms 1, 2, ...; empty: all in each
+  std::vector<std::uint64_t> readers;     // empty: all nodes
   std::vector<std::uint64_t> voters;      // at first; empty: all nodes
   std::vector<std::uint64_t> change;      // to these voters, once, whoever leads; empty: no change
   bool single_entries = false;            // one in a message, at most

@@ -12,29 +12,43 @@
 
 namespace quorate::explore {
 
-enum class Kind : std::uint8_t { deliver, persist, crash, fire, propose, read, change, refuse };
+enum class Kind : std::uint8_t {
+  deliver,
+  persist,
+  crash,
+  fire,
+  propose,
+  read,
+  change,
+  refuse,
+  transfer,
+  snapshot,
+  damage,
+  pass  // of all nodes: time passes
+};
 
 struct Action {
   Kind kind = Kind::persist;
   std::uint8_t node = 0;          // its position
   std::uint8_t cut = whole_step;  // else: it crashes when so many of the writes of this step are durable
-  std::uint32_t what = 0;  // the message, the timer, the command, the index a read must see, or who refuses
+  // The message, the timer, the command, the index a read must see, who refuses, or who is to lead.
+  std::uint32_t what = 0;
 
   static constexpr std::uint8_t whole_step = 15;
   [[nodiscard]] std::uint32_t packed() const {
-    return static_cast<std::uint32_t>(kind) | (std::uint32_t{node} << 3U) | (std::uint32_t{cut} << 6U) |
-           (what << 10U);
+    return static_cast<std::uint32_t>(kind) | (std::uint32_t{node} << 4U) | (std::uint32_t{cut} << 7U) |
+           (what << 11U);
   }
   static Action unpacked(std::uint32_t p) {
-    return {static_cast<Kind>(p & 7U), static_cast<std::uint8_t>((p >> 3U) & 7U),
-            static_cast<std::uint8_t>((p >> 6U) & 15U), p >> 10U};
+    return {static_cast<Kind>(p & 15U), static_cast<std::uint8_t>((p >> 4U) & 7U),
+            static_cast<std::uint8_t>((p >> 7U) & 15U), p >> 11U};
   }
 };
 
 template <class S>
 class Catalog {
  public:
-  using Message = typename S::Protocol::Message;
+  using Message = typename S::Message;
   using Numbers = std::vector<std::uint32_t>;
   using Hashes = std::vector<Hash>;  // one for each way to rename the nodes
   using Glance = typename S::Glance;
@@ -62,8 +76,8 @@ class Catalog {
   explicit Catalog(const Bounds& bounds) : bounds_(bounds) {
     std::vector<std::uint64_t> names(bounds.nodes);
     std::iota(names.begin(), names.end(), 1);
-    const bool alike =
-        S::symmetric && bounds.candidates.empty() && bounds.voters.empty() && bounds.change.empty();
+    const bool alike = S::symmetric && bounds.candidates.empty() && bounds.readers.empty() &&
+                       bounds.voters.empty() && bounds.change.empty();
     do {
       renamings_.push_back(names);
     } while (alike && std::ranges::next_permutation(names).found);
@@ -169,9 +183,15 @@ class Catalog {
       case Kind::crash: local.crash(sent); break;
       case Kind::fire: local.fire(TimerId(action.what), sent); break;
       case Kind::propose: local.ask(S::propose(action.what), sent); break;
-      case Kind::read: local.ask(S::read(action.what), sent); break;
+      case Kind::read: local.ask(S::read(bounds_, action.what), sent); break;
       case Kind::refuse: local.be_refused(NodeId(action.what), sent); break;
       case Kind::change: local.ask(S::change(bounds_), sent); break;
+      case Kind::transfer: local.ask(S::transfer(NodeId(action.what)), sent); break;
+      case Kind::snapshot: local.ask(S::checkpoint(local.host()), sent); break;
+      case Kind::pass: local.pass(); break;
+      case Kind::damage:
+        if (!local.damage(sent)) return {impossible, {}};
+        break;
     }
     const bool possible = local.settle(action.cut == Action::whole_step ? Local<S>::whole : action.cut, sent);
     Outcome outcome{impossible, {}};
@@ -197,7 +217,8 @@ class Catalog {
     if (const auto known = nodes_.find(hash_of(write(renamings_.front()), 1))) return *known;
     auto all = hashes(1, write);
     Node node{std::move(local), {}, {}, 0};
-    for (Fact& fact : S::facts(node.local.protocol())) node.facts.push_back(add(std::move(fact)));
+    for (Fact& fact : S::facts(node.local.protocol(), node.local.host()))
+      node.facts.push_back(add(std::move(fact)));
     node.broken = node.local.broken();
     node.shape = shapes_.try_emplace(S::shape(node.local.protocol()), shapes_.size()).first->second;
     within_.push_back(S::within(bounds_, node.local.protocol()));

@@ -31,10 +31,15 @@ std::string scope(const Bounds& b) {
                   b.commands, b.crashes, number(b.timers), number(b.heartbeats));
   if (b.reads != 0) text += fmt::format(", {} reads", b.reads);
   if (b.catch_ups != 0) text += fmt::format(", {} catch-ups", b.catch_ups);
+  if (b.transfers != 0) text += fmt::format(", {} transfers", b.transfers);
+  if (b.snapshots != 0) text += fmt::format(", {} snapshots", b.snapshots);
+  if (b.damages != 0) text += fmt::format(", {} damages", b.damages);
+  if (b.ticks != 0) text += fmt::format(", {} ticks", b.ticks);
   if (b.late_writes != 0) text += fmt::format(", {} late writes a node", b.late_writes);
   if (b.pre_votes) text += ", pre-votes";
   if (b.single_entries) text += ", single entries";
   if (!b.candidates.empty()) text += fmt::format(", candidates {}", fmt::join(b.candidates, ","));
+  if (!b.readers.empty()) text += fmt::format(", readers {}", fmt::join(b.readers, ","));
   if (!b.voters.empty()) text += fmt::format(", voters {}", fmt::join(b.voters, ","));
   if (!b.change.empty()) text += fmt::format(", change to {}", fmt::join(b.change, ","));
   return text;

@@ -31,6 +31,15 @@ TEST(Explore, RaftHoldsInAllStates) {
   exhausted(explore("raft", scope(1, 2, 1)), 98'050, 25);
 }
 
+TEST(Explore, RaftHoldsWhereLeadershipIsTransferredAndLogsAreCut) {
+  Bounds transfer = scope(2, 0, 0);
+  transfer.transfers = 1;
+  exhausted(explore("raft", transfer), 36'472, 21);
+  Bounds snapshot = scope(2, 0, 0);
+  snapshot.snapshots = 1;
+  exhausted(explore("raft", snapshot), 21'711, 23);
+}
+
 struct HastyRaft : RaftSubject {  // votes and acknowledgements leave before they are durable
   static constexpr bool waits_for_disk = false;
 };

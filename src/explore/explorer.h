@@ -57,6 +57,10 @@ class Explorer {
     std::uint32_t reads : 4 = 0;
     std::uint32_t changes : 4 = 0;
     std::uint32_t catch_ups : 4 = 0;
+    std::uint8_t transfers = 0;
+    std::uint8_t snapshots = 0;
+    std::uint8_t ticks = 0;
+    std::uint8_t damages = 0;
   };
   struct Step {  // how a state was first reached
     std::uint32_t parent = 0;
@@ -82,13 +86,21 @@ class Explorer {
   }
 
   void expand(const World& world) {
+    if (world.ticks < bounds_.ticks) let_time_pass(world);
     for (std::uint8_t i = 0; i < bounds_.nodes; ++i) {
       const auto& local = catalog_.node(world.nodes[i]).local;
       if (local.writes()) follow(world, {Kind::persist, i, Action::whole_step, 0});
       if (world.crashes < bounds_.crashes) follow(world, {Kind::crash, i, Action::whole_step, 0});
       if (world.commands < bounds_.commands) try_all(world, {Kind::propose, i, 0, world.commands});
-      if (world.reads < bounds_.reads) try_all(world, {Kind::read, i, 0, highest_known(world)});
+      if (world.reads < bounds_.reads && reads(i)) try_all(world, {Kind::read, i, 0, highest_known(world)});
       if (world.changes == 0 && !bounds_.change.empty()) try_all(world, {Kind::change, i, 0, 0});
+      if (world.snapshots < bounds_.snapshots) try_all(world, {Kind::snapshot, i, 0, 0});
+      if (world.damages < bounds_.damages) try_all(world, {Kind::damage, i, 0, 0});
+      if (world.transfers < bounds_.transfers) {
+        for (std::uint32_t to = 1; to <= bounds_.nodes; ++to) {
+          if (to != i + 1U) try_all(world, {Kind::transfer, i, 0, to});
+        }
+      }
       if (world.catch_ups < bounds_.catch_ups && S::fires(local.protocol(), S::campaign_timer)) {
         for (std::uint32_t by = 1; by <= bounds_.nodes; ++by) {
           if (by != i + 1U) try_all(world, {Kind::refuse, i, 0, by});
@@ -98,12 +110,16 @@ class Explorer {
         const bool heartbeat = S::heartbeat(timer);
         const auto used = heartbeat ? world.heartbeats : world.timers;
         const auto limit = heartbeat ? bounds_.heartbeats : bounds_.timers;
-        if (used < limit && S::fires(local.protocol(), timer))
+        if (used < limit && S::fires(local.protocol(), timer) && local.due(timer))
           try_all(world, {Kind::fire, i, 0, static_cast<std::uint32_t>(timer.value)});
       }
       for (const std::uint32_t id : catalog_.flight(world.flights[i]))
         try_all(world, {Kind::deliver, catalog_.receiver(id), 0, id});
     }
+  }
+
+  [[nodiscard]] bool reads(std::uint8_t node) const {
+    return bounds_.readers.empty() || std::ranges::count(bounds_.readers, node + 1U) != 0;
   }
 
   // The step, and all crashes within it.
@@ -112,6 +128,25 @@ class Explorer {
     follow(world, action);
     if (world.crashes == bounds_.crashes) return;
     for (action.cut = 0; action.cut < Action::whole_step && follow(world, action);) ++action.cut;
+  }
+
+  // For all nodes alike.
+  void let_time_pass(const World& from) {
+    const Action pass{Kind::pass, 0, Action::whole_step, 0};
+    World world = from;
+    ++world.ticks;
+    for (std::uint8_t i = 0; i < bounds_.nodes; ++i) {
+      const std::uint32_t later = catalog_.act(from.nodes[i], {Kind::pass, i, Action::whole_step, 0}).node;
+      if (later != Catalog<S>::impossible) world.nodes[i] = later;  // else nothing in it tells the time
+    }
+    ++report_.transitions;
+    if (seen_.insert(fingerprint(world))) add(world, pass);
+  }
+
+  void add(const World& world, const Action& action) {
+    steps_.push_back({parent_, action.packed()});
+    if (seen_.size() >= bounds_.max_states) report_.stopped = "max-states";
+    next_.push_back(world);
   }
 
   // False if nothing can come of it.
@@ -133,14 +168,13 @@ class Explorer {
     auto broken = changed ? assert_facts(world, action.node) : std::nullopt;
     if (!seen_.insert(fingerprint(world)) && !broken) return true;
     if (!broken && changed) broken = compare(world, action.node);
-    steps_.push_back({parent_, action.packed()});
     if (broken) {
+      steps_.push_back({parent_, action.packed()});
       ++report_.depth;
       report_.violation = Violation{std::move(*broken), trace(static_cast<std::uint32_t>(steps_.size() - 1))};
       return true;
     }
-    if (seen_.size() >= bounds_.max_states) report_.stopped = "max-states";
-    next_.push_back(world);
+    add(world, action);
     return true;
   }
 
@@ -151,6 +185,9 @@ class Explorer {
     if (action.kind == Kind::read) ++world.reads;
     if (action.kind == Kind::change) ++world.changes;
     if (action.kind == Kind::refuse) ++world.catch_ups;
+    if (action.kind == Kind::transfer) ++world.transfers;
+    if (action.kind == Kind::snapshot) ++world.snapshots;
+    if (action.kind == Kind::damage) ++world.damages;
     if (action.kind != Kind::fire) return;
     if (S::heartbeat(TimerId(action.what))) {
       if (bounds_.heartbeats != Bounds::any) ++world.heartbeats;
@@ -253,7 +290,9 @@ class Explorer {
     Hash least{~std::uint64_t{0}, ~std::uint64_t{0}};
     const std::uint64_t counts = world.commands + 16ULL * world.crashes + 256ULL * world.reads +
                                  4096ULL * world.changes + 65536ULL * world.timers +
-                                 (1ULL << 24U) * world.heartbeats + (1ULL << 28U) * world.catch_ups;
+                                 (1ULL << 24U) * world.heartbeats + (1ULL << 28U) * world.catch_ups +
+                                 (1ULL << 32U) * world.transfers + (1ULL << 40U) * world.snapshots +
+                                 (1ULL << 48U) * world.ticks + (1ULL << 56U) * world.damages;
     for (std::size_t way = 0; way < catalog_.renamings(); ++way) {
       Hash sum{counts, 0};
       for (std::size_t i = 0; i < bounds_.nodes; ++i) {
@@ -275,6 +314,7 @@ class Explorer {
   }
 
   std::string line(const Action& action) const {
+    if (action.kind == Kind::pass) return "time passes";
     std::string text = "node " + std::to_string(action.node + 1);
     switch (action.kind) {
       case Kind::deliver: {
@@ -292,6 +332,10 @@ class Explorer {
             " campaigns in vain, and node " + std::to_string(action.what) + " tells it that its log is ahead";
         break;
       case Kind::change: text += " is asked to change the membership"; break;
+      case Kind::transfer: text += " is asked to let node " + std::to_string(action.what) + " lead"; break;
+      case Kind::snapshot: text += " may cut its log behind its state"; break;
+      case Kind::damage: text += " finds its log damaged, and starts without it"; break;
+      case Kind::pass: break;
     }
     if (action.cut != Action::whole_step) {
       text += action.cut == 0 ? "; it crashes before anything of this is durable, and restarts"

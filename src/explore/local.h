@@ -38,7 +38,7 @@ struct Flying {
 template <class M, class Variant>
 inline constexpr std::uint8_t place_of = boost::mp11::mp_find<Variant, M>::value;
 
-// What durable writes amount to (core/entry.h). Nothing explored takes snapshots.
+// What durable writes amount to (core/entry.h).
 inline void apply(Recovered& disk, const Write& write) {
   if (const auto* put = std::get_if<PutRecord>(&write)) {
     disk.records[put->key] = put->value;
@@ -46,6 +46,11 @@ inline void apply(Recovered& disk, const Write& write) {
     disk.log.insert(disk.log.end(), append->entries.begin(), append->entries.end());
   } else if (const auto* truncate = std::get_if<TruncateFrom>(&write)) {
     std::erase_if(disk.log, [&](const Entry& e) { return e.index >= truncate->index; });
+  } else {
+    const SnapshotMeta& meta = std::get<SnapshotTaken>(write).meta;
+    if (disk.snapshot && disk.snapshot->index >= meta.index) return;
+    disk.snapshot = meta;
+    std::erase_if(disk.log, [&](const Entry& e) { return e.index <= meta.index; });
   }
 }
 
@@ -53,37 +58,44 @@ template <class S>
 class Local {
  public:
   using Protocol = typename S::Protocol;
-  using Message = typename Protocol::Message;
+  using Message = typename S::Message;  // the protocol's, and what its host sends beside them
+  using Host = typename S::Host;        // what the protocol's events make of the node's state
   using Request = typename Protocol::Request;
-  using In = Input<Message, Request>;
-  using Out = Outbox<Message, typename Protocol::Event>;
+  using Inner = typename Protocol::Message;
+  using In = Input<Inner, Request>;
+  using Out = Outbox<Inner, typename Protocol::Event>;
   using Sent = std::vector<Packet<Message>>;
 
   static constexpr std::uint32_t whole = ~0U;  // no crash in between
 
   Local(const Bounds& bounds, NodeId self)
-      : bounds_(&bounds), self_(self), protocol_(S::make(bounds, self, {})) {}
+      : bounds_(&bounds),
+        self_(self),
+        protocol_(S::make(bounds, self, {})),
+        host_(S::host(bounds, self, {})) {}
 
   void start(Sent& sent) {
-    Rng rng(1 + restarts_);
+    Rng rng = draws();
     Env env{now_, rng};
     protocol_.start(env, out_);
     perform(sent);
     while (!pending_.empty()) persist(sent);
   }
   void receive(NodeId from, const Message& message, Sent& sent) {
-    now_ += S::patience(protocol_, message, now_);
-    step(Receive<Message>{from, message}, sent);
+    if (!timed()) now_ += S::patience(protocol_, message, now_);
+    if (auto input = S::input(host_, self_, from, message, sent)) step(std::move(*input), sent);
   }
+  void pass() { now_ += S::tick; }
   void fire(TimerId timer, Sent& sent) {
     bool did = false;  // one that only sets itself again was set for something earlier: then once more
     for (int i = 0; i < 2 && !did && timers_.contains(timer); ++i) {
+      if (timed() && timers_.at(timer) > now_) break;
       now_ = std::max(now_, timers_.at(timer));
       timers_.erase(timer);
       did = step(TimerFired{timer}, sent);
     }
     for (const auto& packet : S::granted(*bounds_, self_, protocol_))
-      step(Receive<Message>{packet.from, packet.message}, sent);
+      step(Receive<Inner>{packet.from, packet.message}, sent);
   }
   // Its timer fires twice, and `by` refuses the pre-vote, with a log that is ahead.
   void be_refused(NodeId by, Sent& sent) {
@@ -94,7 +106,7 @@ class Local {
       step(TimerFired{S::campaign_timer}, sent);
     }
     for (auto& packet : S::refused(by, self_, protocol_))
-      step(Receive<Message>{packet.from, std::move(packet.message)}, sent);
+      step(Receive<Inner>{packet.from, std::move(packet.message)}, sent);
   }
   void ask(Request request, Sent& sent) { step(Ask<Request>{std::move(request)}, sent); }
   void persist(Sent& sent) {  // the oldest write becomes durable
@@ -120,6 +132,7 @@ class Local {
   // Stops, losing what is not durable and what waits for it, and starts again.
   void crash(Sent& sent) {
     protocol_ = S::make(*bounds_, self_, disk_);
+    host_ = S::host(*bounds_, self_, disk_);
     out_ = Out();
     pending_.clear();
     withheld_.clear();
@@ -129,22 +142,37 @@ class Local {
     start(sent);
   }
 
+  // Of its log nothing is left but the records and the state behind which it was cut. False: it can not go
+  // on.
+  bool damage(Sent& sent) {
+    const auto writes = S::rejoin(self_, disk_);
+    if (!writes) return false;
+    disk_ = {};
+    for (const Write& write : *writes) apply(disk_, write);
+    crash(sent);
+    return true;
+  }
+
   [[nodiscard]] std::uint8_t self() const {
     return static_cast<std::uint8_t>(self_.value - 1);
   }  // its position
   [[nodiscard]] bool writes() const { return !pending_.empty(); }
   [[nodiscard]] const std::map<TimerId, Instant>& timers() const { return timers_; }
+  [[nodiscard]] bool due(TimerId timer) const { return !timed() || timers_.at(timer) <= now_; }
   [[nodiscard]] const Protocol& protocol() const { return protocol_; }
+  [[nodiscard]] const Host& host() const { return host_; }
   [[nodiscard]] const Recovered& disk() const { return disk_; }
   [[nodiscard]] std::optional<std::string> broken() const {
     return alarm_ ? alarm_ : protocol_.check_invariants();
   }
 
   [[nodiscard]] std::string canonical(std::span<const std::uint64_t> names) const {
-    Canonical to(now_, names);
+    Canonical to(now_, names, timed());
     to.node(self_);
     protocol_.canonical(to);
+    host_.canonical(to);
     for (const auto& [key, value] : disk_.records) S::record(to, key, value);
+    if (disk_.snapshot) to.encoded(*disk_.snapshot);
     to.number(disk_.log.size());
     for (const Entry& entry : disk_.log) to.encoded(entry);
     to.number(pending_.size());
@@ -156,16 +184,22 @@ class Local {
       to.ticket(send.after, durable_);
     }
     for (const auto& [id, at] : timers_) {
-      if (S::fires(protocol_, id)) to.add(id);
+      if (!S::fires(protocol_, id)) continue;
+      to.add(id);
+      if (timed()) to.until(at);
     }
     to.number(restarts_);
     return to.text();
   }
 
  private:
+  [[nodiscard]] bool timed() const { return bounds_->ticks != 0; }
+
+  // The draws are always the same: which timer fires first is the explorer's choice.
+  [[nodiscard]] Rng draws() const { return Rng(timed() ? S::hasty_seed(restarts_) : 1 + restarts_); }
+
   bool step(In input, Sent& sent) {
-    Rng rng(1 +
-            restarts_);  // the draws are always the same: which timer fires first is the explorer's choice
+    Rng rng = draws();
     Env env{now_, rng};
     protocol_.step(env, std::move(input), out_);
     return perform(sent);
@@ -175,7 +209,7 @@ class Local {
     bool did = false;
     for (auto& effect : out_.take()) {
       did = did || !std::holds_alternative<SetTimer>(effect);
-      if (auto* send = std::get_if<Send<Message>>(&effect)) {
+      if (auto* send = std::get_if<Send<Inner>>(&effect)) {
         if (!S::lost(*bounds_, send->message)) withhold(std::move(*send));
       } else if (auto* write = std::get_if<Persist>(&effect)) {
         pending_.push_back(std::move(*write));
@@ -183,8 +217,9 @@ class Local {
         timers_[timer->id] = timer->at;
       } else if (auto* cancel = std::get_if<CancelTimer>(&effect)) {
         timers_.erase(cancel->id);
-      } else if (auto what = S::alarm(std::get<Emit<typename Protocol::Event>>(effect).event)) {
-        alarm_ = std::move(what);
+      } else {
+        const auto& event = std::get<Emit<typename Protocol::Event>>(effect).event;
+        if (auto what = S::take(host_, self_, event, sent)) alarm_ = std::move(what);
       }
     }
     release(sent);
@@ -192,7 +227,7 @@ class Local {
   }
 
   // The same message for the same write is kept once, as on the network.
-  void withhold(Send<Message> send) {
+  void withhold(Send<Inner> send) {
     const auto bytes = codec::encode(send.message);
     for (const auto& other : withheld_) {
       if (other.to == send.to && other.after == send.after && codec::encode(other.message) == bytes) return;
@@ -201,9 +236,10 @@ class Local {
   }
 
   void release(Sent& sent) {
-    std::erase_if(withheld_, [&](Send<Message>& send) {
+    std::erase_if(withheld_, [&](Send<Inner>& send) {
       if (S::waits_for_disk && send.after > durable_) return false;
-      if (send.to != self_) sent.push_back({self_, send.to, std::move(send.message)});
+      if (send.to != self_)
+        std::visit([&](auto& m) { sent.push_back({self_, send.to, std::move(m)}); }, send.message);
       return true;
     });
   }
@@ -225,10 +261,11 @@ class Local {
   std::uint64_t restarts_ = 0;  // counted only where the draws of a new life must differ
   Instant now_{std::chrono::hours(1)};
   Protocol protocol_;
+  Host host_;
   Out out_;
   Recovered disk_;
-  std::deque<Persist> pending_;          // not durable yet
-  std::vector<Send<Message>> withheld_;  // until their ticket is
+  std::deque<Persist> pending_;        // not durable yet
+  std::vector<Send<Inner>> withheld_;  // until their ticket is
   std::map<TimerId, Instant> timers_;
   Ticket durable_;
   std::optional<std::string> alarm_;

@@ -17,6 +17,10 @@ namespace quorate::explore {
 struct PaxosSubject {
   using Protocol = paxos::Paxos;
   using Message = paxos::Message;
+  using Sent = std::vector<Packet<Message>>;
+  struct Host {  // needs nothing
+    void canonical(Canonical&) const {}
+  };
   static constexpr const char* name = "paxos";
   static constexpr bool symmetric = false;
   static constexpr bool waits_for_disk = true;  // a test plants a bug here
@@ -41,8 +45,21 @@ struct PaxosSubject {
   static agreement::Request propose(std::uint32_t command) {
     return agreement::Propose{Bytes::adopt("v" + std::to_string(command))};
   }
-  static agreement::Request read(std::uint32_t) { return agreement::Learn{}; }
+  static agreement::Request read(const Bounds&, std::uint32_t) { return agreement::Learn{}; }
   static agreement::Request change(const Bounds&) { return agreement::Learn{}; }
+  static agreement::Request transfer(NodeId) { return agreement::Learn{}; }
+  static agreement::Request checkpoint(const Host&) { return agreement::Learn{}; }
+  static std::optional<std::vector<Write>> rejoin(NodeId, const Recovered&) { return std::nullopt; }
+  static Host host(const Bounds&, NodeId, const Recovered&) { return {}; }
+  static std::optional<Input<Message, agreement::Request>> input(Host&, NodeId, NodeId from,
+                                                                 const Message& message, Sent&) {
+    return Receive<Message>{from, message};
+  }
+  static std::optional<std::string> take(Host&, NodeId, const agreement::Event&, Sent&) {
+    return std::nullopt;
+  }
+  static constexpr Duration tick{};
+  static std::uint64_t hasty_seed(std::uint64_t number) { return number; }
   static Duration patience(const Protocol&, const Message&, Instant) { return {}; }
   static std::vector<Packet<Message>> granted(const Bounds&, NodeId, const Protocol&) { return {}; }
   static constexpr TimerId campaign_timer{1};
@@ -89,12 +106,11 @@ struct PaxosSubject {
     to.bytes(key);
     to.bytes(value.view());
   }
-  static std::vector<Fact> facts(const Protocol& p) {
+  static std::vector<Fact> facts(const Protocol& p, const Host&) {
     if (!p.decided()) return {};
     return {Fact{"the decision", p.decided()->str(), {}, {}, {}, {}}};
   }
   static std::string shape(const Protocol&) { return {}; }
-  static std::optional<std::string> alarm(const agreement::Event&) { return std::nullopt; }
   static std::optional<std::string> contradicts(const Protocol&, const Fact&) { return std::nullopt; }
   static std::optional<std::string> differ(const Protocol&, const Protocol&) { return std::nullopt; }
 };

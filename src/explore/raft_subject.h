@@ -12,17 +12,21 @@
 #include "explore/bounds.h"
 #include "explore/facts.h"
 #include "explore/local.h"
+#include "explore/raft_host.h"
 #include "replog/raft/raft.h"
 
 namespace quorate::explore {
 
 struct RaftSubject {
   using Protocol = raft::Raft;
-  using Message = raft::Message;
+  using Host = RaftHost;
+  using Message = Host::Message;
+  using Sent = Host::Sent;
   static constexpr const char* name = "raft";
   static constexpr bool symmetric = true;  // its rules never compare ids
   static constexpr bool waits_for_disk = true;
   static constexpr Duration timeout = 100ms;
+  static constexpr Duration tick = timeout / 2;
 
   struct Glance {  // of a node: what tells whether a message to it, or from it, can still have an effect
     std::uint64_t term = 0;  // its disk agrees
@@ -36,26 +40,72 @@ struct RaftSubject {
     bool success = false;
   };
 
-  static Protocol make(const Bounds& bounds, NodeId self, const Recovered& disk) {
-    replicated_log::Settings settings;
-    settings.self = self;
+  static Membership initial(const Bounds& bounds, NodeId self) {
+    Membership initial;
     for (std::uint64_t i = 1; i <= bounds.nodes; ++i) {
       const bool votes = bounds.voters.empty() || std::ranges::count(bounds.voters, i) != 0;
       if (votes && (bounds.voters.empty() || std::ranges::count(bounds.voters, self.value) != 0))
-        settings.initial.members.push_back({NodeId(i), Role::voter, {}});
+        initial.members.push_back({NodeId(i), Role::voter, {}});
     }
+    return initial;
+  }
+  static replicated_log::Settings settings_of(const Bounds& bounds, NodeId self) {
+    replicated_log::Settings settings;
+    settings.self = self;
+    settings.initial = initial(bounds, self);
     settings.election_timeout = timeout;
     settings.heartbeat = timeout;  // two without an answer, and the leader steps down
     settings.max_inflight = 4;
     if (bounds.single_entries) settings.max_batch_bytes = 1;
-    return {settings, disk};
+    if (bounds.snapshots != 0) settings.keep_entries = 0;
+    if (bounds.ticks != 0) {  // so that two ticks are just more than the least that may be drawn
+      settings.election_timeout = timeout - 1ms;
+      settings.heartbeat = tick;
+    }
+    return settings;
+  }
+  // A seed whose first draw makes an election timeout of hardly more than the least.
+  static std::uint64_t hasty_seed(std::uint64_t number) {
+    static const auto seeds = [] {
+      std::array<std::uint64_t, 16> found{};
+      std::uint64_t seed = 1;
+      for (auto& each : found) {
+        const auto draw = [&] {
+          Rng rng(seed++);
+          return rng.between(timeout - 1ms, 2 * (timeout - 1ms));
+        };
+        while (draw() > timeout) continue;
+        each = seed - 1;
+      }
+      return found;
+    }();
+    return seeds[number % seeds.size()];
+  }
+  static Protocol make(const Bounds& bounds, NodeId self, const Recovered& disk) {
+    return {settings_of(bounds, self), disk};
+  }
+  static std::optional<std::vector<Write>> rejoin(NodeId self, const Recovered& disk) {
+    auto writes = raft::rejoin(self, disk.records, disk.snapshot);
+    return writes ? std::optional(std::move(*writes)) : std::nullopt;
+  }
+  static Host host(const Bounds& bounds, NodeId self, const Recovered& disk) {
+    return Host::recovered(initial(bounds, self), disk, bounds.snapshots != 0);
+  }
+  static std::optional<Host::In> input(Host& host, NodeId self, NodeId from, const Message& message,
+                                       Sent& sent) {
+    return host.input(self, from, message, sent);
   }
   static replicated_log::Request propose(std::uint32_t command) {
     return replicated_log::Propose{command + 1, {Bytes::adopt("v" + std::to_string(command))}};
   }
   // The name of a read says what it must see.
-  static replicated_log::Request read(std::uint32_t index) {
-    return replicated_log::ReadBarrier{index + 1, replicated_log::ReadMode::quorum};
+  static replicated_log::Request read(const Bounds& bounds, std::uint32_t index) {
+    using enum replicated_log::ReadMode;
+    return replicated_log::ReadBarrier{index + 1, bounds.ticks != 0 ? lease : quorum};
+  }
+  static replicated_log::Request transfer(NodeId to) { return replicated_log::TransferLeadership{2, to}; }
+  static replicated_log::Request checkpoint(const Host& host) {
+    return replicated_log::SnapshotAvailable{host.live};
   }
   static replicated_log::Request change(const Bounds& bounds) {
     std::vector<Member> members;
@@ -68,8 +118,8 @@ struct RaftSubject {
         std::holds_alternative<raft::RequestVote>(message) || std::holds_alternative<raft::PreVote>(message);
     return asks && p.state() != raft::State::leader && p.bound_to_a_leader(now) ? timeout : Duration{};
   }
-  static std::vector<Packet<Message>> granted(const Bounds& bounds, NodeId self, const Protocol& p) {
-    std::vector<Packet<Message>> packets;
+  static std::vector<Packet<raft::Message>> granted(const Bounds& bounds, NodeId self, const Protocol& p) {
+    std::vector<Packet<raft::Message>> packets;
     if (bounds.pre_votes || p.state() != raft::State::pre_candidate) return packets;
     for (std::uint64_t i = 1; i <= bounds.nodes; ++i) {
       if (NodeId(i) != self)
@@ -79,11 +129,11 @@ struct RaftSubject {
   }
   // Whether that log is ahead is left open: who is asked to help answers only if it is.
   static constexpr TimerId campaign_timer = Protocol::election_timer;
-  static std::vector<Packet<Message>> refused(NodeId by, NodeId self, const Protocol& p) {
+  static std::vector<Packet<raft::Message>> refused(NodeId by, NodeId self, const Protocol& p) {
     constexpr Index far{1U << 30U};
     return {{by, self, raft::PreVoteReply{p.term(), false, far, p.term()}}};
   }
-  static bool lost(const Bounds& bounds, const Message& message) {
+  static bool lost(const Bounds& bounds, const raft::Message& message) {
     return !bounds.pre_votes && std::holds_alternative<raft::PreVote>(message);
   }
   static bool fires(const Protocol& p, TimerId timer) {
@@ -151,6 +201,7 @@ struct RaftSubject {
     if (is<raft::RequestVote>(m.note) || is<raft::AppendEntries>(m.note) || is<raft::Heartbeat>(m.note) ||
         is<raft::CommitIndex>(m.note))
       return past && sender.term >= m.bounds.terms && m.bounds.heartbeats == 0;
+    if (is<raft::TimeoutNow>(m.note)) return past;
     return false;
   }
   static void record(Canonical& to, const RecordKey& key, const Bytes& value) {
@@ -161,7 +212,7 @@ struct RaftSubject {
     to.add(hard->term);
     to.node(hard->voted_for);
   }
-  static std::vector<Fact> facts(const Protocol& p) {
+  static std::vector<Fact> facts(const Protocol& p, const Host& host) {
     std::vector<Fact> facts;
     if (p.state() == raft::State::leader)
       facts.push_back({"the leader of term " + to_string(p.term()), "", p.leader(), p.term(), {}, {}});
@@ -170,14 +221,17 @@ struct RaftSubject {
       facts.push_back(
           {"the committed entry " + to_string(i), codec::to_json(entry), {}, p.term(), i, entry.epoch});
     }
+    if (host.cuts && !host.live.index.none())
+      facts.push_back({"the state at " + to_string(host.live.index), host.live.digest.str(), {}, {}, {}, {}});
     return facts;
   }
   static std::string shape(const Protocol& p) {
-    std::string text;
+    std::string text = to_string(p.log().base());
     for (Index i = p.log().base().next(); i <= p.log().last(); ++i) text += codec::to_json(p.log().at(i));
     return text;
   }
-  static std::optional<std::string> alarm(const replicated_log::Event& event) {
+  static std::optional<std::string> take(Host& host, NodeId self, const replicated_log::Event& event,
+                                         Sent& sent) {
     if (const auto* ready = std::get_if<replicated_log::ReadReady>(&event)) {
       for (const auto id : ready->ids) {
         if (ready->index.value < id - 1)
@@ -185,19 +239,20 @@ struct RaftSubject {
                  " was committed before it was asked";
       }
     }
-    if (const auto* halt = std::get_if<replicated_log::Halt>(&event)) return "it halted: " + halt->reason;
-    return std::nullopt;
+    return host.take(self, event, sent);
   }
   // Leader Completeness (§3.6.3): what was committed in earlier terms is in the log of a leader.
   static std::optional<std::string> contradicts(const Protocol& p, const Fact& fact) {
     if (p.state() != raft::State::leader || fact.index.none() || fact.epoch >= p.term()) return std::nullopt;
+    if (fact.index < p.log().base()) return std::nullopt;  // cut: the facts of states speak of it
     if (p.log().matches(fact.index, fact.entry_epoch)) return std::nullopt;
     return "leader completeness: " + fact.text() + ", and a later leader lacks it: " + p.describe();
   }
   // Log Matching (§3.5): logs with the same term at an index are the same up to it.
   static std::optional<std::string> differ(const Protocol& a, const Protocol& b) {
     bool matched = false;
-    for (Index i = std::min(a.log().last(), b.log().last()); i > Index(); i = i.prev()) {
+    const Index cut = std::max(a.log().base(), b.log().base());
+    for (Index i = std::min(a.log().last(), b.log().last()); i > cut; i = i.prev()) {
       const Entry& one = a.log().at(i);
       const Entry& other = b.log().at(i);
       matched = matched || one.epoch == other.epoch;

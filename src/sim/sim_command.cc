@@ -383,6 +383,19 @@ int sim_main(std::vector<std::string> arguments) {
   app.add_option("--catch-ups", a.bounds.catch_ups, "how often a refused candidate takes over another's log")
       ->capture_default_str()
       ->check(CLI::Range(0, 9));
+  app.add_option("--transfers", a.bounds.transfers, "leadership transfers, to anybody")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 9));
+  app.add_option("--snapshots", a.bounds.snapshots, "snapshots, each of which cuts a node's log")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 9));
+  app.add_option("--damages", a.bounds.damages, "damaged logs, that are given up for what others have")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 9));
+  app.add_option("--ticks", a.bounds.ticks,
+                 "half election timeouts that pass, at all nodes alike; reads are by lease then")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 99));
   app.add_option(
          "--late-writes", a.bounds.late_writes,
          "how many writes of a node may be late at once; others are durable at once, or lost in a crash")
@@ -392,6 +405,7 @@ int sim_main(std::vector<std::string> arguments) {
   app.add_flag("--single-entries", a.bounds.single_entries, "no message carries more than one entry");
   app.add_option("--candidates", a.bounds.candidates, "who alone campaigns in terms 1, 2, ...")
       ->delimiter(',');
+  app.add_option("--readers", a.bounds.readers, "who is asked for reads; otherwise anybody")->delimiter(',');
   app.add_option("--voters", a.bounds.voters, "at first, instead of all nodes")->delimiter(',');
   app.add_option("--change", a.bounds.change, "one membership change, to these voters")->delimiter(',');
   app.add_option("--max-states", a.bounds.max_states, "stop after so many")

@@ -1,7 +1,7 @@
 // What a node's future depends on, for a driver that lets time pass wherever that makes a difference: a timer
 // that fires fires when its deadline has come, and who is asked for a vote finds its promise to a leader
-// lapsed (src/explore). So of a node that does not lead no instants are written. Not there either: leases and
-// transfers; the explorer asks for none.
+// lapsed (src/explore). So of a node that does not lead no instants are written, and nothing of leases,
+// unless time is the driver's own (Canonical::timed).
 #include "core/canonical.h"
 
 #include <algorithm>
@@ -67,6 +67,10 @@ void Raft::canonical(Canonical& to) const {
   to.add(commit_);
   to.add(applied_);
   to.ticket(vote_ticket_, settled_);
+  if (transfer_) {
+    to.node(transfer_->to);
+    to.until(transfer_->deadline);
+  }
 
   std::map<std::uint64_t, bool> votes;
   for (const auto& [node, vote] : votes_) votes[to.renamed(node)] = vote;
@@ -83,6 +87,23 @@ void Raft::canonical(Canonical& to) const {
   to.number(uncommitted_bytes_);
   to.number(round_);
   write_reads(to);
+  if (to.timed()) write_time(to);
+}
+
+void Raft::write_time(Canonical& to) const {
+  const Duration timeout = settings_.election_timeout;
+  to.until(leader_heard_ + timeout);
+  to.until(silent_until_);
+  to.until(election_deadline_);
+  to.number(spread_);
+  if (state_ != State::leader) return;
+  for (const Instant sent : round_sent_) to.until(sent + timeout);
+  std::map<std::uint64_t, const Progress*> peers;
+  for (const auto& peer : peers_) peers[to.renamed(peer.id)] = &peer;
+  for (const auto& [node, peer] : peers) {
+    to.number(peer->acked_round);
+    to.until(peer->acked_sent + timeout);
+  }
 }
 
 void Raft::write_reads(Canonical& to) const {

@@ -228,6 +228,7 @@ class Raft {
   void read_timer_fired(Context& c);
   [[nodiscard]] Duration read_retry() const;
   void write_reads(Canonical& to) const;
+  void write_time(Canonical& to) const;
 
   // rejoin.cc
   void recover_lost(const Recovered& recovered);
