@@ -24,7 +24,7 @@ using boost::system::error_code;
 
 constexpr std::size_t kReadBuffer = 256U << 10U;
 constexpr std::size_t kWriteBatch = 256U << 10U;  // bytes serialised before they are written
-constexpr std::int32_t kStreamWindow = 4 << 20;  // a snapshot or a long range flows without waiting
+constexpr std::int32_t kStreamWindow = 4 << 20;   // a snapshot or a long range flows without waiting
 constexpr std::int32_t kConnectionWindow = 16 << 20;
 
 nghttp2_nv field(std::string_view name, std::string_view value, std::uint8_t extra = 0) {
