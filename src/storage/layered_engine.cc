@@ -50,6 +50,8 @@ class LayeredSnapshot final : public Reader, public std::enable_shared_from_this
   std::shared_ptr<const Reader> base_;
 };
 
+constexpr std::size_t largest_to_join = 2U << 20U;
+
 // How many rows of merged memtables are given back with each change: more than come in.
 constexpr std::size_t dismantled_per_change = 8;
 
@@ -106,13 +108,14 @@ void LayeredEngine::freeze() const {
   frozen_.back()->memtable = std::exchange(active_, std::move(fresh));
 }
 
-// Snapshots in quick succession would leave a layer each: like sizes are joined, which keeps their number
-// logarithmic in what is written between flushes.
+// Snapshots in quick succession would leave a layer each: small ones of like sizes are joined, which keeps
+// their number in proportion to what is written between flushes. Large ones take too long to join.
 void LayeredEngine::join_small_layers() const {
   while (frozen_.size() >= 2) {
     const auto& newer = *frozen_.back();
     const auto& older = *frozen_[frozen_.size() - 2];
-    if (older.flushing || older.memtable->bytes() > 2 * newer.memtable->bytes()) return;
+    const std::size_t size = newer.memtable->bytes();
+    if (older.flushing || older.memtable->bytes() > 2 * size || size > largest_to_join) return;
     auto joined = std::make_shared<Layer>();
     joined->memtable = std::make_shared<Memtable>();
     joined->memtable->walk_what(*newer.memtable);

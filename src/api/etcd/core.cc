@@ -9,7 +9,11 @@
 namespace quorate::api::etcd {
 
 Core::Core(boost::asio::io_context& io, Backend& backend, Settings settings)
-    : io_(&io), backend_(&backend), settings_(settings), random_(std::random_device{}()) {}
+    : io_(&io),
+      backend_(&backend),
+      settings_(std::move(settings)),
+      random_(std::random_device{}()),
+      aside_(io, settings_.elsewhere) {}
 
 Front Core::front(std::int64_t revision) const {
   const auto status = backend_->head();
@@ -79,6 +83,14 @@ void Core::answer(http::Call& call, const replica::Outcome<Bytes>& outcome) {
 void Core::answer(http::Call& call, models::etcd::Result result) {
   if (result.error != models::etcd::Error::none) return call.finish(status_of(result.error));
   call.reply(front(result.revision).view(), std::move(result.body));
+}
+
+void Core::answer(const CallPtr& call, models::etcd::Reading reading) {
+  if (auto* result = std::get_if<models::etcd::Result>(&reading)) return answer(*call, std::move(*result));
+  const bool taken =
+      aside_.run(std::get<models::etcd::LongRead>(std::move(reading)),
+                 [this, call](models::etcd::Result result) { answer(*call, std::move(result)); });
+  if (!taken) call->finish(fault::too_many_requests);
 }
 
 void Core::reply(http::Call& call, const google::protobuf::MessageLite& response) {

@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <google/protobuf/message_lite.h>
 
+#include "api/etcd/aside.h"
 #include "api/etcd/backend.h"
 #include "api/etcd/errors.h"
 #include "api/etcd/wire.h"
@@ -30,6 +31,7 @@ struct Settings {
   std::vector<std::string> hosts{};  // see Access
   std::vector<std::string> origins{};
   std::chrono::milliseconds no_leader_timeout{3'000};  // then streams that require a leader are ended
+  Aside::Executor elsewhere{};                         // of long work; by default threads of its own
 };
 
 class Core {
@@ -40,6 +42,7 @@ class Core {
   [[nodiscard]] Backend& backend() { return *backend_; }
   [[nodiscard]] models::etcd::EtcdModel& model() { return backend_->model(); }
   [[nodiscard]] const Settings& settings() const { return settings_; }
+  [[nodiscard]] Aside& aside() { return aside_; }
   [[nodiscard]] std::uint64_t random() { return random_(); }
 
   [[nodiscard]] Front front(std::int64_t revision) const;
@@ -66,6 +69,7 @@ class Core {
 
   void answer(http::Call& call, const replica::Outcome<Bytes>& outcome);
   void answer(http::Call& call, models::etcd::Result result);
+  void answer(const CallPtr& call, models::etcd::Reading reading);  // at once, or when it has been read
   // `response` whole, its header filled.
   static void reply(http::Call& call, const google::protobuf::MessageLite& response);
   static void send(http::Call& call, const google::protobuf::MessageLite& response);
@@ -84,6 +88,7 @@ class Core {
   Settings settings_;
   std::mt19937_64 random_;
   bool raising_ = false;
+  Aside aside_;
 };
 
 // The outcome of a command, decoded; a Status where there is none.

@@ -49,7 +49,7 @@ class EtcdApi::Dispatcher final : public http::Handler, public http::CallHost {
         concurrency_(core),
         health_(core),
         router_(make_router()),
-        gateway_(router_),
+        gateway_(router_, core.aside()),
         access_(settings.hosts, settings.origins),
         pages_(core, router_, metrics_, traffic),
         timer_(io) {
@@ -65,7 +65,7 @@ class EtcdApi::Dispatcher final : public http::Handler, public http::CallHost {
     if (const Endpoint* endpoint = core.settings().gateway ? gateway_.find(path) : nullptr) {
       if (exchange.method() != "POST")
         return answer_text(exchange, 405, "text/plain", "Method Not Allowed\n");
-      return Gateway::serve(exchange, *this, *endpoint);
+      return gateway_.serve(exchange, *this, *endpoint);
     }
     if (router_.find(path) != nullptr) {
       return answer_text(exchange, 415, "text/plain", "the content type must be application/grpc\n");

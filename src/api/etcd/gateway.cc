@@ -1,11 +1,15 @@
 #include "api/etcd/gateway.h"
 
 #include <array>
+#include <expected>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/util/json_util.h>
+
+#include "api/etcd/errors.h"
 
 namespace quorate::api::etcd {
 
@@ -103,10 +107,41 @@ std::string error_body(const Status& status) {
          ",\"message\":" + text + "}";
 }
 
+// Appends to what is parsed already: two encodings one after the other are one message.
+bool merge(google::protobuf::Message& message, std::string_view encoded) {
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const std::uint8_t*>(encoded.data()),
+                                            static_cast<int>(encoded.size()));
+  return message.MergePartialFromCodedStream(&in);
+}
+
+// Request and answer in the two forms. None of it touches anything else: it may run on any thread.
+std::expected<http::Message, Status> read_json(const Endpoint& endpoint, std::string_view json) {
+  if (json.find_first_not_of(" \t\r\n") == json.npos) json = "{}";
+  const std::unique_ptr<google::protobuf::Message> request(endpoint.request->New());
+  JsonParseOptions options;
+  options.ignore_unknown_fields = true;
+  const auto parsed =
+      google::protobuf::util::JsonStringToMessage({json.data(), json.size()}, request.get(), options);
+  if (parsed.ok()) return http::Message::copy(request->SerializeAsString());
+  return std::unexpected(Status{Code::invalid_argument, "malformed JSON: " + std::string(parsed.message())});
+}
+
+std::expected<std::string, Status> write_json(const Endpoint& endpoint, std::string_view front,
+                                              const Bytes& body) {
+  const std::unique_ptr<google::protobuf::Message> response(endpoint.response->New());
+  std::string json;
+  JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  const bool parsed = response->ParsePartialFromArray(front.data(), static_cast<int>(front.size())) &&
+                      merge(*response, body.view());
+  if (parsed && google::protobuf::util::MessageToJsonString(*response, &json, options).ok()) return json;
+  return std::unexpected(Status{Code::internal, "the response can not be written as JSON"});
+}
+
 class JsonCall final : public http::Call {
  public:
-  JsonCall(http::CallHost& host, const Endpoint& endpoint, http::Exchange& exchange)
-      : Call(host, endpoint.method, exchange), endpoint_(endpoint) {
+  JsonCall(http::CallHost& host, const Endpoint& endpoint, http::Exchange& exchange, Aside& aside)
+      : Call(host, endpoint.method, exchange), endpoint_(endpoint), aside_(aside) {
     set_deadline(began_ + whole_request_timeout);
   }
   ~JsonCall() override {
@@ -115,9 +150,10 @@ class JsonCall final : public http::Call {
 
   void body(std::string_view chunk) override {
     if (!open()) return;
-    if (text_.size() + chunk.size() > 2 * host_->max_message) {  // base64 and names need the room
-      return finish({Code::resource_exhausted,
-                     "the request is larger than " + std::to_string(2 * host_->max_message) + " bytes"});
+    const std::size_t most = method().client_streams ? most_of_a_stream : 2 * host_->max_message;
+    if (text_.size() + chunk.size() > most) {  // base64 and names need the room
+      return finish(
+          {Code::resource_exhausted, "the request is larger than " + std::to_string(most) + " bytes"});
     }
     if (host_->partial + chunk.size() > host_->max_partial) {
       return finish({Code::resource_exhausted, "too many request bytes are arriving at once"});
@@ -130,20 +166,47 @@ class JsonCall final : public http::Call {
     if (!open()) return;
     exchange_->clear_deadline();
     host_->partial -= text_.size();
-    const std::string text = std::exchange(text_, {});
-    std::string_view rest = text;
-    if (!method().client_streams) {
-      if (auto message = decode(rest.find_first_not_of(" \t\r\n") == rest.npos ? "{}" : rest))
-        begin(std::move(*message));
+    std::string text = std::exchange(text_, {});
+    if (method().client_streams) return take_messages(text);
+    if (text.size() <= large) return take(read_json(endpoint_, text));
+    const bool taken =
+        aside_.run([&endpoint = endpoint_, text = std::move(text)] { return read_json(endpoint, text); },
+                   [call = boost::intrusive_ptr(this)](auto message) { call->take(std::move(message)); });
+    if (!taken) finish(fault::too_many_requests);
+  }
+
+  void send(std::string_view front, Bytes body) override {
+    if (!open()) return;
+    if (!method().server_streams && body.size() > large)
+      return send_aside(std::string(front), std::move(body));
+    auto json = write_json(endpoint_, front, body);
+    if (!json) return finish(json.error());
+    if (!method().server_streams) {
+      answer_ = std::move(*json);
       return;
     }
+    head(200);
+    exchange_->write(Piece(Bytes::adopt("{\"result\":" + *json + "}\n")));
+  }
+
+ private:
+  static constexpr std::size_t large = 32U << 10U;             // takes longer than to hand it over
+  static constexpr std::size_t most_of_a_stream = 64U << 10U;  // of requests on one stream
+
+  void take(std::expected<http::Message, Status> message) {
+    if (!message) return finish(message.error());
+    if (open()) begin(std::move(*message));
+  }
+
+  void take_messages(std::string_view rest) {
     if (!begin_stream()) return;
     const http::CallPtr keep(this);
     for (;;) {
       const auto object = first_object(rest);
       if (object.empty()) break;
-      auto message = decode(object);
-      if (!message || !stream_) return;
+      auto message = read_json(endpoint_, object);
+      if (!message) return finish(message.error());
+      if (!stream_) return;
       stream_->message(std::move(*message));
       if (!open()) return;
     }
@@ -152,38 +215,16 @@ class JsonCall final : public http::Call {
     stream_->half_closed();
   }
 
-  void send(std::string_view front, Bytes body) override {
-    if (!open()) return;
-    std::string encoded(front);
-    encoded.append(body.view());
-    const std::unique_ptr<google::protobuf::Message> response(endpoint_.response->New());
-    std::string json;
-    JsonPrintOptions options;
-    options.preserve_proto_field_names = true;
-    if (!response->ParseFromString(encoded) ||
-        !google::protobuf::util::MessageToJsonString(*response, &json, options).ok()) {
-      return finish({Code::internal, "the response can not be written as JSON"});
-    }
-    if (!method().server_streams) {
-      answer_ = std::move(json);
-      return;
-    }
-    head(200);
-    exchange_->write(Piece(Bytes::adopt("{\"result\":" + json + "}\n")));
-  }
-
- private:
-  std::optional<http::Message> decode(std::string_view json) {
-    const std::unique_ptr<google::protobuf::Message> request(endpoint_.request->New());
-    JsonParseOptions options;
-    options.ignore_unknown_fields = true;
-    const auto parsed =
-        google::protobuf::util::JsonStringToMessage({json.data(), json.size()}, request.get(), options);
-    if (!parsed.ok()) {
-      finish({Code::invalid_argument, "malformed JSON: " + std::string(parsed.message())});
-      return std::nullopt;
-    }
-    return http::Message::copy(request->SerializeAsString());
+  void send_aside(std::string front, Bytes body) {
+    writing_ = aside_.run([&endpoint = endpoint_, front = std::move(front),
+                           body = std::move(body)] { return write_json(endpoint, front, body); },
+                          [call = boost::intrusive_ptr(this)](std::expected<std::string, Status> json) {
+                            if (!call->exchange_) return;
+                            if (!json)
+                              return call->whole(http_status(json.error().code), error_body(json.error()));
+                            call->whole(200, std::move(*json));
+                          });
+    if (!writing_) finish(fault::too_many_requests);
   }
 
   void head(int status) {
@@ -200,6 +241,7 @@ class JsonCall final : public http::Call {
   }
 
   void end(const Status& status) override {
+    if (status.ok() && writing_) return;  // the answer follows
     if (status.ok() && !method().server_streams) return whole(200, std::move(answer_));
     if (exchange_->responded() || status.ok()) {
       head(200);
@@ -210,8 +252,10 @@ class JsonCall final : public http::Call {
   }
 
   const Endpoint& endpoint_;
+  Aside& aside_;
   std::string text_;
   std::string answer_;
+  bool writing_ = false;  // aside
 };
 
 }  // namespace
@@ -239,7 +283,7 @@ std::string_view first_object(std::string_view& text) {
   return {};
 }
 
-Gateway::Gateway(const Router& router) {
+Gateway::Gateway(const Router& router, Aside& aside) : aside_(&aside) {
   for (const auto& route : routes) {
     if (const Endpoint* endpoint = router.find(route.method)) by_path_.emplace(route.http, endpoint);
   }
@@ -251,7 +295,7 @@ const Endpoint* Gateway::find(std::string_view path) const {
 }
 
 void Gateway::serve(http::Exchange& exchange, http::CallHost& host, const Endpoint& endpoint) {
-  exchange.accept(new JsonCall(host, endpoint, exchange));
+  exchange.accept(new JsonCall(host, endpoint, exchange, *aside_));
 }
 
 }  // namespace quorate::api::etcd

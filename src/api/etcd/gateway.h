@@ -1,11 +1,13 @@
 // The JSON gateway: every method of the API as POST with JSON in and out (the paths of etcd's gateway). Proto
 // field names, defaults left out, bytes in base64, 64-bit integers as strings; unknown fields are ignored.
 // Streams answer with one {"result":...} a line.
+// Large requests and answers are read and written aside: JSON takes its time.
 #pragma once
 
 #include <string_view>
 #include <unordered_map>
 
+#include "api/etcd/aside.h"
 #include "api/etcd/router.h"
 #include "api/http/rpc.h"
 
@@ -13,12 +15,13 @@ namespace quorate::api::etcd {
 
 class Gateway {
  public:
-  explicit Gateway(const Router& router);
+  Gateway(const Router& router, Aside& aside);
   [[nodiscard]] const Endpoint* find(std::string_view path) const;
   // Answers `exchange` as a call of `endpoint`.
-  static void serve(http::Exchange& exchange, http::CallHost& host, const Endpoint& endpoint);
+  void serve(http::Exchange& exchange, http::CallHost& host, const Endpoint& endpoint);
 
  private:
+  Aside* aside_;
   std::unordered_map<std::string_view, const Endpoint*> by_path_;
 };
 

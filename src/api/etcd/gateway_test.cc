@@ -159,5 +159,72 @@ TEST_F(Page, MetricsHaveTheNamesOfDashboards) {
               HasSubstr(R"(grpc_method="Put",grpc_type="unary",grpc_code="InvalidArgument"} 1)"));
 }
 
+// JSON of more than a few kilobytes is read and written elsewhere.
+class LargeJson : private Elsewhere, public ApiTest {
+ protected:
+  LargeJson() : ApiTest(settings()) {}
+  using Elsewhere::waiting;
+  using Elsewhere::work;
+
+  static std::string post(const std::string& path, const std::string& body) {
+    return "POST " + path + " HTTP/1.1\r\nhost: t\r\ncontent-length: " + std::to_string(body.size()) +
+           "\r\n\r\n" + body;
+  }
+};
+
+TEST_F(LargeJson, KeepsNobodyWaiting) {
+  const std::string value = std::string(60'000, 'v');
+  put("foo", value);
+  RawClient raw(server.io, server.listener.port());
+  raw.write(post("/v3/kv/range", R"({"key":"Zm9v"})"));
+  EXPECT_TRUE(raw.until([&] { return !waiting.empty(); }));
+  EXPECT_EQ(get("foo").kvs(0).value(), value);  // answered before
+  EXPECT_EQ(raw.received(), "");
+  work();
+  EXPECT_TRUE(raw.until_received(R"("count":"1"})"));
+  EXPECT_THAT(raw.received(), HasSubstr("HTTP/1.1 200 OK"));
+  EXPECT_THAT(raw.received(), HasSubstr("dnZ2dnZ2"));
+
+  raw.received().clear();
+  raw.write(post("/v3/kv/put", R"({"key":"YmFy","value":")" + std::string(80'000, 'A') + "\"}"));
+  EXPECT_TRUE(raw.until([&] { return !waiting.empty(); }));
+  EXPECT_EQ(get("bar").count(), 0);
+  work();
+  EXPECT_TRUE(raw.until_received(R"("revision":"3")"));
+  EXPECT_EQ(get("bar").kvs(0).value(), std::string(60'000, '\0'));
+
+  raw.received().clear();
+  raw.write(post("/v3/kv/put", R"({"key":"YmFy","value":")" + std::string(80'000, 'A')));  // not closed
+  EXPECT_TRUE(raw.until([&] { return !waiting.empty(); }));
+  work();
+  EXPECT_TRUE(raw.until_received("malformed JSON"));
+}
+
+TEST_F(LargeJson, OfAClientThatHasGoneIsDropped) {
+  put("foo", std::string(60'000, 'v'));
+  for (const auto& request :
+       {post("/v3/kv/range", R"({"key":"Zm9v"})"),
+        post("/v3/kv/put", R"({"key":"YmFy","value":")" + std::string(80'000, 'A') + "\"}")}) {
+    {
+      RawClient raw(server.io, server.listener.port());
+      raw.write(request);
+      EXPECT_TRUE(raw.until([&] { return !waiting.empty(); }));
+    }
+    settle();
+    work();
+    settle();
+  }
+  EXPECT_EQ(get("bar").count(), 0);
+}
+
+TEST_F(LargeJson, OfAStreamsRequestsIsRefused) {
+  RawClient raw(server.io, server.listener.port());
+  std::string many;
+  while (many.size() < 70'000) many += R"({"create_request":{"key":"Zm9v"}})";
+  raw.write(post("/v3/watch", many));
+  EXPECT_TRUE(raw.until_received("larger than 65536 bytes"));
+  EXPECT_THAT(raw.received(), HasSubstr("HTTP/1.1 429 "));
+}
+
 }  // namespace
 }  // namespace quorate::api::etcd::testing

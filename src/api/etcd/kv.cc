@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <boost/asio/post.hpp>
+
 namespace quorate::api::etcd {
 
 namespace pb = etcdserverpb;
@@ -14,26 +16,38 @@ class RangeStream final : public http::CallStream {
   RangeStream(Core& core, http::Call& call, pb::RangeRequest request)
       : core_(core), call_(&call), request_(std::move(request)) {}
 
+  // A part, then others' turn.
   void writable() override {
-    while (call_->has_room()) {
-      auto part = core_.model().range_part(request_, cursor_, part_bytes);
-      if (part.error != models::etcd::Error::none) return call_->finish(status_of(part.error));
-      const Front header = core_.front(part.revision);
-      const std::string_view inner = cursor_.done ? header.view() : std::string_view();
-      Front outer;  // RangeStreamResponse.range_response
-      outer.varint(1U << 3U | 2U);
-      outer.varint(inner.size() + part.body.size());
-      call_->send(std::string(outer.view()).append(inner), std::move(part.body));
-      if (cursor_.done) return call_->finish({});
-    }
+    if (next_ || !call_->has_room()) return;
+    auto part = core_.model().range_part(request_, cursor_, part_bytes);
+    if (part.error != models::etcd::Error::none) return call_->finish(status_of(part.error));
+    if (cursor_.done || part.body.size() != 0) send(std::move(part));
+    if (cursor_.done) return call_->finish({});
+    next_ = std::make_shared<bool>();
+    boost::asio::post(core_.io(), [this, over = std::weak_ptr<bool>(next_)] {
+      if (over.expired()) return;
+      next_.reset();
+      writable();
+    });
   }
 
  private:
-  static constexpr std::size_t part_bytes = 1U << 20U;
+  static constexpr std::size_t part_bytes = 256U << 10U;
+
+  void send(models::etcd::Result part) {
+    const Front header = core_.front(part.revision);
+    const std::string_view inner = cursor_.done ? header.view() : std::string_view();
+    Front outer;  // RangeStreamResponse.range_response
+    outer.varint(1U << 3U | 2U);
+    outer.varint(inner.size() + part.body.size());
+    call_->send(std::string(outer.view()).append(inner), std::move(part.body));
+  }
+
   Core& core_;
   http::Call* call_;
   pb::RangeRequest request_;
   models::etcd::RangeCursor cursor_;
+  std::shared_ptr<bool> next_;  // while a next part is due
 };
 
 struct Reading {
@@ -81,10 +95,10 @@ void KvService::range(CallPtr call, const Message& message) {
   auto request = std::make_unique<pb::RangeRequest>();
   if (!parse(*call, message, *request)) return;
   if (Status bad = validate(*request); !bad.ok()) return call->finish(std::move(bad));
-  if (request->serializable()) return core_.answer(*call, core_.model().range(*request));
+  if (request->serializable()) return core_.answer(call, core_.model().begin_range(*request));
   if (core_.backend().head().learner) return call->finish(fault::not_for_learners);
   core_.linearizable(std::move(call), [this, request = std::move(request)](const CallPtr& ready) {
-    core_.answer(*ready, core_.model().range(*request));
+    core_.answer(ready, core_.model().begin_range(*request));
   });
 }
 
@@ -134,9 +148,9 @@ void KvService::txn(CallPtr call, Message message) {
   look_at(request, reading);
   if (reading.grows) return core_.propose_growth(std::move(call), Op::txn, std::move(message));
   if (!reading.only) return core_.propose(std::move(call), Op::txn, std::move(message));
-  if (reading.serializable) return core_.answer(*call, core_.model().read_txn(request));
+  if (reading.serializable) return core_.answer(call, core_.model().begin_read_txn(request));
   core_.linearizable(std::move(call), [this, request = std::move(request)](const CallPtr& ready) {
-    core_.answer(*ready, core_.model().read_txn(request));
+    core_.answer(ready, core_.model().begin_read_txn(request));
   });
 }
 

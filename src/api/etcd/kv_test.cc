@@ -57,6 +57,24 @@ TEST_F(Kv, TxnBudgetShrinksWithNesting) {
   EXPECT_EQ(failure("etcdserverpb.KV/Txn", outer), "3: etcdserver: too many operations in txn request");
 }
 
+class KvOfLongTransactions : public ApiTest {
+ protected:
+  KvOfLongTransactions()
+      : ApiTest([] {
+          Settings settings;
+          settings.max_txn_ops = 300;
+          return settings;
+        }()) {}
+};
+
+TEST_F(KvOfLongTransactions, TakesAsManyOpsAsItIsToldTo) {
+  pb::TxnRequest txn;
+  for (int i = 0; i < 300; ++i) txn.add_success()->mutable_request_put()->set_key("k" + std::to_string(i));
+  EXPECT_EQ(call<pb::TxnResponse>("etcdserverpb.KV/Txn", txn).responses_size(), 300);
+  txn.add_success()->mutable_request_put()->set_key("k300");
+  EXPECT_EQ(failure("etcdserverpb.KV/Txn", txn), "3: etcdserver: too many operations in txn request");
+}
+
 TEST_F(Kv, TxnOperationsAreChecked) {
   pb::TxnRequest empty_op;
   empty_op.add_success();
@@ -190,6 +208,117 @@ TEST_F(Kv, OtherContentTypesAreRefused) {
   const auto id = client.open("POST", "/etcdserverpb.KV/Put", {{"content-type", "application/json"}}, true);
   EXPECT_EQ(client.finished(id).status, "415");
   EXPECT_EQ(client.unary("/etcdserverpb.KV/Nothing", "").grpc_status(), "12");
+}
+
+// A thousand keys and more are read elsewhere: who comes behind does not wait for them.
+class LongReads : private Elsewhere, public ApiTest {
+ protected:
+  LongReads() : ApiTest(settings()) {
+    pb::TxnRequest txn;
+    for (int i = 0; i < 1'100; ++i) {
+      auto& put = *txn.add_success()->mutable_request_put();
+      put.set_key("k" + std::to_string(10'000 + i));
+      put.set_value("v");
+      if (txn.success_size() < 110) continue;
+      call<pb::TxnResponse>("etcdserverpb.KV/Txn", txn);
+      txn.Clear();
+    }
+  }
+  using Elsewhere::waiting;
+  using Elsewhere::work;
+
+  static pb::RangeRequest all() {
+    pb::RangeRequest request;
+    request.set_key("k");
+    request.set_range_end("l");
+    return request;
+  }
+  std::int32_t begin(const std::string& method, const google::protobuf::MessageLite& request) {
+    const auto id = client.call("/etcdserverpb.KV/" + method, request.SerializeAsString());
+    EXPECT_TRUE(client.until([&] { return !waiting.empty(); }));
+    return id;
+  }
+  template <class Response>
+  Response end(std::int32_t id) {
+    work();
+    Response response;
+    EXPECT_EQ(client.finished(id).grpc_status(), "0");
+    EXPECT_TRUE(response.ParseFromString(client.response(id).messages().at(0)));
+    return response;
+  }
+};
+
+TEST_F(LongReads, KeepNobodyWaiting) {
+  const auto id = begin("Range", all());
+  EXPECT_EQ(get("k10000").count(), 1);  // answered before
+  EXPECT_FALSE(client.response(id).closed);
+  const auto range = end<pb::RangeResponse>(id);
+  EXPECT_EQ(range.count(), 1'100);
+  EXPECT_EQ(range.kvs_size(), 1'100);
+}
+
+TEST_F(LongReads, AreOfTheMomentTheyWereAskedFor) {
+  auto sorted = all();
+  sorted.set_sort_target(pb::RangeRequest::MOD);
+  sorted.set_sort_order(pb::RangeRequest::DESCEND);
+  sorted.set_limit(1);
+  const auto id = begin("Range", sorted);
+  const auto later = put("k10500", "later").header().revision();
+  del("k10000");
+  const auto range = end<pb::RangeResponse>(id);
+  EXPECT_EQ(range.count(), 1'100);
+  EXPECT_EQ(range.header().revision(), later - 1);
+  EXPECT_LT(range.kvs(0).mod_revision(), later);
+}
+
+TEST_F(LongReads, OfAnEarlierRevisionAndOfTransactions) {
+  put("k10500", "later");
+  auto past = all();
+  past.set_revision(get("k").header().revision() - 1);
+  EXPECT_EQ(end<pb::RangeResponse>(begin("Range", past)).kvs(500).value(), "v");
+  pb::TxnRequest txn;
+  *txn.add_success()->mutable_request_range() = all();
+  EXPECT_EQ(end<pb::TxnResponse>(begin("Txn", txn)).responses(0).response_range().count(), 1'100);
+  past.set_revision(1'000'000);
+  EXPECT_EQ(failure("etcdserverpb.KV/Range", past),
+            "11: etcdserver: mvcc: required revision is a future revision");
+}
+
+TEST_F(LongReads, AreRefusedBeyondSoMany) {
+  for (std::size_t i = 0; i < Aside::most_waiting; ++i)
+    client.call("/etcdserverpb.KV/Range", all().SerializeAsString());
+  EXPECT_TRUE(client.until([&] { return waiting.size() == Aside::most_waiting; }));
+  EXPECT_EQ(failure("etcdserverpb.KV/Range", all()), "8: etcdserver: too many requests");
+  EXPECT_EQ(get("k10000").count(), 1);
+  work();
+  EXPECT_EQ(end<pb::RangeResponse>(begin("Range", all())).count(), 1'100);
+}
+
+TEST_F(LongReads, OfAClientThatHasGoneAreDropped) {
+  const auto id = begin("Range", all());
+  client.reset(id);
+  settle();
+  work();
+  settle();
+  EXPECT_EQ(get("k10000").count(), 1);
+}
+
+TEST_F(LongReads, InPartsGiveWayToOthers) {
+  auto counted = all();
+  counted.set_count_only(true);
+  for (const bool keys : {true, false}) {
+    counted.set_count_only(!keys);
+    const auto id = client.call("/etcdserverpb.KV/RangeStream", counted.SerializeAsString());
+    EXPECT_EQ(client.finished(id).grpc_status(), "0");
+    pb::RangeResponse whole;
+    for (const auto& message : client.response(id).messages()) {
+      pb::RangeStreamResponse part;
+      ASSERT_TRUE(part.ParseFromString(message));
+      whole.MergeFrom(part.range_response());
+    }
+    EXPECT_EQ(whole.count(), 1'100);
+    EXPECT_EQ(whole.kvs_size(), keys ? 1'100 : 0);
+  }
 }
 
 }  // namespace

@@ -29,8 +29,14 @@ constexpr std::size_t sweep_per_tick = 1024;
 // Leases ended by one tick; the rest follows with the next.
 constexpr std::size_t expiries_per_tick = 1000;
 
-// Of one answer; a message can not hold more than twice that.
+// Of one answer to a read; a message can not hold more than twice that.
 constexpr std::size_t most_range_bytes = std::size_t{1} << 30U;
+// What a read may take before it is a long one.
+constexpr std::size_t quick_rows = 1'000;
+constexpr std::size_t quick_bytes = 256U << 10U;
+// What the reads within one command may take: every replica does them, and does nothing else meanwhile.
+constexpr std::size_t command_rows = 1'000'000;
+constexpr std::size_t command_bytes = 64U << 20U;
 
 constexpr std::string_view node_prefix = "node";
 
@@ -119,10 +125,27 @@ class Implementation final : public EtcdModel {
   }
 
   Result range(const etcdserverpb::RangeRequest& request) override {
-    std::string body;
     if (const Error error = validate(request); error != Error::none) return answer(error, {});
-    const Error error = read_range(request, view(), body, most_range_bytes);
+    Effort most(SIZE_MAX, most_range_bytes);
+    std::string body;
+    const Error error = read_range(request, view(&most), body);
     return answer(error, std::move(body));
+  }
+
+  Reading begin_range(const etcdserverpb::RangeRequest& request) override {
+    if (const Error error = validate(request); error != Error::none) return answer(error, {});
+    if (const Error error = check_revision(request.revision(), view()); error != Error::none)
+      return answer(error, {});
+    // What it takes to find an earlier revision is not known before.
+    const bool past = request.revision() > 0 && request.revision() != visible_.revision;
+    if (!past || request.range_end().empty()) {
+      Effort quick(quick_rows, quick_bytes);
+      std::string body;
+      const Error error = read_range(request, view(&quick), body);
+      if (!quick.spent()) return answer(error, std::move(body));
+    }
+    return later(
+        [request](const View& then, std::string& answer) { return read_range(request, then, answer); });
   }
 
   Result range_part(const etcdserverpb::RangeRequest& request, RangeCursor& cursor,
@@ -138,9 +161,22 @@ class Implementation final : public EtcdModel {
   Result read_txn(const etcdserverpb::TxnRequest& request) override {
     if (const Error error = validate(request); error != Error::none) return answer(error, {});
     if (has_writes(request)) return answer(Error::malformed, {});
+    Effort most(SIZE_MAX, most_range_bytes);
     std::string body;
-    const Error error = etcd::execute(request, view(), leases_, nullptr, body);
+    const Error error = etcd::execute(request, view(&most), leases_, nullptr, body);
     return answer(error, std::move(body));
+  }
+
+  Reading begin_read_txn(const etcdserverpb::TxnRequest& request) override {
+    if (const Error error = validate(request); error != Error::none) return answer(error, {});
+    if (has_writes(request)) return answer(Error::malformed, {});
+    Effort quick(quick_rows, quick_bytes);
+    std::string body;
+    const Error error = etcd::execute(request, view(&quick), leases_, nullptr, body);
+    if (!quick.spent()) return answer(error, std::move(body));
+    return later([request](const View& then, std::string& answer) {
+      return etcd::execute(request, then, Leases(), nullptr, answer);  // only puts look at leases
+    });
   }
 
   Result lease_time_to_live(const etcdserverpb::LeaseTimeToLiveRequest& request) override {
@@ -200,7 +236,20 @@ class Implementation final : public EtcdModel {
   }
 
  private:
-  [[nodiscard]] View view() const { return {*engine_, visible_.revision, visible_.compacted}; }
+  [[nodiscard]] View view(Effort* effort = nullptr) const {
+    return {*engine_, visible_.revision, visible_.compacted, effort};
+  }
+  template <class Read>
+  [[nodiscard]] LongRead later(Read read) const {
+    return [read = std::move(read), engine = engine_->snapshot(), revision = visible_.revision,
+            compacted = visible_.compacted] {
+      Effort most(SIZE_MAX, most_range_bytes);
+      std::string body;
+      const Error error = read(View{*engine, revision, compacted, &most}, body);
+      if (error != Error::none) body.clear();
+      return Result{error, revision, Bytes::adopt(std::move(body))};
+    };
+  }
   [[nodiscard]] Result answer(Error error, std::string body) const {
     if (error != Error::none) body.clear();
     return {error, visible_.revision, Bytes::adopt(std::move(body))};
@@ -270,7 +319,8 @@ class Implementation final : public EtcdModel {
     const auto* parsed = parse<etcdserverpb::DeleteRangeRequest>(arena_, request);
     if (parsed == nullptr) return Error::malformed;
     if (parsed->key().empty()) return Error::empty_key;
-    return etcd::execute(*parsed, writer, body);
+    Effort most(command_rows, command_bytes);
+    return etcd::execute(*parsed, writer, most, body);
   }
 
   Error transaction(std::string_view request, Writer& writer, std::string& body) {
@@ -278,8 +328,9 @@ class Implementation final : public EtcdModel {
     if (parsed == nullptr) return Error::malformed;
     if (const Error error = validate(*parsed); error != Error::none) return error;
     if (alarms_.raised(etcdserverpb::NOSPACE) && has_puts(*parsed)) return Error::no_space;
-    return etcd::execute(*parsed, {writer.reader(), state_.revision, state_.compacted}, leases_, &writer,
-                         body);
+    Effort most(command_rows, command_bytes);
+    return etcd::execute(*parsed, {writer.reader(), state_.revision, state_.compacted, &most}, leases_,
+                         &writer, body);
   }
 
   Error compact(std::string_view request) {

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include <boost/describe.hpp>
@@ -71,7 +72,7 @@ enum class Error : std::uint8_t {
   lease_ttl_too_large,
   invalid_sort_option,
   malformed,  // the command does not parse
-  too_large,  // the response would be larger than a message can be
+  too_large,  // the response would be larger than it may be, or the work for it more
   no_space,   // the NOSPACE alarm is raised
   corrupt,    // the CORRUPT alarm is raised
 };
@@ -152,6 +153,10 @@ struct RangeCursor {
   bool done = false;       // that was the last part
 };
 
+// A read that takes long: of the state of the moment it was asked for, and on whatever thread it is called.
+using LongRead = std::move_only_function<Result()>;
+using Reading = std::variant<Result, LongRead>;
+
 class EtcdModel : public Model {
  public:
   static std::unique_ptr<EtcdModel> create();
@@ -165,6 +170,9 @@ class EtcdModel : public Model {
                             std::size_t max_bytes) = 0;
   // A transaction without puts and deletes, executed as a read; malformed if it has any.
   virtual Result read_txn(const etcdserverpb::TxnRequest& request) = 0;
+  // range() and read_txn() where they are little work; else the work, to be done where nobody waits for it.
+  virtual Reading begin_range(const etcdserverpb::RangeRequest& request) { return range(request); }
+  virtual Reading begin_read_txn(const etcdserverpb::TxnRequest& request) { return read_txn(request); }
   virtual Result lease_time_to_live(const etcdserverpb::LeaseTimeToLiveRequest& request) = 0;
   virtual Result lease_leases() = 0;
   virtual Result hash_kv(

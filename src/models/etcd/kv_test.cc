@@ -1,4 +1,6 @@
 // One test per row of what etcd's clients depend on: revisions, puts, ranges, deletions, compaction.
+#include <thread>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -313,22 +315,53 @@ std::size_t rows(const storage::Reader& reader, int table) {
   return n;
 }
 
+Error read_within(Effort effort, const pb::RangeRequest& request, Replica& store) {
+  std::string body;
+  return read_range(request, {store.engine(), store.model().revision(), 0, &effort}, body);
+}
+
 TEST(Range, AnAnswerBeyondTheBoundIsNotHeldInMemory) {
   Replica store;
   for (int i = 0; i < 10; ++i) store.put("a" + std::to_string(i), std::string(100, 'x'));
-  const View view{store.engine(), store.model().revision(), 0};
   pb::RangeRequest request;
   request.set_key("a");
   request.set_range_end("b");
   for (const auto target : {pb::RangeRequest::KEY, pb::RangeRequest::MOD}) {
     request.set_sort_target(target);
     request.set_limit(0);
-    std::string body;
-    EXPECT_EQ(read_range(request, view, body, 2000), Error::none);
-    EXPECT_EQ(read_range(request, view, body = "", 500), Error::too_large);
+    EXPECT_EQ(read_within({SIZE_MAX, 2000}, request, store), Error::none);
+    EXPECT_EQ(read_within({SIZE_MAX, 500}, request, store), Error::too_large);
     request.set_limit(2);
-    EXPECT_EQ(read_range(request, view, body = "", 500), Error::none);
+    EXPECT_EQ(read_within({SIZE_MAX, 500}, request, store), Error::none);
   }
+}
+
+TEST(Range, WhatTakesLongCanBeDoneOnAnotherThread) {
+  Replica store;
+  for (int i = 0; i < 3'000; ++i) store.put("k" + std::to_string(10'000 + i), "v");
+  pb::RangeRequest request;
+  request.set_key("k");
+  request.set_range_end("l");
+  request.set_limit(500);
+  const Result expected = store.model().range(request);
+  Reading reading = store.model().begin_range(request);  // the rest is counted, and that is long
+  ASSERT_TRUE(std::holds_alternative<LongRead>(reading));
+  store.put("k0", "later");
+  Result result;
+  std::thread([&] { result = std::get<LongRead>(reading)(); }).join();
+  EXPECT_EQ(result, expected);
+  request.set_range_end("k10500");
+  EXPECT_TRUE(std::holds_alternative<Result>(store.model().begin_range(request)));
+  request.set_range_end("k11500");
+  EXPECT_TRUE(std::holds_alternative<LongRead>(store.model().begin_range(request)));
+}
+
+TEST(DeleteRange, OfMoreKeysThanAreHeldInMemory) {
+  Replica store;
+  for (int i = 0; i < 2'500; ++i) store.put("k" + std::to_string(10'000 + i), "v");
+  EXPECT_EQ(body_of<pb::DeleteRangeResponse>(store.del("k", "l")).deleted(), 2'500);
+  EXPECT_EQ(store.model().revision(), 2'502);
+  EXPECT_EQ(store.show("k", "l"), "");
 }
 
 TEST(Compaction, RemovesInBoundedStepsWhatCannotBeReadAnyMore) {

@@ -20,6 +20,8 @@ struct Candidate {
   std::int64_t number = 0;  // what is sorted by, unless that is key or value
 };
 
+constexpr std::size_t rows_per_part = 2'000;  // also where they are only counted
+
 bool filtered(const RangeRequest& request) {
   return request.min_mod_revision() != 0 || request.max_mod_revision() != 0 ||
          request.min_create_revision() != 0 || request.max_create_revision() != 0;
@@ -76,11 +78,10 @@ class Order {
 struct Totals {
   std::int64_t in_range = 0;
   std::int64_t matched = 0;
-  bool too_large = false;
 };
 
 // Results in key order go straight into the body; behind the limit, keys are only counted.
-Totals read_in_key_order(const RangeRequest& request, Scan& scan, std::size_t most, std::string& body) {
+Totals read_in_key_order(const RangeRequest& request, Scan& scan, Effort& effort, std::string& body) {
   Totals totals;
   const bool filter = filtered(request);
   for (; scan.valid(); scan.next(), ++totals.in_range) {
@@ -89,38 +90,38 @@ Totals read_in_key_order(const RangeRequest& request, Scan& scan, std::size_t mo
     if (filter && !passes(request, decode_tail(scan.tail()))) continue;
     ++totals.matched;
     if (request.limit() > 0 && totals.matched > request.limit()) continue;
+    const std::size_t before = body.size();
     append_result(request, scan.key(), scan.tail(), body);
-    totals.too_large = body.size() > most;
-    if (totals.too_large) break;
+    effort.give(body.size() - before);
   }
   return totals;
 }
 
 // Holds at most about twice the limit in memory, whatever the size of the range; without a limit the result,
 // once.
-Totals read_sorted(const RangeRequest& request, const Order& order, Scan& scan, std::size_t most,
+Totals read_sorted(const RangeRequest& request, const Order& order, Scan& scan, Effort& effort,
                    std::string& body) {
   Totals totals;
   std::vector<Candidate> best;
-  std::size_t held = 0;
   const auto limit = request.limit() > 0 ? static_cast<std::uint64_t>(request.limit()) : UINT64_MAX;
   const std::uint64_t slack = std::max<std::uint64_t>(64, std::min<std::uint64_t>(limit, 1U << 20U));
-  for (; scan.valid(); scan.next(), ++totals.in_range) {
+  std::size_t held = 0;
+  for (; scan.valid() && held <= effort.bytes_left(); scan.next(), ++totals.in_range) {
     const Record record = decode_tail(scan.tail());
     if (!passes(request, record)) continue;
     ++totals.matched;
     best.push_back({std::string(scan.key()), std::string(scan.tail()), order.number(record)});
     held += best.back().key.size() + best.back().tail.size();
     const bool many = best.size() > limit && best.size() - limit >= slack;
-    if (many || (held > most && best.size() > limit)) {
+    if (many || (held > effort.bytes_left() && best.size() > limit)) {
       std::ranges::nth_element(best, best.begin() + static_cast<std::ptrdiff_t>(limit), order);
       best.resize(limit);
       held = 0;
       for (const auto& one : best) held += one.key.size() + one.tail.size();
     }
-    totals.too_large = held > most;
-    if (totals.too_large) return totals;
   }
+  effort.give(held);
+  if (effort.spent()) return totals;
   std::ranges::sort(best, order);
   if (best.size() > limit) best.resize(limit);
   for (auto& one : best) {
@@ -146,22 +147,26 @@ Error check_revision(std::int64_t revision, const View& view) {
   return Error::none;
 }
 
-Error read_range(const RangeRequest& request, const View& view, std::string& body, std::size_t most) {
+Error read_range(const RangeRequest& request, const View& view, std::string& body) {
   if (const Error error = check_revision(request.revision(), view); error != Error::none) return error;
   // The newest revision is read where the live keys are, also when asked for by number.
   const bool newest = request.revision() <= 0 || request.revision() == view.revision;
-  Scan scan(view.reader, KeyRange::of(request.key(), request.range_end()), newest ? 0 : request.revision());
+  Effort unbounded(SIZE_MAX, SIZE_MAX);
+  Effort& effort = view.effort != nullptr ? *view.effort : unbounded;
+  Scan scan(view.reader, KeyRange::of(request.key(), request.range_end()), newest ? 0 : request.revision(),
+            &effort);
   Totals totals;
+  const Order order(request);
   if (request.count_only()) {
     for (; scan.valid(); scan.next()) ++totals.in_range;
-    wire::append_int(body, count, totals.in_range);
-    return Error::none;
+  } else if (order.natural()) {
+    totals = read_in_key_order(request, scan, effort, body);
+  } else {
+    totals = read_sorted(request, order, scan, effort, body);
   }
-  const Order order(request);
-  totals = order.natural() ? read_in_key_order(request, scan, most, body)
-                           : read_sorted(request, order, scan, most, body);
-  if (totals.too_large) return Error::too_large;
-  if (request.limit() > 0 && totals.matched > request.limit()) wire::append_int(body, more, 1);
+  if (effort.spent()) return Error::too_large;
+  if (!request.count_only() && request.limit() > 0 && totals.matched > request.limit())
+    wire::append_int(body, more, 1);
   wire::append_int(body, count, totals.in_range);
   return Error::none;
 }
@@ -175,13 +180,16 @@ Error read_range_part(const RangeRequest& request, const View& view, RangeCursor
   KeyRange range = KeyRange::of(request.key(), request.range_end());
   if (!cursor.next.empty()) range.begin = cursor.next;
   const auto begins_at = body.size();
+  std::size_t rows = 0;
   for (Scan scan(view.reader, range, revision == view.revision ? 0 : revision); scan.valid(); scan.next()) {
     const bool full = request.limit() > 0 && cursor.taken == request.limit();
-    if (!full && !request.count_only()) {
-      if (body.size() - begins_at >= max_bytes && body.size() != begins_at) {
-        cursor.next = scan.key();
-        return Error::none;
-      }
+    const bool wanted = !full && !request.count_only();
+    const bool enough = body.size() - begins_at >= max_bytes && body.size() != begins_at;
+    if ((wanted && enough) || rows++ == rows_per_part) {
+      cursor.next = scan.key();
+      return Error::none;
+    }
+    if (wanted) {
       append_result(request, scan.key(), scan.tail(), body);
       ++cursor.taken;
     }

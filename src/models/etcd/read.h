@@ -11,19 +11,20 @@
 
 namespace quorate::models::etcd {
 
-// What a reader may see.
+// What a reader may see, and how much of it.
 struct View {
   const storage::Reader& reader;
-  std::int64_t revision;   // the newest
-  std::int64_t compacted;  // the oldest
+  std::int64_t revision;     // the newest
+  std::int64_t compacted;    // the oldest
+  Effort* effort = nullptr;  // null: as much as it takes
 };
 
 Error validate(const etcdserverpb::RangeRequest& request);
 // Whether the revision asked for can be read; 0 and below stand for the newest.
 Error check_revision(std::int64_t revision, const View& view);
-// Appends the RangeResponse without its header; too_large beyond `most` bytes. The request is valid.
-Error read_range(const etcdserverpb::RangeRequest& request, const View& view, std::string& body,
-                 std::size_t most = SIZE_MAX);
+// Appends the RangeResponse without its header; too_large once the view's effort is spent. The request is
+// valid.
+Error read_range(const etcdserverpb::RangeRequest& request, const View& view, std::string& body);
 // The same in parts.
 Error read_range_part(const etcdserverpb::RangeRequest& request, const View& view, RangeCursor& cursor,
                       std::size_t max_bytes, std::string& body);

@@ -129,7 +129,8 @@ void Writer::finish() {
   subs_ = 0;
 }
 
-Scan::Scan(const storage::Reader& reader, KeyRange range, std::int64_t revision) : range_(std::move(range)) {
+Scan::Scan(const storage::Reader& reader, KeyRange range, std::int64_t revision, Effort* effort)
+    : range_(std::move(range)), effort_(effort) {
   if (range_.kind == KeyRange::Kind::bounded && range_.end <= range_.begin) return;
   if (range_.kind == KeyRange::Kind::point) {
     read_point(reader, revision);
@@ -154,11 +155,13 @@ void Scan::read_point(const storage::Reader& reader, std::int64_t revision) {
 }
 
 bool Scan::valid() const {
+  if (effort_ != nullptr && effort_->spent()) return false;
   if (past_) return past_->valid();
   return cursor_ ? cursor_->valid() && !range_.ends_before(cursor_->key()) : point_;
 }
 
 void Scan::next() {
+  if (effort_ != nullptr) effort_->look_at_row();
   if (past_) return past_->next();
   if (cursor_) return cursor_->next();
   point_ = false;

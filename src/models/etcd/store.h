@@ -12,6 +12,7 @@
 #include <boost/describe.hpp>
 
 #include "core/time.h"
+#include "models/etcd/effort.h"
 #include "models/etcd/key_range.h"
 #include "models/etcd/past.h"
 #include "models/etcd/tables.h"
@@ -105,10 +106,11 @@ class Writer {
   Scratch& scratch_;
 };
 
-// Walks the records of a range in key order, as of now (revision 0) or of an earlier revision.
+// Walks the records of a range in key order, as of now (revision 0) or of an earlier revision. It ends early
+// once its effort is spent, if it has one.
 class Scan {
  public:
-  Scan(const storage::Reader& reader, KeyRange range, std::int64_t revision);
+  Scan(const storage::Reader& reader, KeyRange range, std::int64_t revision, Effort* effort = nullptr);
   Scan(const Scan&) = delete;
   Scan& operator=(const Scan&) = delete;
   [[nodiscard]] bool valid() const;
@@ -123,6 +125,7 @@ class Scan {
   void read_point(const storage::Reader& reader, std::int64_t revision);
 
   KeyRange range_;
+  Effort* effort_;
   std::unique_ptr<storage::Cursor> cursor_;  // of a range, now
   std::unique_ptr<PastScan> past_;           // of a range, earlier
   bool point_ = false;                       // at the record of a single key

@@ -13,36 +13,34 @@ namespace quorate::models::etcd {
 namespace {
 
 using etcdserverpb::Compare;
+using etcdserverpb::RangeRequest;
 using etcdserverpb::RequestOp;
 using etcdserverpb::TxnRequest;
 using Ops = google::protobuf::RepeatedPtrField<RequestOp>;
 
-// ---- Shape: sizes, empty keys, and keys written twice.
+// ---- Shape: empty keys, and keys written twice.
 
-Error validate_shape(const TxnRequest& request, int allowed);
+Error validate_shape(const TxnRequest& request);
 
-Error validate_op(const RequestOp& op, int allowed) {
+Error validate_op(const RequestOp& op) {
   switch (op.request_case()) {
     case RequestOp::kRequestRange: return validate(op.request_range());
     case RequestOp::kRequestPut: return validate(Put::of(op.request_put()));
     case RequestOp::kRequestDeleteRange:
       return op.request_delete_range().key().empty() ? Error::empty_key : Error::none;
-    case RequestOp::kRequestTxn: return validate_shape(op.request_txn(), allowed);
+    case RequestOp::kRequestTxn: return validate_shape(op.request_txn());
     case RequestOp::REQUEST_NOT_SET: break;
   }
   return Error::key_not_found;
 }
 
-// `allowed` shrinks with every level, so that nesting does not multiply what one transaction may do.
-Error validate_shape(const TxnRequest& request, int allowed) {
-  const int ops = std::max({request.compare_size(), request.success_size(), request.failure_size()});
-  if (ops > allowed) return Error::too_many_ops;
+Error validate_shape(const TxnRequest& request) {
   for (const auto& compare : request.compare()) {
     if (compare.key().empty()) return Error::empty_key;
   }
   for (const auto* branch : {&request.success(), &request.failure()}) {
     for (const auto& op : *branch) {
-      if (const Error error = validate_op(op, allowed - ops); error != Error::none) return error;
+      if (const Error error = validate_op(op); error != Error::none) return error;
     }
   }
   return Error::none;
@@ -151,8 +149,8 @@ bool holds_for(const Compare& compare, const Record& record) {
   }
 }
 
-bool holds(const Compare& compare, const storage::Reader& reader) {
-  Scan scan(reader, KeyRange::of(compare.key(), compare.range_end()), 0);
+bool holds(const Compare& compare, const View& view) {
+  Scan scan(view.reader, KeyRange::of(compare.key(), compare.range_end()), 0, view.effort);
   if (!scan.valid()) return compare.target() != Compare::VALUE && holds_for(compare, Record{});
   for (; scan.valid(); scan.next()) {
     if (!holds_for(compare, decode_tail(scan.tail()))) return false;
@@ -165,12 +163,12 @@ bool holds(const Compare& compare, const storage::Reader& reader) {
 // Which branch each transaction takes, in the order they are met: a nested one follows the one it is in.
 using Path = std::vector<bool>;
 
-void decide(const TxnRequest& request, const storage::Reader& reader, Path& path) {
+void decide(const TxnRequest& request, const View& view, Path& path) {
   const bool succeeded =
-      std::ranges::all_of(request.compare(), [&](const Compare& compare) { return holds(compare, reader); });
+      std::ranges::all_of(request.compare(), [&](const Compare& compare) { return holds(compare, view); });
   path.push_back(succeeded);
   for (const auto& op : succeeded ? request.success() : request.failure()) {
-    if (op.has_request_txn()) decide(op.request_txn(), reader, path);
+    if (op.has_request_txn()) decide(op.request_txn(), view, path);
   }
 }
 
@@ -186,6 +184,7 @@ class Execution {
     return Error::none;
   }
   void rewind() { step_ = 0; }
+  [[nodiscard]] bool unanswerable() const { return unanswerable_; }
 
   Error run(const TxnRequest& request, std::string& body) {
     const bool succeeded = path_[step_];
@@ -238,7 +237,7 @@ class Execution {
     Error error = Error::none;
     switch (op.request_case()) {
       case RequestOp::kRequestRange:
-        error = read_range(op.request_range(), {before_.reader, revision(), before_.compacted}, body);
+        error = read(op.request_range(), body);
         wire::append_message(response, 1, with_header(revision(), body));
         break;
       case RequestOp::kRequestPut:
@@ -246,7 +245,7 @@ class Execution {
         wire::append_message(response, 2, with_header(revision(), body));
         break;
       case RequestOp::kRequestDeleteRange:
-        error = execute(op.request_delete_range(), *writer_, body);
+        error = remove(op.request_delete_range(), body);
         wire::append_message(response, 3, with_header(revision(), body));
         break;
       case RequestOp::kRequestTxn:
@@ -258,17 +257,35 @@ class Execution {
     return error;
   }
 
+  // A transaction that has begun to write is carried out, even if its answer has become too large to give.
+  Error read(const RangeRequest& request, std::string& body) {
+    if (unanswerable_) return Error::none;
+    const Error error =
+        read_range(request, {before_.reader, revision(), before_.compacted, before_.effort}, body);
+    return note_size(error, body);
+  }
+  Error remove(const etcdserverpb::DeleteRangeRequest& request, std::string& body) {
+    return note_size(execute(request, *writer_, *before_.effort, body), body);
+  }
+  Error note_size(Error error, std::string& body) {
+    if (error != Error::too_large) return error;
+    unanswerable_ = true;
+    body.clear();
+    return Error::none;
+  }
+
   View before_;
   const Leases& leases_;
   Writer* writer_;
   Path path_;
   std::size_t step_ = 0;
+  bool unanswerable_ = false;
 };
 
 }  // namespace
 
 Error validate(const TxnRequest& request) {
-  if (const Error error = validate_shape(request, max_txn_ops); error != Error::none) return error;
+  if (const Error error = validate_shape(request); error != Error::none) return error;
   for (const auto* branch : {&request.success(), &request.failure()}) {
     Writes writes;
     if (!collect_writes(*branch, writes)) return Error::duplicate_key;
@@ -296,11 +313,13 @@ bool has_puts(const TxnRequest& request) {
 Error execute(const TxnRequest& request, const View& before, const Leases& leases, Writer* writer,
               std::string& body) {
   Path path;
-  decide(request, before.reader, path);
+  decide(request, before, path);
+  if (before.effort->spent()) return Error::too_large;
   Execution execution(before, leases, writer, std::move(path));
   if (const Error error = execution.check(request); error != Error::none) return error;
   execution.rewind();
-  return execution.run(request, body);
+  if (const Error error = execution.run(request, body); error != Error::none) return error;
+  return execution.unanswerable() ? Error::too_large : Error::none;
 }
 
 }  // namespace quorate::models::etcd

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "models/etcd/test_support.h"
+#include "models/etcd/write.h"
 
 namespace quorate::models::etcd::test {
 namespace {
@@ -166,17 +167,10 @@ TEST_F(Transactions, NestAndDecideAllComparisonsOnTheStateBefore) {
   EXPECT_EQ(store.show("then"), "then=1");
 }
 
-TEST_F(Transactions, TakeAtMost128OpsNestedOnesCountedIn) {
-  for (int i = 0; i < 129; ++i) add_range(*txn.mutable_success(), "k");
-  EXPECT_EQ(rejected(), Error::too_many_ops);
-  txn.mutable_success()->RemoveLast();
-  (void)run();
-  txn.Clear();
-  auto* inner = txn.add_success()->mutable_request_txn();
-  for (int i = 0; i < 128; ++i) add_range(*inner->mutable_success(), "k");
-  EXPECT_EQ(rejected(), Error::too_many_ops);
-  inner->mutable_success()->RemoveLast();
-  (void)run();
+// How many a client may ask for is checked in front of the log (--max-txn-ops).
+TEST_F(Transactions, TakeAsManyOpsAsTheyHold) {
+  for (int i = 0; i < 300; ++i) add_put(*txn.mutable_success(), "k" + std::to_string(i));
+  EXPECT_EQ(run().responses_size(), 300);
 }
 
 TEST_F(Transactions, RefuseAKeyPutTwiceOrPutAndDeleted) {
@@ -247,6 +241,41 @@ TEST_F(Transactions, WithoutWritesAreReadsAndChangeNoRevision) {
   EXPECT_EQ(store.model().read_txn(txn), logged);
   add_put(*txn.mutable_failure(), "a");
   EXPECT_EQ(store.model().read_txn(txn).error, Error::malformed);
+}
+
+// Every replica does the work of a transaction, and nothing else meanwhile.
+TEST_F(Transactions, ThatCompareTooManyKeysChangeNothing) {
+  for (int i = 0; i < 20; ++i) store.put("k" + std::to_string(100 + i), "v");
+  add_compare(pb::Compare::VERSION, pb::Compare::EQUAL, "k").set_version(1);
+  txn.mutable_compare(0)->set_range_end("l");
+  for (const auto& [rows, expected] : {std::pair(19, Error::too_large), std::pair(20, Error::none)}) {
+    Effort effort(static_cast<std::size_t>(rows), 1'000);
+    std::string body;
+    const View before{store.engine(), store.model().revision(), 0, &effort};
+    EXPECT_EQ(execute(txn, before, Leases(), nullptr, body), expected);
+  }
+}
+
+TEST_F(Transactions, WithMoreResultsThanAnAnswerHoldsAreCarriedOut) {
+  store.put("big", std::string(1U << 20U, 'x'));
+  add_put(*txn.mutable_success(), "a");
+  for (int i = 0; i < 70; ++i) add_range(*txn.mutable_success(), "big");
+  add_put(*txn.mutable_success(), "b");
+  EXPECT_EQ(store.apply(Op::txn, txn).error, Error::too_large);
+  EXPECT_EQ(store.show("a", "b0"), "a=v b=v");
+}
+
+TEST_F(Transactions, ThatDeleteMoreThanAnAnswerHoldsAreCarriedOut) {
+  for (int i = 0; i < 70; ++i) store.put("k" + std::to_string(100 + i), std::string(1U << 20U, 'x'));
+  pb::DeleteRangeRequest request;
+  request.set_key("k");
+  request.set_range_end("l");
+  request.set_prev_kv(true);
+  *txn.add_success()->mutable_request_delete_range() = request;
+  EXPECT_EQ(store.apply(Op::txn, txn).error, Error::too_large);
+  EXPECT_EQ(store.show("k", "l"), "");
+  store.put("k", "v");
+  EXPECT_EQ(body_of<pb::DeleteRangeResponse>(store.apply(Op::delete_range, request)).prev_kvs_size(), 1);
 }
 
 TEST_F(Transactions, ManyPutsAndDeletesAreCheckedInAcceptableTime) {

@@ -9,6 +9,12 @@ namespace quorate::models::etcd {
 
 using etcdserverpb::DeleteRangeRequest;
 
+namespace {
+
+constexpr std::size_t keys_at_once = 1'000;  // in memory, of a range that is deleted
+
+}  // namespace
+
 std::expected<Put, Error> Put::parse(std::string_view request) {
   Put put;
   wire::Fields fields(request);
@@ -52,17 +58,29 @@ Error execute(const Put& put, const Leases& leases, Writer& writer, std::string&
   return Error::none;
 }
 
-Error execute(const DeleteRangeRequest& request, Writer& writer, std::string& body) {
+Error execute(const DeleteRangeRequest& request, Writer& writer, Effort& effort, std::string& body) {
+  KeyRange range = KeyRange::of(request.key(), request.range_end());
   std::vector<std::pair<std::string, std::string>> doomed;  // collected first: writing invalidates the scan
-  for (Scan scan(writer.reader(), KeyRange::of(request.key(), request.range_end()), 0); scan.valid();
-       scan.next()) {
-    doomed.emplace_back(scan.key(), scan.row());
-  }
-  wire::append_int(body, 2, static_cast<std::int64_t>(doomed.size()));
-  for (const auto& [key, row] : doomed) {
-    writer.erase(key, row);
-    if (request.prev_kv()) append_key_value(body, 3, key, tail_of(row));
-  }
+  std::int64_t deleted = 0;
+  std::string previous;
+  do {
+    doomed.clear();
+    for (Scan scan(writer.reader(), range, 0); scan.valid() && doomed.size() < keys_at_once; scan.next()) {
+      doomed.emplace_back(scan.key(), scan.row());
+    }
+    for (const auto& [key, row] : doomed) {
+      writer.erase(key, row);
+      if (!request.prev_kv() || effort.spent()) continue;
+      const std::size_t before = previous.size();
+      append_key_value(previous, 3, key, tail_of(row));
+      effort.give(previous.size() - before);
+    }
+    deleted += static_cast<std::int64_t>(doomed.size());
+    if (doomed.size() == keys_at_once) range.begin = doomed.back().first;
+  } while (doomed.size() == keys_at_once);
+  if (effort.spent()) return Error::too_large;
+  wire::append_int(body, 2, deleted);
+  body.append(previous);
   return Error::none;
 }
 

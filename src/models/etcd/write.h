@@ -15,8 +15,6 @@
 
 namespace quorate::models::etcd {
 
-inline constexpr int max_txn_ops = 128;  // of one list of a transaction; etcd's default
-
 // A PutRequest without copies of key and value; they point into the command.
 struct Put {
   std::string_view key;
@@ -38,8 +36,11 @@ bool has_puts(const etcdserverpb::TxnRequest& request);
 
 // Each appends its response, without header, to `body`.
 Error execute(const Put& put, const Leases& leases, Writer& writer, std::string& body);
-Error execute(const etcdserverpb::DeleteRangeRequest& request, Writer& writer, std::string& body);
-// `writer` may be null for a transaction without writes.
+// too_large: everything is deleted, but what was there is more than `effort` has bytes for.
+Error execute(const etcdserverpb::DeleteRangeRequest& request, Writer& writer, Effort& effort,
+              std::string& body);
+// `writer` may be null for a transaction without writes. `before` has an effort; too_large once it is spent:
+// by comparisons before anything is written, by results though everything is.
 Error execute(const etcdserverpb::TxnRequest& request, const View& before, const Leases& leases,
               Writer* writer, std::string& body);
 

@@ -37,6 +37,19 @@ struct ApiServer {
   http::Listener listener;
 };
 
+// Long work waits here until the test says so.
+struct Elsewhere {
+  Settings settings() {
+    Settings with;
+    with.elsewhere = [this](Aside::Piece piece) { waiting.push_back(std::move(piece)); };
+    return with;
+  }
+  void work() {
+    for (auto& piece : std::exchange(waiting, {})) piece();
+  }
+  std::vector<Aside::Piece> waiting;
+};
+
 class ApiTest : public ::testing::Test {
  protected:
   explicit ApiTest(Settings settings = {}) : server(settings), client(server.io, server.listener.port()) {}
