@@ -1,5 +1,6 @@
 // HTTP/1.1 on one connection (RFC 9112): JSON gateway, health, metrics. One exchange at a time; what a client
 // pipelines waits, bounded, in the input buffer.
+#include <algorithm>
 #include <charconv>
 #include <deque>
 #include <optional>
@@ -15,6 +16,8 @@ namespace {
 
 namespace beast = boost::beast::http;
 using Parser = beast::request_parser<beast::string_body>;
+
+constexpr std::size_t worth_keeping = 16U << 10U;  // smaller bodies are copied together
 
 class Http1Session;
 
@@ -36,9 +39,12 @@ class Http1Exchange final : public Exchange {
  private:
   friend class Http1Session;
   void put(std::string_view text);
+  void take(std::string& out, std::size_t upto);
 
   Http1Session* session_;
-  std::string out_;  // framed, not yet taken by the flush
+  // Framed, not yet taken by the flush: large bodies as they are, and behind them what is in `out_`.
+  std::deque<Bytes> large_;
+  std::string out_;
   bool chunked_ = false;
   bool keep_alive_ = true;
   bool head_only_ = false;  // HEAD: the body is not sent
@@ -65,12 +71,12 @@ class Http1Session final : public Session {
     return true;
   }
 
-  bool produce(std::string& out, std::size_t) override {
+  bool produce(std::string& out, std::size_t about) override {
     out.append(std::exchange(early_out_, {}));
     if (!exchange_) return true;
-    out.append(exchange_->out_);
-    exchange_->out_.clear();
-    exchange_->queued_ = 0;
+    exchange_->take(out, about);
+    if (exchange_->queued_ > hub_.limits.stream_high_water / 2) return true;
+    if (exchange_->queued_ != 0 && (exchange_->aborted_ || exchange_->finished_)) return true;
     if (exchange_->aborted_) {
       closing_ = true;
       end_exchange();
@@ -211,7 +217,21 @@ std::string_view Http1Exchange::header(std::string_view lower_name) const {
 
 void Http1Exchange::put(std::string_view text) {
   out_.append(text);
-  queued_ = out_.size();
+  queued_ += text.size();
+}
+
+// One body of any size costs the other connections no more than their turn.
+void Http1Exchange::take(std::string& out, std::size_t upto) {
+  const std::size_t before = out.size();
+  while (out.size() < upto && !large_.empty()) {
+    Bytes& first = large_.front();
+    const std::size_t n = std::min(first.size(), upto - out.size());
+    out.append(first.view().substr(0, n));
+    first = first.slice(n);
+    if (first.size() == 0) large_.pop_front();
+  }
+  if (large_.empty()) out.append(std::exchange(out_, {}));
+  queued_ -= out.size() - before;
 }
 
 void Http1Exchange::respond(int status, std::span<const Field> fields, bool end) {
@@ -255,7 +275,13 @@ void Http1Exchange::write(Piece piece) {
     put("\r\n");
   }
   put(piece.front());
-  put(piece.body().view());
+  if (piece.body().size() < worth_keeping) {
+    put(piece.body().view());
+  } else {
+    large_.push_back(Bytes::adopt(std::exchange(out_, {})));
+    large_.push_back(piece.body());
+    queued_ += piece.body().size();
+  }
   if (chunked_) put("\r\n");
   if (!has_room()) was_full_ = true;
   session_->connection_.flush_soon();

@@ -60,6 +60,24 @@ TEST(Port, Http1KeepAliveAndPipelining) {
   EXPECT_LT(text.find("/three||body"), text.find("/four||"));
 }
 
+TEST(Port, Http1LargeAnswersGoOutInTurns) {
+  EchoServer server;
+  RawClient client(server.io, server.port());
+  RawClient other(server.io, server.port());
+  client.write("GET /big?30000000 HTTP/1.1\r\nhost: t\r\n\r\n");
+  for (int i = 0; i < 20; ++i) {
+    other.received().clear();
+    other.write("GET /small HTTP/1.1\r\nhost: t\r\n\r\n");
+    EXPECT_TRUE(other.until_received("/small||"));
+  }
+  EXPECT_LT(server.echo.traffic.sent, 25'000'000U);  // the rest waits until the client takes it
+  client.write("GET /next HTTP/1.1\r\nhost: t\r\n\r\n");
+  EXPECT_TRUE(client.until([&] { return client.received().ends_with("/next||"); }));
+  EXPECT_NE(client.received().find("xHTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n/next||"),
+            std::string::npos);
+  EXPECT_GT(client.received().size(), 30'000'000U);
+}
+
 TEST(Port, Http1ChunkedBodyAndContinue) {
   EchoServer server;
   RawClient client(server.io, server.port());

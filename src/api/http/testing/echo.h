@@ -54,7 +54,7 @@ class Echo final : public Handler, public CallHost {
   std::size_t flood_peak = 0;  // written ahead of the connection, at most
 
  private:
-  // Echoes its body, with the path and a header in front.
+  // Echoes its body, with the path and a header in front; /big?N is N bytes more.
   class Page final : public Receiver {
    public:
     explicit Page(Exchange& exchange)
@@ -62,6 +62,7 @@ class Echo final : public Handler, public CallHost {
           text_(std::string(exchange.target()) + "|" + std::string(exchange.header("x-test")) + "|") {}
     void body(std::string_view chunk) override { text_ += chunk; }
     void body_end() override {
+      if (exchange_->path() == "/big") text_.append(std::stoul(std::string(exchange_->query())), 'x');
       const std::string size = std::to_string(text_.size());
       const Field fields[] = {{"content-length", size}};
       exchange_->respond(200, fields);
