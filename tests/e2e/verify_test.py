@@ -38,6 +38,9 @@ FORBIDDEN = [
     ('src/replica/a.cc', 'std::ranges::for_each(held_, f);', verify.purity_errors),
     ('src/replica/a.cc', 'auto path = "/' + 'work/x";', verify.path_errors),
     ('tools/a', '#!/usr/bin/env bash\nif then', verify.script_errors),
+    ('docs/a.md', 'See [there](../src/none.md).', verify.link_errors),
+    ('docs/a.md', '# One\n[below](#two)', verify.link_errors),
+    ('docs/a.md', '![picture](images/none.svg)', verify.link_errors),
 ]
 ALLOWED = [
     ('src/replog/raft/a.cc', '#include "quorum/quorum.h"', verify.layer_errors),
@@ -46,6 +49,8 @@ ALLOWED = [
     ('src/replica/a.cc', 'auto it = held_.find(1);', verify.purity_errors),
     ('src/replica/a.cc', 'for (auto& e : held_) n += e.second;  // a sum: order-free', verify.purity_errors),
     ('src/replica/a.cc', 'std::vector<int> list; for (auto e : list) f(e);', verify.purity_errors),
+    ('docs/a.md', '# The `one` thing!\n[it](#the-one-thing) [b](../src/replica/b.h) [far](https://a.b/c)', verify.link_errors),
+    ('docs/a.md', '```\n[in an example](none.md)\n```\nand `[here](none.md)`', verify.link_errors),
     ('src/runtime/a.cc', 'std::jthread t; auto n = std::chrono::steady_clock::now();', verify.purity_errors),
 ]
 HEADER = 'struct S { std::unordered_map<int, int> held_; const std::unordered_map<int, int>& held() const; };'
