@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "cli/help.h"
 #include "cli/text.h"
 
 namespace quorate::cli {
@@ -15,11 +16,13 @@ namespace {
 
 constexpr const char* kCommonNotes = R"(
 ENDPOINTS
-  --endpoints, else the cluster in data/cluster.json (a local one started here), else
-  127.0.0.1:2379. https:// is TLS, http:// is not; without either, TLS if a certificate is named.
+  --endpoints, else the cluster in data/cluster.json (a local one started here; its certificate,
+  too), else 127.0.0.1:2379. https:// is TLS, http:// is not; without either, TLS if a
+  certificate is named.
 
 ENVIRONMENT
   Each common option has a variable: QUORATE_CACERT, else ETCDCTL_CACERT, for --cacert.
+  NO_COLOR: no colours on a terminal; elsewhere there are none.
 
 EXIT STATUS
   0 done; 1 the cluster refused or was not reached; 3 standard input makes no sense;
@@ -55,8 +58,8 @@ std::uint64_t parse_hex(const std::string& text, std::string_view what) {
 
 Command::Command(const std::string& name, const std::string& summary, const std::string& notes)
     : app_(summary, "quorate " + name) {
-  app_.footer("\n" + notes + "\n" + kCommonNotes);
-  app_.get_formatter()->column_width(34);
+  app_.footer(notes + "\n" + kCommonNotes);
+  app_.formatter(std::make_shared<HelpPage>());
   app_.fallthrough();
   define_globals();
 }
@@ -70,8 +73,10 @@ CLI::Option* Command::common(CLI::Option* option) {
 }
 
 void Command::define_globals() {
-  common(app_.add_option("--endpoints", globals_.endpoints, "HOST:PORT[,HOST:PORT...] of the cluster"));
+  common(app_.add_option("--endpoints", globals_.endpoints, "where the cluster's nodes listen for clients"))
+      ->type_name("HOST:PORT[,...]");
   common(app_.add_option("-w,--write-out", globals_.write_out, "simple, json, table or fields"))
+      ->type_name("FORMAT")
       ->capture_default_str();
   common(app_.add_flag("--json", globals_.json, "short for --write-out=json"));
   common(app_.add_flag("--hex", globals_.hex, "show keys and values in hexadecimal"));

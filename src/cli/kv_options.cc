@@ -47,20 +47,25 @@ void KeyOptions::resolve(std::string* key_out, std::string* range_end_out) const
 
 void GetOptions::define(CLI::App& app) {
   keys.define(app);
-  app.add_option("--rev", rev, "as of this revision");
-  app.add_option("--limit", limit, "at most so many keys; 0: all");
-  app.add_option("--order", order, "ASCEND or DESCEND");
-  app.add_option("--sort-by", sort_by, "CREATE, KEY, MODIFY, VALUE or VERSION");
+  app.add_option("--rev", rev, "as of this revision")->type_name("REVISION");
+  app.add_option("--limit", limit, "at most so many keys; 0: all")->type_name("N");
+  app.add_option("--order", order, "ASCEND or DESCEND")->type_name("ORDER");
+  app.add_option("--sort-by", sort_by, "CREATE, KEY, MODIFY, VALUE or VERSION")->type_name("FIELD");
   app.add_option("--consistency", consistency,
                  "l: linearizable; s: serializable, what this node has, perhaps stale")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->type_name("l|s");
   app.add_flag("--keys-only", keys_only, "no values");
   app.add_flag("--print-value-only", print_value_only, "no keys (simple format)");
   app.add_flag("--count-only", count_only, "only the number of keys");
-  app.add_option("--min-mod-rev", min_mod_rev, "leave out keys last changed before this revision");
-  app.add_option("--max-mod-rev", max_mod_rev, "leave out keys last changed after this revision");
-  app.add_option("--min-create-rev", min_create_rev, "leave out keys created before this revision");
-  app.add_option("--max-create-rev", max_create_rev, "leave out keys created after this revision");
+  app.add_option("--min-mod-rev", min_mod_rev, "leave out keys last changed before this revision")
+      ->type_name("REVISION");
+  app.add_option("--max-mod-rev", max_mod_rev, "leave out keys last changed after this revision")
+      ->type_name("REVISION");
+  app.add_option("--min-create-rev", min_create_rev, "leave out keys created before this revision")
+      ->type_name("REVISION");
+  app.add_option("--max-create-rev", max_create_rev, "leave out keys created after this revision")
+      ->type_name("REVISION");
 }
 
 pb::RangeRequest GetOptions::request() const {
@@ -98,7 +103,7 @@ pb::RangeRequest GetOptions::request() const {
 void PutOptions::define(CLI::App& app) {
   app.add_option("key", key, "the key")->required();
   value_given = app.add_option("value", value, "the value; without it, standard input is read to its end");
-  app.add_option("--lease", lease, "lease ID (hexadecimal) the key lives with");
+  app.add_option("--lease", lease, "lease ID (hexadecimal) the key lives with")->type_name("ID");
   app.add_flag("--prev-kv", prev_kv, "show what was there before");
   app.add_flag("--ignore-value", ignore_value, "keep the value there is");
   app.add_flag("--ignore-lease", ignore_lease, "keep the lease there is");

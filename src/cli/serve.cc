@@ -8,6 +8,7 @@
 #include <CLI/Formatter.hpp>
 
 #include "cli/etcd_options.h"
+#include "cli/help.h"
 #include "cli/server_verbs.h"
 #include "registry/registry.h"
 #include "server/etcd_yaml.h"
@@ -76,7 +77,7 @@ class Serve {
   Serve()
       : app_("Run one node of a cluster, from a configuration file or from etcd's flags.", "quorate serve") {
     app_.footer(notes);
-    app_.get_formatter()->column_width(36);
+    app_.formatter(std::make_shared<HelpPage>());
     app_.add_option("--config,-c", file_, "TOML file; see below")->type_name("FILE");
     app_.add_option("--config-file", yaml_, "etcd's YAML file; other flags and the environment do not count")
         ->type_name("FILE")

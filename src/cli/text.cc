@@ -222,6 +222,23 @@ std::string hex_bytes(std::string_view bytes) {
 
 std::string hex(std::uint64_t number) { return fmt::format("{:x}", number); }
 
+std::string fitting(std::string_view line, std::size_t columns) {
+  std::string out;
+  for (std::size_t at = 0; at < line.size();) {
+    std::size_t size = 1;
+    if (line[at] == '\033') {
+      size = line.find('m', at) - at + 1;
+    } else {
+      while (at + size < line.size() && (static_cast<unsigned char>(line[at + size]) & 0xC0U) == 0x80) ++size;
+      if (columns == 0) size = 0;
+      if (columns != 0) --columns;
+    }
+    out.append(line.substr(at, size));
+    at += std::max<std::size_t>(size, 1);
+  }
+  return out;
+}
+
 std::string base64(std::string_view bytes) {
   constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;

@@ -38,6 +38,9 @@ class Table {
 // 2359262ns → "2.359262ms".
 [[nodiscard]] std::string human_duration(std::chrono::nanoseconds duration);
 
+// The beginning of a line that fits into so many columns; sequences that set colours take none, and are kept.
+[[nodiscard]] std::string fitting(std::string_view line, std::size_t columns);
+
 // A message as etcdctl prints it: proto field names, numbers as numbers, bytes in base64, enums as numbers,
 // defaults left out. (The JSON gateway's form differs: 64-bit numbers are strings there.)
 [[nodiscard]] std::string json(const google::protobuf::Message& message);

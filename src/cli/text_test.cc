@@ -23,6 +23,14 @@ TEST(Table, CentresHeadingsAndPutsCellsToTheRight) {
             "+----------+-----------+\n");
 }
 
+TEST(Text, FitsALineIntoColumns) {
+  EXPECT_EQ(fitting("leader n1", 20), "leader n1");
+  EXPECT_EQ(fitting("leader n1", 6), "leader");
+  EXPECT_EQ(fitting("a \u00b7 b", 3), "a \u00b7");
+  EXPECT_EQ(fitting("\033[32mn1 up\033[0m n2", 5), "\033[32mn1 up\033[0m");
+  EXPECT_EQ(fitting("\033[32mn1 up\033[0m", 2), "\033[32mn1\033[0m");
+}
+
 TEST(Text, QuotesAnyBytes) {
   EXPECT_EQ(quote("plain ü"), "\"plain ü\"");
   EXPECT_EQ(quote("a\"b\\c\nd\te"), R"("a\"b\\c\nd\te")");
