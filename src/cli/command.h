@@ -88,6 +88,7 @@ class Command {
   CLI::App app_;
   Globals globals_;
   std::vector<std::pair<CLI::App*, Action>> actions_;
+  mutable std::string local_ca_;                         // of the local cluster, if that is meant
   mutable std::shared_ptr<tls::Context> tls_;            // once it was needed
   mutable std::optional<client::Metadata> credentials_;  // likewise
 };

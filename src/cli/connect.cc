@@ -17,7 +17,12 @@ using client::Endpoint;
 constexpr const char* kClusterFile = "data/cluster.json";
 constexpr const char* kDefaultEndpoint = "127.0.0.1:2379";
 
-std::optional<std::string> endpoints_of_local_cluster() {
+struct LocalCluster {
+  std::string endpoints;
+  std::string ca;  // of one with TLS
+};
+
+std::optional<LocalCluster> local_cluster() {
   std::ifstream file(kClusterFile);
   if (!file) return std::nullopt;
   std::stringstream text;
@@ -29,7 +34,9 @@ std::optional<std::string> endpoints_of_local_cluster() {
     found += (found.empty() ? "" : ",") + (*it)[1].str();
   }
   if (found.empty()) return std::nullopt;
-  return found;
+  static const std::regex ca_field("\"cacert\"\\s*:\\s*\"([^\"]+)\"");
+  std::smatch ca;
+  return LocalCluster{std::move(found), std::regex_search(content, ca, ca_field) ? ca[1].str() : ""};
 }
 
 // "name:password", or a name alone, whose password is another flag's or is asked for.
@@ -50,7 +57,7 @@ std::shared_ptr<tls::Context> Command::tls() const {
   tls::Settings settings;
   settings.certificate = globals_.certificate;
   settings.key = globals_.key;
-  settings.ca = globals_.ca;
+  settings.ca = globals_.ca.empty() ? local_ca_ : globals_.ca;
   settings.verify = !globals_.skip_verify;
   settings.alpn = {"h2"};
   settings.names = {.certificate = "--cert",
@@ -63,14 +70,16 @@ std::shared_ptr<tls::Context> Command::tls() const {
 
 std::vector<Endpoint> Command::endpoints() const {
   if (!globals_.endpoints.empty()) return endpoints(globals_.endpoints);
-  return endpoints(endpoints_of_local_cluster().value_or(kDefaultEndpoint));
+  const auto local = local_cluster().value_or(LocalCluster{kDefaultEndpoint, ""});
+  local_ca_ = local.ca;
+  return endpoints(local.endpoints);
 }
 
 std::vector<Endpoint> Command::endpoints(const std::string& list) const {
   auto parsed = client::parse_endpoints(list);
   if (!parsed) throw Failure{kBadArguments, parsed.error()};
-  const bool secure = !globals_.ca.empty() || !globals_.certificate.empty() || !globals_.key.empty() ||
-                      !globals_.insecure_transport;
+  const bool secure = !globals_.ca.empty() || !local_ca_.empty() || !globals_.certificate.empty() ||
+                      !globals_.key.empty() || !globals_.insecure_transport;
   for (auto& endpoint : *parsed) {
     const bool unsaid = endpoint.scheme == Endpoint::Scheme::none;
     if (endpoint.scheme == Endpoint::Scheme::https || (unsaid && secure)) endpoint.tls = tls();

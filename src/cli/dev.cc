@@ -3,6 +3,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -16,15 +17,20 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cli/dev_plan.h"
 #include "cli/dev_processes.h"
+#include "cli/help.h"
 #include "cli/server_verbs.h"
+#include "cli/text.h"
 #include "client/client.h"
 #include "client/etcd.h"
 #include "registry/registry.h"
 #include "server/server.h"
+#include "tls/context.h"
+#include "tls/self_signed.h"
 
 namespace quorate::cli {
 namespace {
@@ -36,6 +42,7 @@ volatile std::sig_atomic_t stop_requested = 0;
 
 const char* const notes = R"(FILES, below the data directory
   cluster.json         the nodes: id, pid, client and peer address, data directory
+  tls/cert.pem         with --tls: the nodes' certificate, which clients trust (etcdctl --cacert)
   n1/quorate.toml      what node 1 is started with: quorate serve --config data/n1/quorate.toml starts it alone
   n1/server.log        its log
   n1/log, n1/state     its write-ahead log and state
@@ -46,14 +53,16 @@ it again by hand. Ctrl-C stops all of them; they also stop when this process is 
 EXAMPLES
   quorate dev
   quorate dev --nodes 5 --data five --port 3379
-  quorate dev --nodes 3 --protocol paxos --data with-paxos)";
+  quorate dev --nodes 3 --protocol paxos --data with-paxos
+  quorate dev --tls --data with-tls --port 4379)";
 
 // Polls one node for its view of the cluster.
 class Probe {
  public:
-  explicit Probe(std::uint16_t port) {
+  Probe(std::uint16_t port, const std::shared_ptr<tls::Context>& tls) {
     client::Options options;
     options.endpoints = {client::parse_endpoint("127.0.0.1:" + std::to_string(port)).value()};
+    options.endpoints.front().tls = tls;
     options.dial_timeout = milliseconds(200);
     options.command_timeout = milliseconds(400);
     client_ = std::make_unique<client::Client>(std::move(options));
@@ -89,6 +98,11 @@ struct Status {
   }
 };
 
+std::size_t terminal_width() {
+  winsize size{};
+  return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0 ? size.ws_col : 80;
+}
+
 // How this program is called from where the user stands, so that a line can be copied to another terminal.
 std::string program_as_typed() {
   const std::filesystem::path invoked = program_invocation_name;
@@ -100,12 +114,11 @@ std::string program_as_typed() {
 
 class Dev {
  public:
-  explicit Dev(DevPlan plan) : plan_(std::move(plan)), terminal_(::isatty(STDOUT_FILENO) == 1) {
-    for (const auto& node : plan_.nodes) probes_.emplace_back(node.client);
-  }
+  explicit Dev(DevPlan plan) : plan_(std::move(plan)), terminal_(::isatty(STDOUT_FILENO) == 1) {}
 
   int run() {
     if (auto locked = lock(); !locked) return fail(locked.error());
+    if (auto prepared = prepare_probes(); !prepared) return fail(prepared.error());
     if (auto started = start_all(); !started) return fail(started.error());
     if (auto ready = await_leader(); !ready) return fail(ready.error());
     if (stop_requested == 0) {
@@ -139,6 +152,22 @@ class Dev {
     return {};
   }
 
+  std::expected<void, std::string> prepare_probes() {
+    std::shared_ptr<tls::Context> tls;
+    if (plan_.tls) {
+      if (auto made = tls::self_signed(plan_.tls_directory(), {"127.0.0.1", "localhost"}); !made)
+        return std::unexpected(made.error());
+      tls::Settings settings;
+      settings.ca = plan_.certificate();
+      settings.alpn = {"h2"};
+      auto context = tls::Context::open(tls::Side::client, std::move(settings));
+      if (!context) return std::unexpected(context.error());
+      tls = std::move(*context);
+    }
+    for (const auto& node : plan_.nodes) probes_.emplace_back(node.client, tls);
+    return {};
+  }
+
   std::expected<void, std::string> start_all() {
     for (auto& node : plan_.nodes) {
       std::error_code error;
@@ -169,7 +198,7 @@ class Dev {
       if (all && status.leader != 0) return {};
       if (steady_clock::now() > limit)
         return std::unexpected("no leader after 120 s; see the logs in " + plan_.directory);
-      show("starting: " + status.line(terminal_));
+      show("starting: " + status.line(colour_));
       pause(milliseconds(100));
     }
     return {};
@@ -177,13 +206,12 @@ class Dev {
 
   void introduce() {
     clear_line();
-    std::string endpoints;
-    for (const auto& node : plan_.nodes) {
-      endpoints += fmt::format("{}127.0.0.1:{}", endpoints.empty() ? "" : ",", node.client);
-    }
-    const std::string where = plan_.nodes.front().client == 2379 ? "" : " --endpoints " + endpoints;
-    fmt::print("{} nodes, {}, data in {}\n\n  endpoints  {}\n\n", plan_.nodes.size(), plan_.protocol,
-               plan_.directory, endpoints);
+    const std::string endpoints = plan_.endpoints();
+    const bool usual = plan_.nodes.front().client == 2379 && !plan_.tls;
+    std::string where = usual ? "" : " --endpoints " + endpoints;
+    if (plan_.tls) where += " --cacert " + plan_.certificate();
+    fmt::print("{} nodes, {}{}, data in {}\n\n  endpoints  {}\n\n", plan_.nodes.size(), plan_.protocol,
+               plan_.tls ? " over TLS" : "", plan_.directory, endpoints);
     fmt::print("try\n  {}{} put greeting hello\n  ETCDCTL_API=3 etcdctl{} get greeting\n\n",
                program_as_typed(), where, where);
     fmt::print("Ctrl-C stops the cluster\n");
@@ -200,7 +228,7 @@ class Dev {
       }
       const Status status = poll();
       if (terminal_) {
-        show(status.line(true));
+        show(status.line(colour_));
       } else if (!last || !last->same_shape(status)) {
         fmt::print("{}\n", status.line(false));
         std::fflush(stdout);
@@ -250,7 +278,7 @@ class Dev {
       text += "; the last line of its log:\n  " + last;
     }
     if (ended.status == server::exit_removed) return text;
-    return text + fmt::format("\n  again: quorate serve --config {}/quorate.toml", node->data);
+    return text + fmt::format("\n  again: {} serve --config {}/quorate.toml", program_as_typed(), node->data);
   }
   static std::string last_line(const std::string& file) {
     std::ifstream in(file);
@@ -264,7 +292,7 @@ class Dev {
 
   void show(const std::string& line) {
     if (!terminal_) return;
-    fmt::print("\r\033[K{}", line);
+    fmt::print("\r\033[K{}", fitting(line, terminal_width()));
     std::fflush(stdout);
     shown_ = true;
   }
@@ -281,6 +309,7 @@ class Dev {
   DevProcesses processes_;
   std::set<std::uint64_t> removed_;
   bool terminal_;
+  bool colour_ = terminal_ && std::getenv("NO_COLOR") == nullptr;
   bool shown_ = false;
 };
 
@@ -296,6 +325,7 @@ void catch_signals() {
 int dev(std::vector<std::string> args) {
   CLI::App app("Start a local cluster: every node a process of its own, on 127.0.0.1.", "quorate dev");
   app.footer(notes);
+  app.formatter(std::make_shared<HelpPage>());
   DevOptions options;
   app.add_option("--nodes,-n", options.nodes, "how many (3)")->check(CLI::Range(1, 9))->type_name("N");
   app.add_option("--protocol", options.protocol, "the consensus protocol (raft); see quorate version")
@@ -306,6 +336,8 @@ int dev(std::vector<std::string> args) {
          "the first client port, P (2379); the others follow at P+20000 and P+30000, or where a port is free")
       ->check(CLI::Range(1, 65535))
       ->type_name("P");
+  app.add_flag("--tls", options.tls,
+               "encrypt what clients and nodes say; clients trust DIR/tls/cert.pem, which is made for it");
   std::ranges::reverse(args);
   try {
     app.parse(std::move(args));

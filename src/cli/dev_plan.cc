@@ -76,6 +76,7 @@ std::expected<DevPlan, std::string> read_cluster_file(const std::string& directo
   try {
     const auto root = json::parse(text.str());
     plan.protocol = std::string(root.at("protocol").as_string());
+    plan.tls = root.as_object().contains("cacert");
     for (const auto& node : root.at("nodes").as_array()) {
       plan.nodes.push_back({.id = node.at("id").to_number<std::uint64_t>(),
                             .pid = 0,
@@ -112,7 +113,12 @@ std::expected<DevPlan, std::string> make_plan(const DevOptions& options) {
         fmt::format("{} holds a cluster of protocol {}; leave --protocol out, or use another --data",
                     options.directory, plan->protocol));
   }
+  if (found != 0 && options.tls && !plan->tls) {
+    return std::unexpected(fmt::format(
+        "{} holds a cluster without TLS; leave --tls out, or use another --data", options.directory));
+  }
   if (found == 0) {
+    plan->tls = options.tls;
     plan->protocol = options.protocol.empty() ? "raft" : options.protocol;
     plan->nodes.resize(options.nodes == 0 ? 3 : options.nodes);
   }
@@ -139,7 +145,9 @@ std::expected<void, std::string> write_cluster_file(const DevPlan& plan) {
                         node.id == 1 ? "" : ",", node.id, node.pid, local(node.client), local(node.peer),
                         json::serialize(json::string(node.data)));
   }
-  text += fmt::format("],\"protocol\":\"{}\"}}\n", plan.protocol);
+  text += fmt::format("],\"protocol\":\"{}\"", plan.protocol);
+  if (plan.tls) text += ",\"cacert\":" + json::serialize(json::string(plan.certificate()));
+  text += "}\n";
   const std::string fresh = plan.cluster_file() + ".new";
   {
     std::ofstream file(fresh, std::ios::trunc);
@@ -152,17 +160,32 @@ std::expected<void, std::string> write_cluster_file(const DevPlan& plan) {
   return {};
 }
 
+std::string DevPlan::endpoints() const {
+  std::string all;
+  for (const auto& node : nodes)
+    all += (all.empty() ? "" : ",") + ((tls ? "https://" : "") + local(node.client));
+  return all;
+}
+
 std::string node_configuration(const DevPlan& plan, const DevNode& node) {
   std::string peers;
   for (const auto& each : plan.nodes) {
     peers += fmt::format("{}\"{}={}\"", peers.empty() ? "" : ", ", each.id, local(each.peer));
   }
+  const auto quoted = [](const std::string& text) { return json::serialize(json::string(text)); };
+  const std::string certificate =
+      !plan.tls ? ""
+                : fmt::format("certificate = {0}\nkey = {1}\nca = {0}\n", quoted(plan.certificate()),
+                              quoted(plan.tls_directory() + "/key.pem"));
+  const std::string peer_tls = plan.tls ? "\n[node.tls]\n" + certificate : "";
+  const std::string client_tls =
+      plan.tls ? "\n[keyspace.tls]\n" + certificate + "require_certificate = false\n" : "";
   return fmt::format(
       "# Written by `quorate dev`, anew at every start. One node by itself: quorate serve --config THIS "
       "FILE\n"
-      "cluster = \"dev\"\n\n[node]\nid = {}\ndata = {}\npeers = [{}]\n\n"
-      "[[keyspace]]\nname = \"default\"\nprotocol = \"{}\"\nmodel = \"etcd\"\nlisten = \"{}\"\n",
-      node.id, json::serialize(json::string(node.data)), peers, plan.protocol, local(node.client));
+      "cluster = \"dev\"\n\n[node]\nid = {}\ndata = {}\npeers = [{}]\n{}\n"
+      "[[keyspace]]\nname = \"default\"\nprotocol = \"{}\"\nmodel = \"etcd\"\nlisten = \"{}\"\n{}",
+      node.id, quoted(node.data), peers, peer_tls, plan.protocol, local(node.client), client_tls);
 }
 
 }  // namespace quorate::cli

@@ -140,9 +140,59 @@ def paxos_carries_the_same_store():
         cluster.end()
 
 
+def tls_for_clients_and_peers():
+    """Verbs run where the cluster's directory is find its certificate; others are told it."""
+    path = directory('tls')
+    os.mkdir(path)
+    start = [QUORATE, 'dev', '--nodes', '3', '--data', 'data', '--port', str(free_port())]
+
+    def quorate(*words):
+        return subprocess.run([QUORATE, *words], cwd=path, text=True, timeout=30, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT).stdout.strip()
+
+    def run_cluster(arguments, then):
+        with open(os.path.join(path, 'output'), 'w+', encoding='utf-8') as output:
+            process = subprocess.Popen([*start, *arguments], cwd=path, stdout=output, stderr=output)
+            try:
+                wait_for('the cluster', lambda: 'Ctrl-C stops' in open(output.name, encoding='utf-8').read(), 60)
+                then(open(output.name, encoding='utf-8').read())
+                process.send_signal(signal.SIGINT)
+                assert process.wait(30) == 0
+            finally:
+                process.kill()
+                process.wait()
+
+    def first(said):
+        ca = os.path.join(path, 'data', 'tls', 'cert.pem')
+        assert '--cacert data/tls/cert.pem' in said, said
+        with open(os.path.join(path, 'data', 'cluster.json'), encoding='utf-8') as file:
+            found = json.load(file)
+        assert found['cacert'] == 'data/tls/cert.pem', found
+        assert quorate('put', 'greeting', 'hello') == 'OK'
+        client = found['nodes'][2]['client']
+        assert 'not signed by' in quorate('get', 'greeting', '--endpoints', 'https://' + client)
+        if shutil.which('etcdctl'):
+            assert etcdctl(['https://' + client], '--cacert', ca, 'get', 'greeting') == 'greeting\nhello'
+        if shutil.which('openssl'):
+            for port in (found['nodes'][0]['client'], found['nodes'][0]['peer']):
+                shown = subprocess.run(['openssl', 's_client', '-connect', port, '-CAfile', ca], text=True, timeout=30,
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+                assert 'Verify return code: 0' in shown, shown
+
+    run_cluster(['--tls'], first)
+    refused = subprocess.run([QUORATE, 'dev', '--data', 'data', '--nodes', '1'], cwd=path, stderr=subprocess.DEVNULL)
+    assert refused.returncode == 2
+
+    def second(_):
+        assert quorate('get', 'greeting') == 'greeting\nhello'
+
+    run_cluster([], second)
+
+
 def main():
     try:
-        return run([one_cluster_through_everything, children_end_with_their_parent, paxos_carries_the_same_store])
+        return run([one_cluster_through_everything, children_end_with_their_parent, paxos_carries_the_same_store,
+                    tls_for_clients_and_peers])
     finally:
         shutil.rmtree(TEMPORARY, ignore_errors=True)
 
