@@ -32,8 +32,6 @@ constexpr Idle without_effect[] = {
     {"--v2-deprecation", "there is no v2 store"},
     {"--experimental-enable-v2v3", "there is no v2 store"},
     {"--experimental-compact-hash-check-enabled", "a digest of the state is kept with every write"},
-    {"--experimental-corrupt-check-time", "a digest of the state is kept with every write"},
-    {"--experimental-initial-corrupt-check", "every record and state is checked when it is read"},
     {"--experimental-compaction-batch-limit", "compaction goes on beside the service"},
     {"--experimental-enable-lease-checkpoint", "leases run by the log's own time"},
     {"--experimental-peer-skip-client-san-verification", "names of a member that dials are not checked"},
@@ -66,9 +64,6 @@ struct Refused {
 
 // Leaving them out silently would do something else than what was asked for.
 constexpr Refused refused[] = {
-    {"--auto-tls", "false", "name certificates: --cert-file and --key-file (docs/guide/tls.md makes some)"},
-    {"--peer-auto-tls", "false",
-     "name certificates: --peer-cert-file and --peer-key-file (docs/guide/tls.md makes some)"},
     {"--discovery", "", "name the members: --initial-cluster"},
     {"--discovery-srv", "", "name the members: --initial-cluster"},
     {"--force-new-cluster", "false", "not available; lost members are removed while a majority lives"},
@@ -118,6 +113,9 @@ void EtcdOptions::add_cluster_flags() {
   value("--auto-compaction-mode", flags.auto_compaction_mode, "periodic or revision", "MODE");
   value("--auto-compaction-retention", flags.auto_compaction_retention, "hours, a duration, or revisions",
         "N");
+  value("--experimental-corrupt-check-time", flags.corrupt_check_time,
+        "the whole state is read and checked so often (0s: never)", "TIME");
+  flag("--experimental-initial-corrupt-check", flags.initial_corrupt_check, "and before clients are served");
   value("--log-outputs", flags.log_outputs, "stderr, stdout or files", "LIST");
   value("--protocol", flags.protocol, "the consensus protocol (Quorate's own flag)", "NAME");
 }
@@ -144,6 +142,7 @@ void EtcdOptions::add_tls_flags() {
   value("--cert-file", flags.client_tls.cert_file, "TLS certificate for clients", "FILE");
   value("--key-file", flags.client_tls.key_file, "its key", "FILE");
   value("--trusted-ca-file", flags.client_tls.trusted_ca_file, "who signs clients' certificates", "FILE");
+  flag("--auto-tls", flags.client_tls.automatic, "TLS for clients with a certificate made on the spot");
   flag("--client-cert-auth", flags.client_tls.client_cert_auth, "clients must show a certificate");
   value("--client-crl-file", flags.client_tls.crl_file, "revoked certificates of clients", "FILE");
   value("--client-cert-allowed-hostname", flags.client_tls.allowed_hostname,
@@ -151,6 +150,8 @@ void EtcdOptions::add_tls_flags() {
   value("--peer-cert-file", flags.peer_tls.cert_file, "TLS certificate for other members", "FILE");
   value("--peer-key-file", flags.peer_tls.key_file, "its key", "FILE");
   value("--peer-trusted-ca-file", flags.peer_tls.trusted_ca_file, "who signs members' certificates", "FILE");
+  flag("--peer-auto-tls", flags.peer_tls.automatic,
+       "TLS between members with certificates made on the spot: encrypted, not authenticated");
   flag("--peer-client-cert-auth", flags.peer_tls.client_cert_auth, "members must show a certificate");
   value("--peer-crl-file", flags.peer_tls.crl_file, "revoked certificates of members", "FILE");
   value("--peer-cert-allowed-cn", flags.peer_tls.allowed_cn, "the CN members' certificates must have",

@@ -29,8 +29,11 @@ struct Keyspace {
   std::uint64_t cache_bytes = 0;                // of the state engine; 0: by the memory there is
   Duration compaction_period{};                 // keep so much history; 0: all
   std::int64_t compaction_revisions = 0;        // keep so many revisions; 0: all
+  Duration audit_period{};                      // the whole state is read and checked so often; 0: never
+  bool audit_at_start = false;                  // and before clients are served
   std::uint64_t quota = 0;                      // bytes of keys and values in all kept revisions; 0: no bound
   std::optional<tls::Settings> tls;             // of what listens with https
+  std::string make_certificate;                 // a directory: make a certificate for it there; empty: no
   // Limits on clients.
   std::uint64_t max_request_bytes = 3U << 19U;
   std::uint32_t max_txn_ops = 128;
@@ -53,6 +56,7 @@ struct Config {
   std::vector<net::Address> listen_peers;
   std::vector<std::string> peer_urls;     // this node's own
   std::optional<tls::Settings> peer_tls;  // of links with https, both ends; `verify`: of those that dial us
+  std::string make_peer_certificate;      // likewise; one that proves nothing to other nodes
   std::map<NodeId, NodeInfo> members;  // the first members, this node among them; when joining, whom to ask
   bool join = false;
   std::uint64_t segment_bytes = 16U << 20U;

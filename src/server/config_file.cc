@@ -174,6 +174,8 @@ Keyspace read_keyspace(Section& section, const std::vector<std::string>& protoco
   keyspace.compaction_revisions =
       static_cast<std::int64_t>(section.number("compaction_revisions", 0, 0, 1'000'000'000'000));
   keyspace.quota = section.quota("quota");
+  keyspace.audit_period = section.duration("audit_period", 0s, 0s, 100'000h);
+  keyspace.audit_at_start = section.flag("audit_at_start", false);
   read_client_limits(section, keyspace);
   if (keyspace.client_urls.empty()) {
     for (const auto& address : keyspace.listen) keyspace.client_urls.push_back(net::to_url(address));

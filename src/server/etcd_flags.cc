@@ -30,6 +30,10 @@ std::unexpected<std::string> wrong(const std::string& flag, const std::string& w
   return std::unexpected(one_line(flag + ": " + why));
 }
 
+std::string data_directory(const EtcdFlags& flags) {
+  return flags.data_dir.empty() ? flags.name + ".etcd" : flags.data_dir;
+}
+
 Or<std::vector<net::Address>> addresses(const std::string& flag, const std::string& urls) {
   std::vector<net::Address> all;
   for (const auto& url : split(urls, ',')) {
@@ -153,6 +157,7 @@ Or<void> set_limits(const EtcdFlags& flags, Keyspace& keyspace) {
   }
   keyspace.max_concurrent_streams = static_cast<std::uint32_t>(flags.max_concurrent_streams);
   keyspace.gateway = flags.enable_grpc_gateway;
+  keyspace.audit_at_start = flags.initial_corrupt_check;
   if (flags.host_whitelist != "*" && !flags.host_whitelist.empty()) {
     keyspace.hosts = split(flags.host_whitelist, ',');
     if (std::ranges::find(keyspace.hosts, "*") != keyspace.hosts.end()) keyspace.hosts.clear();
@@ -163,7 +168,8 @@ Or<void> set_limits(const EtcdFlags& flags, Keyspace& keyspace) {
       {"--grpc-keepalive-interval", flags.grpc_keepalive_interval, keyspace.ping_interval},
       {"--grpc-keepalive-timeout", flags.grpc_keepalive_timeout, keyspace.ping_timeout},
       {"--experimental-watch-progress-notify-interval", flags.watch_progress_notify_interval,
-       keyspace.progress_interval}};
+       keyspace.progress_interval},
+      {"--experimental-corrupt-check-time", flags.corrupt_check_time, keyspace.audit_period}};
   for (const auto& [flag, text, to] : durations) {
     if (auto set = set_duration(flag, text, to); !set) return set;
   }
@@ -173,12 +179,39 @@ Or<void> set_limits(const EtcdFlags& flags, Keyspace& keyspace) {
   return {};
 }
 
+Or<std::optional<tls::Settings>> versions_and_ciphers(const EtcdFlags& flags, tls::Settings settings) {
+  settings.ciphers = split(flags.cipher_suites, ',');
+  for (const auto& cipher : settings.ciphers) {
+    if (!tls::known_cipher(cipher)) return wrong("--cipher-suites", "'" + cipher + "' is no cipher suite");
+  }
+  for (const auto& [flag, text, to] :
+       {std::tuple("--tls-min-version", flags.tls_min_version, &settings.lowest),
+        std::tuple("--tls-max-version", flags.tls_max_version, &settings.highest)}) {
+    if (text.empty()) continue;
+    const auto version = tls::parse_version(text);
+    if (!version) return wrong(flag, "must be TLS1.2 or TLS1.3");
+    *to = *version;
+  }
+  return settings;
+}
+
 // As etcd has it: a trusted CA is for checking certificates, so clients must then show one.
 Or<std::optional<tls::Settings>> tls_of(const EtcdFlags& flags, const EtcdFlags::Tls& files,
-                                        const std::string& prefix) {
+                                        const std::string& prefix, const std::string& made_in) {
   tls::Settings settings;
   settings.names = {
       .certificate = prefix + "cert-file", .key = prefix + "key-file", .ca = prefix + "trusted-ca-file"};
+  if (files.cert_file.empty() && files.key_file.empty() && files.automatic) {
+    if (files.client_cert_auth || !files.trusted_ca_file.empty()) {
+      return wrong(prefix + "auto-tls",
+                   "makes a certificate that nobody signed: to check those of others, name " +
+                       settings.names.certificate + " and " + settings.names.key);
+    }
+    settings.verify = false;
+    settings.certificate = made_in + "/cert.pem";
+    settings.key = made_in + "/key.pem";
+    return versions_and_ciphers(flags, std::move(settings));
+  }
   if (files.cert_file.empty() && files.key_file.empty()) {
     if (!files.client_cert_auth) return std::nullopt;
     return wrong(prefix + "client-cert-auth",
@@ -201,19 +234,7 @@ Or<std::optional<tls::Settings>> tls_of(const EtcdFlags& flags, const EtcdFlags:
   settings.allowed_cn = files.allowed_cn;
   settings.allowed_host = files.allowed_hostname;
   settings.verify = files.client_cert_auth || !files.trusted_ca_file.empty();
-  settings.ciphers = split(flags.cipher_suites, ',');
-  for (const auto& cipher : settings.ciphers) {
-    if (!tls::known_cipher(cipher)) return wrong("--cipher-suites", "'" + cipher + "' is no cipher suite");
-  }
-  for (const auto& [flag, text, to] :
-       {std::tuple("--tls-min-version", flags.tls_min_version, &settings.lowest),
-        std::tuple("--tls-max-version", flags.tls_max_version, &settings.highest)}) {
-    if (text.empty()) continue;
-    const auto version = tls::parse_version(text);
-    if (!version) return wrong(flag, "must be TLS1.2 or TLS1.3");
-    *to = *version;
-  }
-  return settings;
+  return versions_and_ciphers(flags, std::move(settings));
 }
 
 Or<Keyspace> keyspace_of(const EtcdFlags& flags) {
@@ -231,9 +252,11 @@ Or<Keyspace> keyspace_of(const EtcdFlags& flags) {
   if (auto set = set_timing(flags, keyspace); !set) return std::unexpected(set.error());
   keyspace.quota = quota_of(flags.quota_backend_bytes);
   if (flags.snapshot_count != 0) keyspace.flush_after_entries = flags.snapshot_count;
-  auto tls = tls_of(flags, flags.client_tls, "--");
+  const std::string made_in = data_directory(flags) + "/fixtures/client";  // where etcd keeps them
+  auto tls = tls_of(flags, flags.client_tls, "--", made_in);
   if (!tls) return std::unexpected(tls.error());
   keyspace.tls = std::move(*tls);
+  if (keyspace.tls && keyspace.tls->certificate == made_in + "/cert.pem") keyspace.make_certificate = made_in;
   if (!flags.listen_metrics_urls.empty()) {
     auto metrics = addresses("--listen-metrics-urls", flags.listen_metrics_urls);
     if (!metrics) return std::unexpected(metrics.error());
@@ -242,7 +265,7 @@ Or<Keyspace> keyspace_of(const EtcdFlags& flags) {
   for (const auto* listening : {&keyspace.listen, &keyspace.listen_metrics}) {
     if (!keyspace.tls && std::ranges::any_of(*listening, &net::Address::tls)) {
       return wrong(listening == &keyspace.listen ? "--listen-client-urls" : "--listen-metrics-urls",
-                   "https needs --cert-file and --key-file");
+                   "https needs --cert-file and --key-file, or --auto-tls");
     }
   }
   if (auto set = set_limits(flags, keyspace); !set) return std::unexpected(set.error());
@@ -251,18 +274,22 @@ Or<Keyspace> keyspace_of(const EtcdFlags& flags) {
 }
 
 Or<void> set_peer_tls(const EtcdFlags& flags, Config& config) {
-  auto tls = tls_of(flags, flags.peer_tls, "--peer-");
+  const std::string made_in = config.data + "/fixtures/peer";
+  auto tls = tls_of(flags, flags.peer_tls, "--peer-", made_in);
   if (!tls) return std::unexpected(tls.error());
   config.peer_tls = std::move(*tls);
+  if (config.peer_tls && config.peer_tls->certificate == made_in + "/cert.pem")
+    config.make_peer_certificate = made_in;
   if (config.peer_tls) return {};
   if (std::ranges::any_of(config.listen_peers, &net::Address::tls)) {
-    return wrong("--listen-peer-urls", "https needs --peer-cert-file and --peer-key-file");
+    return wrong("--listen-peer-urls",
+                 "https needs --peer-cert-file and --peer-key-file, or --peer-auto-tls");
   }
   for (const auto& [id, info] : config.members) {
     if (std::ranges::any_of(info.peer_urls, [](const auto& url) { return url.starts_with("https:"); })) {
       return wrong("--initial-cluster", "'" + info.name +
                                             "' has an https URL, which needs --peer-cert-file and "
-                                            "--peer-key-file");
+                                            "--peer-key-file, or --peer-auto-tls");
     }
   }
   return {};
@@ -288,7 +315,7 @@ std::expected<Config, std::string> from_etcd_flags(const EtcdFlags& flags) {
   config.source = "flags";
   config.cluster = flags.initial_cluster_token;
   config.name = flags.name;
-  config.data = flags.data_dir.empty() ? flags.name + ".etcd" : flags.data_dir;
+  config.data = data_directory(flags);
   config.log_directory = flags.wal_dir;
   config.log_level = flags.log_level;
   if (flags.log_outputs != "default") config.log_outputs = split(flags.log_outputs, ',');

@@ -34,6 +34,8 @@ struct EtcdFlags {  // with etcd's names, defaults and units
   std::string grpc_keepalive_interval = "2h";
   std::string grpc_keepalive_timeout = "20s";
   std::string watch_progress_notify_interval = "10m";
+  std::string corrupt_check_time = "0s";
+  bool initial_corrupt_check = false;
   bool enable_grpc_gateway = true;
   std::string host_whitelist = "*";
   std::string cors;  // etcd: "*", for any page in a browser
@@ -46,6 +48,7 @@ struct EtcdFlags {  // with etcd's names, defaults and units
     std::string allowed_cn{};
     std::string allowed_hostname{};
     bool client_cert_auth = false;
+    bool automatic = false;  // --auto-tls, --peer-auto-tls
   };
   Tls client_tls;  // --cert-file and so on
   Tls peer_tls;    // --peer-cert-file and so on

@@ -9,6 +9,7 @@
 #include "core/codec.h"
 #include "runtime/clock.h"
 #include "server/metrics.h"
+#include "tls/self_signed.h"
 
 namespace quorate::server {
 namespace {
@@ -53,6 +54,8 @@ EtcdKeyspace::EtcdKeyspace(runtime::Node& node, runtime::Keyspace& keyspace, con
       publish_timer_(node.context()),
       compact_timer_(node.context()),
       guard_timer_(node.context()),
+      audit_timer_(node.context()),
+      audits_(node.context()),
       api_(std::make_unique<api::etcd::EtcdApi>(node.context(), static_cast<api::etcd::Backend&>(*this),
                                                 api_settings(config))) {}
 
@@ -63,8 +66,23 @@ EtcdKeyspace::~EtcdKeyspace() {
 }
 
 std::expected<void, std::string> EtcdKeyspace::listen() {
+  if (config_.audit_at_start) {
+    if (!model().begin_audit()()) {
+      return std::unexpected(
+          "keyspace '" + config_.name +
+          "': its state is damaged: rows are not as they were written. Remove this member, "
+          "empty its data directory and add it again");
+    }
+    spdlog::info("keyspace {}: the state was read and is as it was written", config_.name);
+  }
   if (config_.tls) {
     auto settings = *config_.tls;
+    if (const auto& where = config_.make_certificate; !where.empty()) {
+      std::vector<std::string> hosts;
+      for (const auto& address : config_.listen) hosts.push_back(address.host);
+      if (auto made = tls::self_signed(where, hosts); !made)
+        return std::unexpected("--auto-tls: " + made.error());
+    }
     settings.alpn = http::http_protocols;
     auto context = tls::Context::open(tls::Side::server, std::move(settings));
     if (!context) return std::unexpected("keyspace '" + config_.name + "': TLS: " + context.error());
@@ -98,6 +116,23 @@ void EtcdKeyspace::start() {
   publish();
   if (plan_.wanted()) compact();
   guard();
+  if (config_.audit_period > Duration::zero()) audit();
+}
+
+// Rows that changed on their own are in no digest. Whoever finds one tells all: then nobody writes on.
+void EtcdKeyspace::audit() {
+  audit_timer_.expires_after(config_.audit_period);
+  audit_timer_.async_wait([this, alive = alive_](boost::system::error_code error) {
+    if (error || !*alive) return;
+    (void)audits_.run(model().begin_audit(), [this](bool intact) {
+      const auto alarm = intact ? std::nullopt : model().diverged(node_.id());
+      if (!intact)
+        spdlog::critical("keyspace {}: the state is damaged: rows are not as they were written",
+                         config_.name);
+      if (alarm) keyspace_.propose(*alarm, [](const replica::Outcome<Bytes>&) {});
+      audit();
+    });
+  });
 }
 
 // A node that runs out of space says so also when none of its own clients writes: what the others take in
@@ -151,6 +186,7 @@ void EtcdKeyspace::shutdown(std::function<void()> done) {
   publish_timer_.cancel();
   compact_timer_.cancel();
   guard_timer_.cancel();
+  audit_timer_.cancel();
   api_->stop();
   auto left = std::make_shared<std::size_t>(listeners_.size());
   auto shared_done = std::make_shared<std::function<void()>>(std::move(done));

@@ -10,6 +10,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "api/etcd/aside.h"
 #include "api/etcd/backend.h"
 #include "api/etcd/etcd_api.h"
 #include "api/http/listener.h"
@@ -37,6 +38,7 @@ class EtcdKeyspace final : private api::etcd::Backend {
   void publish();
   void compact();
   void guard();
+  void audit();
 
   void propose(Bytes command, replica::Done done) override {
     keyspace_.propose(std::move(command), std::move(done));
@@ -76,6 +78,8 @@ class EtcdKeyspace final : private api::etcd::Backend {
   boost::asio::steady_timer publish_timer_;
   boost::asio::steady_timer compact_timer_;
   boost::asio::steady_timer guard_timer_;
+  boost::asio::steady_timer audit_timer_;
+  api::etcd::Aside audits_;
   std::shared_ptr<tls::Context> tls_;
   std::unique_ptr<api::etcd::EtcdApi> api_;
   std::vector<std::unique_ptr<http::Listener>> listeners_;

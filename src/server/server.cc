@@ -16,6 +16,7 @@
 #include "server/restore.h"
 #include "server/start_code.h"
 #include "tls/context.h"
+#include "tls/self_signed.h"
 
 namespace quorate::server {
 namespace {
@@ -25,12 +26,23 @@ struct PeerTls {
   std::shared_ptr<tls::Context> dial;
 };
 
+// What a certificate made on the spot is valid for.
+std::vector<std::string> hosts_of(const std::vector<net::Address>& addresses) {
+  std::vector<std::string> hosts;
+  for (const auto& address : addresses) hosts.push_back(address.host);
+  return hosts;
+}
+
 // One certificate in both directions: as server's to those who dial this node, as client's to those it dials.
 std::expected<PeerTls, std::string> open_peer_tls(const Config& config) {
   if (!config.peer_tls) return PeerTls{};
   auto settings = *config.peer_tls;
+  if (const auto& where = config.make_peer_certificate; !where.empty()) {
+    if (auto made = tls::self_signed(where, hosts_of(config.listen_peers)); !made)
+      return std::unexpected("--peer-auto-tls: " + made.error());
+  }
   auto accept = tls::Context::open(tls::Side::server, settings);
-  settings.verify = true;
+  settings.verify = config.make_peer_certificate.empty();
   auto dial = tls::Context::open(tls::Side::client, settings);
   for (const auto* each : {&accept, &dial}) {
     if (!*each) return std::unexpected("TLS between nodes: " + each->error());

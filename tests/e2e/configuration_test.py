@@ -189,7 +189,8 @@ def environment_and_flags():
         other = {'requestPut': {'key': b64('b'), 'value': b64('1')}}
         assert page(node.client, '/v3/kv/txn', method='POST', body=json.dumps({'success': [put, other]}))[0] == 400
         assert '--enable-v2 changes nothing' in node.log(), node.log()
-    assert '--auto-tls: name certificates' in refusal('--name', 'n', ETCD_AUTO_TLS='true')
+    assert '--auto-tls: makes a certificate that nobody signed' in refusal('--name', 'n', '--trusted-ca-file', 'ca.pem',
+                                                                            ETCD_AUTO_TLS='true')
     assert '--discovery: name the members' in refusal('--name', 'n', '--discovery', 'https://discovery.example/x')
     assert '--force-new-cluster' in refusal('--name', 'n', '--force-new-cluster')
     assert '--max-txn-ops' in refusal('--name', 'n', '--max-txn-ops', 'many')

@@ -13,8 +13,9 @@ TEMPORARY = tempfile.mkdtemp(prefix='quorate-e2e-')
 
 
 class Member:
-    def __init__(self, name):
-        self.name = name
+    def __init__(self, name, automatic_tls=False):
+        self.name, self.automatic_tls = name, automatic_tls
+        self.scheme = 'https' if automatic_tls else 'http'
         self.client, self.peer = free_port(), free_port()
         self.data = os.path.join(TEMPORARY, name)
         self.process = None
@@ -25,10 +26,10 @@ class Member:
 
     @property
     def peer_url(self):
-        return f'http://127.0.0.1:{self.peer}'
+        return f'{self.scheme}://127.0.0.1:{self.peer}'
 
     def start(self, members, state='new', verb=()):
-        client = f'http://{self.endpoint}'
+        client = f'{self.scheme}://{self.endpoint}'
         cluster = ','.join(f'{m.name}={m.peer_url}' for m in members)
         with open(self.data + '.log', 'ab') as log:
             self.process = subprocess.Popen(
@@ -36,7 +37,8 @@ class Member:
                  '--advertise-client-urls', client, '--listen-peer-urls', self.peer_url,
                  '--initial-advertise-peer-urls', self.peer_url, '--initial-cluster', cluster,
                  '--initial-cluster-token', 'e2e', '--initial-cluster-state', state,
-                 '--quota-backend-bytes', str(16 << 30)], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+                 '--quota-backend-bytes', str(16 << 30),
+                 *(['--auto-tls', '--peer-auto-tls'] if self.automatic_tls else [])], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def stop(self):
         if self.process and self.process.poll() is None:
@@ -72,6 +74,27 @@ def a_cluster_by_flags_and_a_member_that_joins():
         wait_for('the restarted node', lambda: Gateway(late.endpoint).get('after') == 'join', 60)
     finally:
         for member in [*members, late]:
+            member.stop()
+
+
+def certificates_made_by_the_members():
+    members = [Member(name, automatic_tls=True) for name in ('auto1', 'auto2', 'auto3')]
+
+    def quorate(member, *words):
+        own = os.path.join(member.data, 'fixtures', 'client', 'cert.pem')
+        return subprocess.run([QUORATE, *words, '--endpoints', 'https://' + member.endpoint, '--cacert', own], text=True,
+                              timeout=30, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.strip()
+
+    try:
+        for member in members:
+            member.start(members)
+        wait_for('a first write', lambda: quorate(members[0], 'put', 'greeting', 'hello') == 'OK')
+        assert quorate(members[1], 'get', 'greeting') == 'greeting\nhello'
+        members[2].stop()
+        members[2].start(members)  # with the certificate it has
+        wait_for('the restarted member', lambda: quorate(members[2], 'get', 'greeting') == 'greeting\nhello')
+    finally:
+        for member in members:
             member.stop()
 
 
@@ -120,7 +143,7 @@ def version_is_json():
 
 def main():
     try:
-        return run([a_cluster_by_flags_and_a_member_that_joins, mistakes_are_told,
+        return run([a_cluster_by_flags_and_a_member_that_joins, certificates_made_by_the_members, mistakes_are_told,
                     a_directory_is_not_shared_nor_mistaken, version_is_json])
     finally:
         shutil.rmtree(TEMPORARY, ignore_errors=True)

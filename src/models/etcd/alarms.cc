@@ -13,8 +13,6 @@ namespace {
 using etcdserverpb::AlarmRequest;
 using etcdserverpb::AlarmType;
 
-constexpr std::string_view alarm_prefix = "alarm";
-
 std::string alarm_row(const Alarms::Alarm& alarm) {
   std::string row(alarm_prefix);
   append_u32(row, static_cast<std::uint32_t>(alarm.first));
@@ -22,7 +20,7 @@ std::string alarm_row(const Alarms::Alarm& alarm) {
   return row;
 }
 
-std::string element(const Alarms::Alarm& alarm) { return "\4" + alarm_row(alarm); }
+std::string element(const Alarms::Alarm& alarm) { return kind::alarm + alarm_row(alarm); }
 
 void append_alarm(std::string& body, const Alarms::Alarm& alarm) {
   std::string member;

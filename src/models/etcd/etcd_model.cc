@@ -9,6 +9,7 @@
 #include "api/proto/rpc.pb.h"
 #include "core/codec.h"
 #include "models/etcd/alarms.h"
+#include "models/etcd/audit.h"
 #include "models/etcd/leases.h"
 #include "models/etcd/read.h"
 #include "models/etcd/store.h"
@@ -38,8 +39,6 @@ constexpr std::size_t quick_bytes = 256U << 10U;
 constexpr std::size_t command_rows = 1'000'000;
 constexpr std::size_t command_bytes = 64U << 20U;
 
-constexpr std::string_view node_prefix = "node";
-
 std::string node_row(NodeId node) {
   std::string row(node_prefix);
   append_u64(row, node.value);
@@ -47,7 +46,7 @@ std::string node_row(NodeId node) {
 }
 
 std::string node_element(NodeId node, const NodeInfo& info) {
-  return "\3" + node_row(node) + codec::encode(info).str();
+  return kind::node + node_row(node) + codec::encode(info).str();
 }
 
 template <class Message>
@@ -216,6 +215,10 @@ class Implementation final : public EtcdModel {
     wire::append_int(body, 3, visible_.compacted);
     wire::append_int(body, 4, revision);
     return answer(Error::none, std::move(body));
+  }
+
+  Audit begin_audit() override {
+    return [state = engine_->snapshot()] { return intact(*state); };
   }
 
   WatchHub& watches() override { return hub_; }

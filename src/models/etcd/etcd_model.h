@@ -156,6 +156,8 @@ struct RangeCursor {
 // A read that takes long: of the state of the moment it was asked for, and on whatever thread it is called.
 using LongRead = std::move_only_function<Result()>;
 using Reading = std::variant<Result, LongRead>;
+// Whether every row of the state is as it was written; also long, and on any thread.
+using Audit = std::move_only_function<bool()>;
 
 class EtcdModel : public Model {
  public:
@@ -177,6 +179,9 @@ class EtcdModel : public Model {
   virtual Result lease_leases() = 0;
   virtual Result hash_kv(
       const etcdserverpb::HashKVRequest& request) = 0;  // etcd's HashKV contract, not its function
+  virtual Audit begin_audit() {
+    return [] { return true; };
+  }
   virtual WatchHub& watches() = 0;
   [[nodiscard]] virtual std::int64_t revision() const = 0;
   [[nodiscard]] virtual std::map<NodeId, NodeInfo> published() const = 0;

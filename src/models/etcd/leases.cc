@@ -15,7 +15,7 @@ Duration end_of(Duration log_time, std::int64_t ttl) {
 }
 
 std::string element(std::int64_t id, const LeaseRecord& lease) {
-  return "\2" + lease_key(id) + codec::encode(lease).str();
+  return kind::lease + lease_key(id) + codec::encode(lease).str();
 }
 
 }  // namespace

@@ -12,18 +12,17 @@ namespace {
 
 constexpr std::string_view state_row = "state";
 constexpr std::uint32_t last_sub = 0xffffffffU;
-constexpr std::size_t event_overhead = 12;  // its key's bytes, counted with it
 
 void append_element(std::string& out, std::string_view key, std::string_view tail) {
   out.clear();
   append_payload(out, false, key, tail);
 }
 
+}  // namespace
+
 std::uint64_t extend(std::uint64_t chain, std::string_view payload) {
   return XXH3_64bits_withSeed(payload.data(), payload.size(), chain);
 }
-
-}  // namespace
 
 void SetHash::add(std::string_view element) {
   const XXH128_hash_t hash = XXH3_128bits(element.data(), element.size());

@@ -132,6 +132,9 @@ class Scan {
   std::string row_;                          // of that one
 };
 
+// The running hash of history behind a further event.
+std::uint64_t extend(std::uint64_t chain, std::string_view payload);
+
 // Takes up a compaction to `revision`; sweep() carries it out.
 void begin_compaction(State& state, std::int64_t revision);
 // Looks at up to `budget` events and removes what the compaction makes unreachable. Bounded work, so that a

@@ -20,6 +20,17 @@ inline constexpr auto attached = static_cast<storage::Table>(5);  // lease, key 
 inline constexpr auto meta = static_cast<storage::Table>(6);      // "state" -> State; "node", id -> NodeInfo
 }  // namespace table
 
+// Rows of `meta`, and what of the state is in its digest beside live records: a letter, then the row.
+inline constexpr std::string_view node_prefix = "node";
+inline constexpr std::string_view alarm_prefix = "alarm";
+namespace kind {
+inline constexpr char lease = '\2';
+inline constexpr char node = '\3';
+inline constexpr char alarm = '\4';
+}  // namespace kind
+
+inline constexpr std::size_t event_overhead = 12;  // its key's bytes, counted with it
+
 // Where an event stands in history: the `sub`-th change of its revision.
 struct Position {
   std::int64_t revision = 0;
