@@ -34,6 +34,7 @@ Described* description_sink = nullptr;
 Described describe(const CLI::App& app) {
   Described out{app.get_name(), app.get_description(), {}, {}};
   for (const CLI::Option* option : app.get_options()) {
+    if (option->get_group().empty()) continue;  // not for everybody
     for (const auto& name : option->get_lnames())
       out.options.emplace_back("--" + name, option->get_description());
     for (const auto& name : option->get_snames())
@@ -120,10 +121,7 @@ CLI::App& Command::sub(const std::string& name, const std::string& summary, Acti
 }
 
 int Command::run(std::vector<std::string> args, Action action) {
-  if (description_sink) {
-    *description_sink = describe(app_);
-    return kOk;
-  }
+  if (described(app_)) return kOk;
   try {
     std::reverse(args.begin(), args.end());  // CLI11 takes them from the back
     app_.parse(args);
@@ -198,5 +196,10 @@ std::int64_t parse_lease(const std::string& text) {
 std::uint64_t parse_member(const std::string& text) { return parse_hex(text, "member ID"); }
 
 void describe_into(Described* sink) { description_sink = sink; }
+
+bool described(const CLI::App& app) {
+  if (description_sink != nullptr) *description_sink = describe(app);
+  return description_sink != nullptr;
+}
 
 }  // namespace quorate::cli

@@ -125,5 +125,7 @@ struct Described {
 };
 // While set, Command::run describes itself here and does nothing else.
 void describe_into(Described* sink);
+// True, and the verb has nothing else to do, while that is so.
+[[nodiscard]] bool described(const CLI::App& app);
 
 }  // namespace quorate::cli

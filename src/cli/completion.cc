@@ -15,14 +15,20 @@ std::vector<Described>& also() {
   return verbs;
 }
 
+Described describe(const ClientVerb& verb) {
+  Described described;
+  describe_into(&described);
+  verb.run({});
+  describe_into(nullptr);
+  return described;
+}
+
 std::vector<Described> describe_all() {
   std::vector<Described> verbs;
   for (const auto& verb : client_verbs()) {
     Described described;
     if (verb.run != &completion) {
-      describe_into(&described);
-      verb.run({});
-      describe_into(nullptr);
+      described = describe(verb);
     } else {
       described.subcommands = {{"bash", "", {}, {}}, {"zsh", "", {}, {}}, {"fish", "", {}, {}}};
     }
@@ -114,8 +120,11 @@ std::string fish_script(const std::vector<Described>& verbs) {
 
 }  // namespace
 
-void complete_also(std::string name, std::string help) {
-  also().push_back({std::move(name), std::move(help), {}, {}});
+void complete_also(ClientVerb verb, bool describes_itself) {
+  Described described = describes_itself ? describe(verb) : Described{};
+  described.name = verb.name;
+  described.summary = verb.help;
+  also().push_back(std::move(described));
 }
 
 int completion(std::vector<std::string> args) {

@@ -15,10 +15,12 @@ std::string output_of(std::vector<std::string> args) {
 }
 
 TEST(Completion, OffersVerbsSubcommandsAndFlags) {
-  complete_also("serve", "one node");
+  complete_also({"serve", "one node", nullptr}, false);
+  complete_also({"watching", "shows itself", &watch}, true);
   const std::string bash = output_of({"bash"});
   EXPECT_THAT(bash, HasSubstr("get put del txn watch"));
-  EXPECT_THAT(bash, HasSubstr("serve"));
+  EXPECT_THAT(bash, HasSubstr("completion serve watching"));
+  EXPECT_THAT(bash, HasSubstr("\"watching \"*) words=\" --help -h"));
   EXPECT_THAT(
       bash, HasSubstr("\"lease \"*) words=\"grant revoke timetolive list keep-alive --help -h --endpoints"));
   EXPECT_THAT(bash, HasSubstr("\"lease timetolive\") words=\"--help -h --keys --endpoints"));

@@ -20,6 +20,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "cli/command.h"
 #include "cli/dev_plan.h"
 #include "cli/dev_processes.h"
 #include "cli/help.h"
@@ -338,6 +339,7 @@ int dev(std::vector<std::string> args) {
       ->type_name("P");
   app.add_flag("--tls", options.tls,
                "encrypt what clients and nodes say; clients trust DIR/tls/cert.pem, which is made for it");
+  if (described(app)) return 0;
   std::ranges::reverse(args);
   try {
     app.parse(std::move(args));

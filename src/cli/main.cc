@@ -11,17 +11,11 @@
 namespace quorate::cli {
 namespace {
 
-struct Verb {
-  const char* name;
-  const char* help;
-  int (*run)(std::vector<std::string>);
-};
-
-constexpr Verb server_verbs[] = {
+constexpr ClientVerb server_verbs[] = {
     {"dev", "a local cluster to try things with", &dev},
     {"serve", "one node of a cluster", &serve},
 };
-constexpr Verb other_verbs[] = {
+constexpr ClientVerb other_verbs[] = {
     {"sim", "run a protocol through simulated faults, and judge it", &sim::sim_main},
     {"version", "what this program is", &version},
 };
@@ -67,8 +61,10 @@ int run(std::vector<std::string> args) {
   if (name == "--version") return version({});
   if (name.size() > 2 && name.front() == '-') return serve(std::move(args));  // etcd's flags
   args.erase(args.begin());
-  for (const auto& verb : server_verbs) complete_also(verb.name, verb.help);
-  for (const auto& verb : other_verbs) complete_also(verb.name, verb.help);
+  if (name == "completion") {
+    for (const auto& verb : server_verbs) complete_also(verb, true);
+    for (const auto& verb : other_verbs) complete_also(verb, false);
+  }
   auto* verb = find(server_verbs, name);
   if (!verb) verb = find(client_verbs(), name);
   if (!verb) verb = find(other_verbs, name);

@@ -7,6 +7,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
+#include "cli/command.h"
 #include "cli/etcd_options.h"
 #include "cli/help.h"
 #include "cli/server_verbs.h"
@@ -37,6 +38,9 @@ const char* const notes = R"(A CONFIGURATION FILE
   compaction_period = "0s"           # forget history older than this; 0: never
   [keyspace.tls]                     # optional, and [node.tls] for links between nodes: certificate, key, ca
   docs/guide/configuration.md tells every key and every flag, docs/guide/tls.md how to make certificates.
+
+ENVIRONMENT
+  Each of etcd's flags has its variable: --data-dir is ETCD_DATA_DIR. A typed flag counts for more.
 
 SIGNALS
   SIGINT, SIGTERM: hand over leadership, end open requests, stop. A second one: stop at once.
@@ -92,6 +96,7 @@ class Serve {
   }
 
   int run(std::vector<std::string> args) {
+    if (described(app_)) return 0;
     double_dashes(args);
     if (const std::string file = yaml_file(args); !file.empty()) {
       const auto known = [this](const std::string& flag) {

@@ -17,7 +17,7 @@ struct Filled : Replica {
     del("k3");
     compact(20);
     apply(raise_alarm(etcdserverpb::NOSPACE, NodeId(3)));
-    apply(command(Op::publish, codec::encode(Publish{NodeId(2), {.name = "two"}}).view()));
+    apply(command(Op::publish, codec::encode(Publish{NodeId(2), {"two", {}, {}}}).view()));
   }
   [[nodiscard]] bool whole() { return model().begin_audit()(); }
   // The first row from `key` on, changed behind the model's back.
