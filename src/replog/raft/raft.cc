@@ -110,10 +110,12 @@ void Raft::start(Env& env, Out& out) {
   regain(c);
   // §6.4.1: an acknowledged heartbeat promised a leader silence for an election timeout. Memory of it is
   // gone.
-  if (!term_.none() && !sole_voter()) silent_until_ = env.now + settings_.election_timeout;
+  // Nothing was promised by who is its own quorum and was so in its term: it answered no other leader.
+  const bool alone = sole_voter() && (term_.none() || voted_for_ == settings_.self);
+  if (!term_.none() && !alone) silent_until_ = env.now + settings_.election_timeout;
   // Answers to requests sent before a restart must not match one sent after it.
   read_request_ = env.rng.next() >> 1U;
-  if (sole_voter()) return campaign(c, Campaign::election);
+  if (alone) return campaign(c, Campaign::election);
   arm_election(c, true);
 }
 

@@ -229,5 +229,33 @@ TEST_F(RaftReads, AnIsolatedLeaderServesNoQuorumRead) {
   EXPECT_THAT(cluster.events<rl::Refused>(1), SizeIs(1));
 }
 
+// A leader makes itself a learner. Whoever is left is its own quorum from then on, and its answers alone
+// extend the lease of the leader that does not know yet that the change is committed.
+TEST(RaftReadsOfTwo, Section6_4_1_WhoIsItsOwnQuorumKeepsWhatItPromisedThroughARestart) {
+  Cluster cluster(2);
+  cluster.start_all();
+  cluster.elect(2);
+  cluster.passes = [&](const Packet& p) {
+    const bool changed =
+        cluster.up(1) && cluster.raft(1).membership() == Membership{members({1}, {2}), {}, {}};
+    return !(changed && p.from == NodeId(1) && std::holds_alternative<AppendEntriesReply>(p.message));
+  };
+  cluster.ask(2, rl::Reconfigure{1, members({1}, {2})});
+  cluster.advance(40ms);
+  ASSERT_EQ(cluster.raft(2).state(), State::leader);
+  ASSERT_TRUE(cluster.raft(2).lease_valid(cluster.now));
+  cluster.restart(1);
+  cluster.sync(1);
+  EXPECT_EQ(cluster.raft(1).state(), State::follower);
+  cluster.passes = nullptr;
+  cluster.cut(1, 2);
+  while (cluster.raft(1).state() != State::leader) {
+    cluster.advance(1ms);
+    ASSERT_FALSE(cluster.raft(1).state() == State::leader && cluster.raft(2).lease_valid(cluster.now));
+    ASSERT_LT(cluster.now, Instant(std::chrono::hours(2)));
+  }
+  EXPECT_EQ(cluster.violations, std::vector<std::string>{});
+}
+
 }  // namespace
 }  // namespace quorate::raft::test
