@@ -1,6 +1,6 @@
 #include "check/commitment.h"
 
-#include "quorum/quorum.h"
+#include "check/electorate.h"
 
 namespace quorate::check {
 
@@ -28,35 +28,11 @@ std::optional<std::string> Commitment::stands(NodeId node) const {
   if (epoch.none()) return std::nullopt;
   for (NodeId id(1); id < copies_->end(); id = NodeId(id.value + 1)) {
     const LogCopy* copy = copies_->find(id);
-    if (copy == nullptr || copy->holds_durably(index, epoch) || !could_lead(*copy, id)) continue;
+    if (copy == nullptr || copy->holds_durably(index, epoch) || !could_lead(*copies_, id)) continue;
     return "node " + to_string(node) + " takes index " + to_string(index) + " of epoch " + to_string(epoch) +
            " for committed, but node " + to_string(id) + ", which lacks it, could still be elected";
   }
   return std::nullopt;
-}
-
-// Called for each node that lags, at each commitment: it allocates nothing.
-bool Commitment::could_lead(const LogCopy& candidate, NodeId id) const {
-  const auto own = candidate.durable_part();
-  if (!own || copies_->abstains(id) || !own->membership->votes(id)) return false;
-  const auto votes = [&](NodeId voter) -> std::size_t {
-    if (voter == id) return 1;
-    const LogCopy* copy = copies_->abstains(voter) ? nullptr : copies_->find(voter);
-    const auto other = copy == nullptr ? std::nullopt : copy->durable_part();
-    return other && std::pair(other->last_epoch, other->last) <= std::pair(own->last_epoch, own->last);
-  };
-  std::size_t voters = 0;
-  std::size_t yes = 0;
-  for (const Member& member : own->membership->members) {
-    if (member.role != Role::voter) continue;
-    ++voters;
-    yes += votes(member.id);
-  }
-  if (yes < quorum::majority(voters)) return false;
-  const auto& outgoing = own->membership->outgoing;
-  yes = 0;
-  for (const NodeId voter : outgoing) yes += votes(voter);
-  return outgoing.empty() || yes >= quorum::majority(outgoing.size());
 }
 
 std::optional<Commitment::Kept> Commitment::before(NodeId node, Epoch epoch,

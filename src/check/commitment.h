@@ -28,6 +28,10 @@ class Commitment {
   // To be asked after a batch of those.
   [[nodiscard]] std::optional<std::string> stands(NodeId node) const;
   void leads(NodeId node, Epoch epoch) { leaders_.insert_or_assign(epoch, node); }
+  [[nodiscard]] NodeId leader(Epoch epoch) const {
+    const auto known = leaders_.find(epoch);
+    return known == leaders_.end() ? NodeId() : known->second;
+  }
 
   // What `node` must still hold when it has made these writes; `epoch` is its own behind them.
   struct Kept {
@@ -42,7 +46,6 @@ class Commitment {
                                                  const std::vector<Write>& writes) const;
 
  private:
-  [[nodiscard]] bool could_lead(const LogCopy& candidate, NodeId id) const;
   [[nodiscard]] Epoch epoch_at(Index index) const {
     return index.none() || index.value > epochs_.size() ? Epoch() : epochs_[index.value - 1];
   }

@@ -1,12 +1,9 @@
 #include "sim/checks.h"
 
-#include <charconv>
-
-#include "agreement/paxos/messages.h"
+#include "check/quorum_overlap.h"
 #include "core/codec.h"
 #include "replica/messages.h"
 #include "replog/raft/messages.h"
-#include "replog/slots/messages.h"
 
 namespace quorate::sim {
 
@@ -31,7 +28,7 @@ std::optional<check::Ballot> ballot_in(const std::vector<Write>& writes) {
 
 void Checks::started(NodeId node, const Recovered& recovered, const Membership& initial) {
   safety_.position(node, recovered.snapshot ? recovered.snapshot->index : Index());
-  if (!leaders_) return;
+  if (!leaders_) return paxos_.started(node, recovered, initial);
   take("log matching", logs_.recovered(node, recovered));
   const auto record = recovered.records.find(raft::hard_state_key);
   const auto ballot = record == recovered.records.end() ? std::nullopt : ballot_in(record->second);
@@ -47,39 +44,38 @@ void Checks::damaged(NodeId node, const std::map<RecordKey, Bytes>& records) {
 }
 
 void Checks::wrote(NodeId node, Ticket ticket, const std::vector<Write>& writes) {
-  if (!leaders_) {
-    for (const Write& write : writes) {
-      if (const auto* put = std::get_if<PutRecord>(&write)) accepted(*put);
-    }
-    return;
-  }
+  if (!leaders_) return take("one value", paxos_.wrote(node, ticket, writes));
   for (const Write& write : writes) take("log matching", logs_.written(node, write));
   const auto ballot = ballot_in(writes);
   check::LogCopy& copy = copies_.of(node);
   const auto kept = commitment_.before(node, ballot ? ballot->epoch : copy.epoch(), writes);
   copy.written(ticket, writes, ballot);
   take("commitment", commitment_.after(node, kept, writes));
+  judge_changes(node, writes);
 }
 
-// What an acceptor of Paxos keeps of a slot: "slot/N/accepted".
-void Checks::accepted(const PutRecord& record) {
-  constexpr std::string_view before = "slot/";
-  constexpr std::string_view behind = "/accepted";
-  const std::string_view key = record.key;
-  if (record.value.empty() || !key.starts_with(before) || !key.ends_with(behind)) return;
-  std::uint64_t slot = 0;
-  std::from_chars(key.data() + before.size(), key.data() + key.size(), slot);
-  const auto proposal = codec::decode<paxos::Proposal>(record.value);
-  if (!proposal) return;
-  const auto value = codec::decode<slots::Value>(proposal->value);
-  if (!value) return;
-  const Entry entry{Epoch(), Index(slot), value->kind, value->payload};
-  take("one value",
-       values_.accepted(entry.index, {proposal->n.round, proposal->n.node}, check::fingerprint(entry)));
+// A configuration is in force from the moment it is in the leader's log. Who led its epoch once and gets it
+// back from a later leader changes nothing.
+void Checks::judge_changes(NodeId node, const std::vector<Write>& writes) {
+  const Epoch own = copies_.of(node).epoch();
+  if (commitment_.leader(own) != node) return;
+  for (const Write& write : writes) {
+    const auto* append = std::get_if<AppendEntries>(&write);
+    if (append == nullptr) continue;
+    for (const Entry& entry : append->entries) {
+      if (entry.kind != EntryKind::membership || entry.epoch != own) continue;
+      if (const auto next = codec::decode<Membership>(entry.payload))
+        take("quorum overlap", check::quorums_overlap(copies_, node, own, *next));
+    }
+  }
+}
+
+void Checks::sends(NodeId node, const Bytes& frame) {
+  if (!leaders_) take("one ballot", paxos_.sends(node, frame));
 }
 
 void Checks::durable(NodeId node, Ticket upto) {
-  if (!leaders_) return;
+  if (!leaders_) return paxos_.durable(node, upto);
   copies_.of(node).durable(upto);
   copies_.regain(node);
   count_votes(node);
@@ -100,8 +96,8 @@ void Checks::committed(NodeId node, const std::vector<Entry>& entries) {
     first_committed(entry);
     if (leaders_) {
       commitment_.committed(entry);
-    } else if (entry.kind != EntryKind::noop) {  // which may stand for a membership that was void
-      take("one value", values_.chosen(entry.index, check::fingerprint(entry)));
+    } else {
+      take("one value", paxos_.committed(entry));
     }
     news = true;
   }

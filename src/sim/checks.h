@@ -13,12 +13,12 @@
 #include "check/election_safety.h"
 #include "check/log_copies.h"
 #include "check/log_matching.h"
-#include "check/one_value.h"
 #include "check/state_machine_safety.h"
 #include "check/vote_quorum.h"
 #include "core/entry.h"
 #include "sim/admission.h"
 #include "sim/companion.h"
+#include "sim/paxos_judge.h"
 #include "sim/workload_model.h"
 
 namespace quorate::sim {
@@ -44,6 +44,7 @@ class Checks {
   void damaged(NodeId node, const std::map<RecordKey, Bytes>& records);
   void wrote(NodeId node, Ticket ticket, const std::vector<Write>& writes);
   void durable(NodeId node, Ticket upto);         // as the node is told
+  void sends(NodeId node, const Bytes& frame);    // it leaves
   void lost(NodeId node) { copies_.lost(node); }  // it will never come back
   void committed(NodeId node, const std::vector<Entry>& entries);
   void restored(NodeId node, Index index) { safety_.position(node, index); }
@@ -67,7 +68,7 @@ class Checks {
   }
   void first_committed(const Entry& entry);
   void count_votes(NodeId node);
-  void accepted(const PutRecord& record);
+  void judge_changes(NodeId node, const std::vector<Write>& writes);
 
   const WorkloadModel* model_;
   Companion* companion_ = nullptr;
@@ -78,7 +79,7 @@ class Checks {
   check::LogCopies copies_;
   check::Commitment commitment_{copies_};
   check::VoteQuorum votes_;
-  check::OneValue values_;
+  PaxosJudge paxos_;
   Epoch latest_epoch_;
   Admission admission_;
   check::Durability durability_;

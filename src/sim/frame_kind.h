@@ -11,6 +11,17 @@ namespace quorate::sim {
 using FrameKind = std::uint8_t;
 inline constexpr FrameKind frame_kind_count = 64;
 
+namespace frame_kinds {
+inline constexpr std::uint64_t each = 16;  // more alternatives than any of the three variants has
+constexpr FrameKind numbered(std::uint64_t group, std::uint64_t alternative) {
+  return static_cast<FrameKind>(group * each + (alternative < each ? alternative : each - 1));
+}
+}  // namespace frame_kinds
+// Of a message of the agreement within a slot, by its number among those.
+constexpr FrameKind agreement_kind(std::uint64_t alternative) {
+  return frame_kinds::numbered(2, alternative);
+}
+
 // The codec writes a variant as its alternative's number, a struct and bytes as their length and content.
 // `slots`: the protocol's first message carries one of an agreement within, whose kind counts then.
 inline FrameKind frame_kind(const Bytes& frame, bool slots) {
@@ -25,10 +36,7 @@ inline FrameKind frame_kind(const Bytes& frame, bool slots) {
     }
     return value;
   };
-  constexpr std::uint64_t each = 16;  // more alternatives than any of the three variants has
-  const auto numbered = [](std::uint64_t group, std::uint64_t alternative) {
-    return static_cast<FrameKind>(group * each + (alternative < each ? alternative : each - 1));
-  };
+  using frame_kinds::numbered;
   const std::uint64_t outer = varint();
   if (outer != 0) return numbered(0, outer);
   varint();  // the length of the ProtocolFrame

@@ -247,6 +247,7 @@ void Node::jump(Duration by) {
 void Node::send(NodeId to, Bytes frame) {
   const std::uint32_t target = slot_of(to);
   if (to.none() || target >= most_nodes || target == slot_) return;
+  stage_->checks.sends(id_, frame);
   const auto stamp = stage_->reads.stamp(slot_, target, clock_.at(stage_->now));
   if (stage_->ambushes->sends(*this, target, frame, stamp)) return;
   if (!frame.empty() && frame.data()[0] == snapshot_chunk) stage_->chunk_sent(slot_, target);
@@ -310,6 +311,7 @@ void Node::write_log(Duration rest) {
 void Node::log_durable(Ticket upto) {
   syncing_ = submitted_ > upto;
   if (syncing_) begin_sync();
+  stage_->checks.durable(id_, upto);  // in front of what waits for it
   Env now = env();
   replica_->persisted(now, upto);
 }

@@ -133,7 +133,20 @@ class ForgetsItsPromise final : public Spoiled {
 TEST(PlantedBugs, APromiseThatIsNotWrittenIsFound) {
   auto paxos = options_with(with<ForgetsItsPromise>("paxos"), "restart_all,kill,partition,delay");
   paxos.leaders = false;
-  EXPECT_TRUE(found(paxos, 200, "state machine safety"));
+  EXPECT_TRUE(found(paxos, 200, "one value"));
+}
+
+class WaitsForNoDisk final : public Spoiled {
+  using Spoiled::Spoiled;
+  void spoil(Effect<Bytes, Event>& effect) override {
+    if (auto* send = std::get_if<Send<Bytes>>(&effect)) send->after = Ticket();
+  }
+};
+
+TEST(PlantedBugs, ABallotThatCouldBeUsedAgainIsFound) {
+  auto paxos = options_with(with<WaitsForNoDisk>("paxos"), "none");
+  paxos.leaders = false;
+  EXPECT_TRUE(found(paxos, 10, "one ballot"));
 }
 
 class ClaimsToLead final : public Spoiled {

@@ -28,7 +28,6 @@ class Probe final : public replicated_log::Protocol {
   void step(Env& env, In input) override {
     now_ = env.now;
     if (const auto* persisted = std::get_if<Persisted>(&input)) {
-      checks_->durable(node_, persisted->upto);
       release(persisted->upto);
     } else if (const auto* ask = std::get_if<Ask<replicated_log::Request>>(&input)) {
       if (const auto* read = std::get_if<replicated_log::ReadBarrier>(&ask->request)) asked(*read);
