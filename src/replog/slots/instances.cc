@@ -46,10 +46,8 @@ void Instances::open(Env& env, Index slot, std::vector<NodeId> members, Out& out
   for (const auto& [key, value] : recovered.records) instance.records.insert(key);
   const agreement::Settings settings{.self = self_, .members = std::move(members), .round_trip = round_trip_};
   instance.protocol = factory_(settings, std::move(recovered));
-  if (!instance.records.empty() && !damage_) {
-    if (auto broken = instance.protocol->check_invariants())
-      damage_ = "slot " + to_string(slot) + ": " + *broken;
-  }
+  check(slot, instance);
+  if (!damage_) damage_ = broken_;
   instance.protocol->start(env);
   translate(slot, instance, out);
 }
@@ -58,6 +56,7 @@ void Instances::step(Env& env, Index slot, agreement::Protocol::In input, Out& o
   const auto it = slots_.find(slot);
   if (it == slots_.end()) return;
   it->second.protocol->step(env, std::move(input));
+  check(slot, it->second);
   translate(slot, it->second, out);
 }
 
@@ -162,12 +161,10 @@ std::vector<Write> Instances::erase_upto(Index last, Out& out) {
   return writes;
 }
 
-std::optional<std::string> Instances::check_invariants() const {
-  for (const auto& [slot, instance] : slots_) {
-    if (auto broken = instance.protocol->check_invariants())
-      return "slot " + to_string(slot) + ": " + *broken;
-  }
-  return std::nullopt;
+void Instances::check(Index slot, const Instance& instance) {
+  if (broken_) return;
+  if (auto broken = instance.protocol->check_invariants())
+    broken_ = "slot " + to_string(slot) + ": " + *broken;
 }
 
 std::string Instances::describe() const {
