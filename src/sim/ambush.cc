@@ -30,7 +30,7 @@ void Ambushes::begin(std::uint32_t number, FaultKind kind, Rng rng) {
     case FaultKind::leader_hunt: {
       static constexpr std::uint64_t patience[] = {2, 6, 15, 40, 120, 400};
       const std::uint64_t most = patience[rng.below(std::size(patience))];
-      hunts_.push_back({number, rng.fork(), most, rng.chance(0.2)});
+      hunts_.push_back({number, rng.fork(), most, rng.chance(0.2), rng.chance(0.25)});
       if (const Node* now = leader()) chase(hunts_.back(), *now);
       break;
     }
@@ -65,6 +65,9 @@ void Ambushes::begin(std::uint32_t number, FaultKind kind, Rng rng) {
 
 void Ambushes::end(std::uint32_t number) {
   const auto is = [&](const auto& each) { return each.number == number; };
+  for (Hunt& hunt : hunts_) {
+    if (is(hunt)) come_back(hunt);
+  }
   std::erase_if(hunts_, is);
   std::erase_if(prey_, is);
   std::erase_if(tripwires_, is);
@@ -166,16 +169,11 @@ void Ambushes::strike(std::uint32_t number, std::uint32_t slot, std::uint64_t se
   Node& node = powers_->node(slot);
   if (!node.up() || node.halted()) return;
   powers_->took_effect(number);
+  const auto hunt = std::ranges::find(hunts_, number, &Hunt::number);
+  if (hunt != hunts_.end() && hunt->relay) return take_turns(*hunt, slot, rng.fork());
   const Duration lasts = log_uniform(rng, 20ms, 1200ms);
   const std::uint64_t one = std::uint64_t{1} << rng.below(powers_->node_count());
-  // What it takes on now, nobody else hears of.
-  if (rng.chance(0.25)) {
-    const auto commands = static_cast<unsigned>(log_uniform(rng, Duration(1), Duration(40)).count());
-    later(Duration(100us), [this, slot, commands] {
-      Node& at = powers_->node(slot);
-      if (at.up() && !at.halted() && !at.paused()) powers_->burst(at, commands);
-    });
-  }
+  if (rng.chance(0.25)) burst(slot, rng);
   switch (rng.below(8)) {
     case 0: cut_for(links_of(slot, Side::both, 0), lasts); break;
     case 1: cut_for(links_of(slot, Side::both, one), lasts); break;
@@ -186,6 +184,40 @@ void Ambushes::strike(std::uint32_t number, std::uint32_t slot, std::uint64_t se
     case 6: powers_->stop(node, Survival::none, "power loss", lasts); break;
     default: sleep(slot, rng); break;
   }
+}
+
+// What it takes on now, nobody else hears of.
+void Ambushes::burst(std::uint32_t slot, Rng& rng) {
+  const auto commands = static_cast<unsigned>(log_uniform(rng, Duration(1), Duration(40)).count());
+  later(Duration(100us), [this, slot, commands] {
+    Node& at = powers_->node(slot);
+    if (at.up() && !at.halted() && !at.paused()) powers_->burst(at, commands);
+  });
+}
+
+// Logs part: each leader takes on what nobody else hears of, and goes while it mends the log of another. That
+// one may hear of nobody but a former leader from then on, whose log says something else.
+void Ambushes::take_turns(Hunt& hunt, std::uint32_t slot, Rng rng) {
+  const bool another = !hunt.cut.empty() && hunt.away != slot;
+  const std::uint32_t former = hunt.away;
+  come_back(hunt);
+  if (rng.chance(0.5)) burst(slot, rng);
+  if (another && rng.chance(0.5)) {
+    const std::uint64_t one = std::uint64_t{1} << rng.below(powers_->node_count());
+    cut_for(links_of(former, Side::both, one), log_uniform(rng, 300ms, 2s));
+  }
+  hunt.away = slot;
+  hunt.cut = links_of(slot, Side::both, 0);
+  for (const auto& [from, to] : hunt.cut) stage_->network.cut(from, to);
+  later(log_uniform(rng, 300ms, 1500ms), [this, number = hunt.number, turn = hunt.turn] {
+    const auto at = std::ranges::find(hunts_, number, &Hunt::number);
+    if (at != hunts_.end() && at->turn == turn) come_back(*at);
+  });
+}
+
+void Ambushes::come_back(Hunt& hunt) {
+  ++hunt.turn;
+  for (const auto& [from, to] : std::exchange(hunt.cut, {})) stage_->network.mend(from, to);
 }
 
 // sleeping_leader.

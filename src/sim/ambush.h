@@ -2,7 +2,9 @@
 // of one kind was sent, right when a node lost its leader. Left to chance those moments, some of which last
 // less than a millisecond, are hardly ever met.
 //
-//   leader_hunt       each new leader sends so many messages and is then cut off, stopped, or put to sleep
+//   leader_hunt       each new leader sends so many messages and is then cut off, stopped, or put to sleep;
+//   or
+//                     it is cut off with what it takes on, and its predecessor comes back at that moment
 //   hold_back         messages of one kind wait until leadership changes, or copies of several kinds do; or
 //                     until the very node they go to leads again
 //   crash_after_send  a node loses power in the very step in which it sends a message of one kind
@@ -59,11 +61,16 @@ class Ambushes {
   void sees_leader(const Node& node);
 
  private:
+  using Links = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
   struct Hunt {
     std::uint32_t number;
     Rng rng;
     std::uint64_t patience;  // messages that a new leader sends at most
     bool at_once;            // every new leader is asked to change members, before it does anything else
+    bool relay;              // whom it cut off comes back when it cuts off the next
+    std::uint32_t away = 0;  // that one
+    Links cut{};             // its links
+    std::uint64_t turn = 0;
   };
   struct Prey {
     std::uint32_t number;
@@ -92,11 +99,12 @@ class Ambushes {
     std::uint32_t leader;
     std::uint32_t usurper;
   };
-  using Links = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
-
   void later(Duration after, std::function<void()> act);
   void chase(Hunt& hunt, const Node& leader);
   void strike(std::uint32_t number, std::uint32_t slot, std::uint64_t seed);
+  void take_turns(Hunt& hunt, std::uint32_t slot, Rng rng);
+  void come_back(Hunt& hunt);
+  void burst(std::uint32_t slot, Rng& rng);
   void sleep(std::uint32_t slot, Rng rng);
   void hold_back(std::uint32_t number, Rng rng);
   void bridge(Rng rng);
