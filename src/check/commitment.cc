@@ -17,13 +17,13 @@ std::optional<Index> lowest_cut(const std::vector<Write>& writes) {
 
 }  // namespace
 
-void Commitment::committed(const Entry& entry) {
-  if (entry.index.value > epochs_.size()) epochs_.resize(entry.index.value);
-  epochs_[entry.index.value - 1] = entry.epoch;
+void Commitment::committed(const Entry& entry, Epoch by) {
+  if (entry.index.value > committed_.size()) committed_.resize(entry.index.value);
+  committed_[entry.index.value - 1] = {entry.epoch, by};
 }
 
 std::optional<std::string> Commitment::stands(NodeId node) const {
-  const Index index(epochs_.size());
+  const Index index(committed_.size());
   const Epoch epoch = epoch_at(index);
   if (epoch.none()) return std::nullopt;
   for (NodeId id(1); id < copies_->end(); id = NodeId(id.value + 1)) {
@@ -44,10 +44,11 @@ std::optional<Commitment::Kept> Commitment::before(NodeId node, Epoch epoch,
   const auto known = leaders_.find(epoch);
   const LogCopy* leader = known == leaders_.end() ? nullptr : copies_->find(known->second);
   if (leader != nullptr && (leader == copy || leader->epoch() != epoch)) leader = nullptr;
+  const auto* last = copy->at(copy->last());
   for (Index index = copy->last(); index >= *cut; index = index.prev()) {
     const auto* mark = copy->at(index);
     if (mark == nullptr) break;
-    if (kept.committed.none() && epoch_at(index) == mark->epoch) {
+    if (kept.committed.none() && counted(index, mark->epoch, last->epoch)) {
       kept.committed = index;
       kept.committed_epoch = mark->epoch;
     }
@@ -67,7 +68,7 @@ std::optional<std::string> Commitment::after(NodeId node, const std::optional<Ke
   if (copy == nullptr) return std::nullopt;
   if (kept && !kept->committed.none() && !copy->holds(kept->committed, kept->committed_epoch))
     return "node " + to_string(node) + " gives up index " + to_string(kept->committed) + " of epoch " +
-           to_string(kept->committed_epoch) + ", which is committed";
+           to_string(kept->committed_epoch) + ", which was committed counting it";
   if (kept && !kept->shared.none() && !copy->holds(kept->shared, kept->shared_epoch))
     return "node " + to_string(node) + " gives up index " + to_string(kept->shared) + " of epoch " +
            to_string(kept->shared_epoch) + ", which it shares with node " + to_string(kept->leader) +

@@ -42,20 +42,20 @@ class CommitmentTest : public testing::Test {
 TEST_F(CommitmentTest, AcceptsWhatAMajorityHolds) {
   hold(a, {entry(1, 1)}, 1);
   hold(b, {entry(1, 1)}, 1);
-  commitment_.committed(entry(1, 1));
+  commitment_.committed(entry(1, 1), Epoch(1));
   EXPECT_FALSE(commitment_.stands(a));
 }
 
 TEST_F(CommitmentTest, FindsWhatAMinorityHolds) {
   hold(a, {entry(1, 1)}, 1);
-  commitment_.committed(entry(1, 1));
+  commitment_.committed(entry(1, 1), Epoch(1));
   EXPECT_TRUE(commitment_.stands(a));
 }
 
 TEST_F(CommitmentTest, CountsOnlyWhatIsDurable) {
   hold(a, {entry(1, 1)}, 1);
   EXPECT_FALSE(write(b, {AppendEntries{{entry(1, 1)}}}, 1));
-  commitment_.committed(entry(1, 1));
+  commitment_.committed(entry(1, 1), Epoch(1));
   EXPECT_TRUE(commitment_.stands(a));
   make_durable(b);
   EXPECT_FALSE(commitment_.stands(a));
@@ -67,11 +67,11 @@ TEST_F(CommitmentTest, FindsAnEarlierEpochThatWasCountedOnly) {
   hold(a, {entry(1, 2)}, 4);
   hold(b, {entry(1, 2)}, 4);
   hold(c, {entry(1, 3)}, 3);
-  commitment_.committed(entry(1, 2));
+  commitment_.committed(entry(1, 2), Epoch(4));
   EXPECT_TRUE(commitment_.stands(a));
   hold(a, {entry(2, 4)}, 4);
   hold(b, {entry(2, 4)}, 4);
-  commitment_.committed(entry(2, 4));
+  commitment_.committed(entry(2, 4), Epoch(4));
   EXPECT_FALSE(commitment_.stands(a));
 }
 
@@ -80,20 +80,32 @@ TEST_F(CommitmentTest, FindsAQuorumOfAnotherConfiguration) {
   const NodeId d(4), e(5);
   const Entry change{Epoch(1), Index(1), EntryKind::membership, codec::encode(of({a, d, e}))};
   for (const NodeId id : {a, d, e}) hold(id, {change}, 1);
-  commitment_.committed(change);
+  commitment_.committed(change, Epoch(1));
   EXPECT_TRUE(commitment_.stands(a));
 }
 
 TEST_F(CommitmentTest, FindsACommittedEntryThatIsGivenUp) {
   hold(a, {entry(1, 1), entry(2, 1)}, 1);
-  commitment_.committed(entry(1, 1));
+  commitment_.committed(entry(1, 1), Epoch(1));
   EXPECT_FALSE(write(a, {TruncateFrom{Index(2)}, AppendEntries{{entry(2, 2)}}}, 2));
   EXPECT_TRUE(write(a, {TruncateFrom{Index(1)}, AppendEntries{{entry(1, 3)}}}, 3));
 }
 
+// Committed by the leader of epoch 9 with an entry of its own, which a and others hold and b has not been
+// sent. To b comes a late AppendEntries of the leader of epoch 8, who never had it.
+TEST_F(CommitmentTest, AcceptsThatWhoWasNotCountedGivesItUp) {
+  const std::vector<Write> late{TruncateFrom{Index(1)}, AppendEntries{{entry(1, 8)}}};
+  hold(a, {entry(1, 6), entry(2, 9)}, 9);
+  hold(b, {entry(1, 6)}, 6);
+  commitment_.committed(entry(1, 6), Epoch(9));
+  commitment_.committed(entry(2, 9), Epoch(9));
+  EXPECT_TRUE(write(a, late, 9));
+  EXPECT_FALSE(write(b, late, 8));
+}
+
 TEST_F(CommitmentTest, AcceptsASnapshotInItsPlace) {
   hold(a, {entry(1, 1), entry(2, 1), entry(3, 1)}, 1);
-  commitment_.committed(entry(1, 1));
+  commitment_.committed(entry(1, 1), Epoch(1));
   const SnapshotMeta meta{Index(3), Epoch(2), of({a, b, c}), {}};
   EXPECT_FALSE(write(a, {TruncateFrom{Index(1)}, SnapshotTaken{meta}}, 2));
 }
@@ -125,7 +137,7 @@ TEST_F(CommitmentTest, AcceptsALossOfWhoAbstains) {
   hold(a, {entry(1, 2)}, 2);
   hold(b, {entry(1, 2)}, 2);
   copies_.of(b).recovered({}, of({a, b, c}), {Epoch(3), {}});
-  commitment_.committed(entry(1, 2));
+  commitment_.committed(entry(1, 2), Epoch(2));
   EXPECT_TRUE(commitment_.stands(a));
   copies_.lost_entries(b, Epoch(2));
   EXPECT_FALSE(commitment_.stands(a));
@@ -152,7 +164,7 @@ TEST_F(CommitmentTest, IgnoresWhoWillNeverComeBack) {
   hold(a, {entry(1, 1)}, 1);
   copies_.lost(b);
   copies_.lost(c);
-  commitment_.committed(entry(1, 1));
+  commitment_.committed(entry(1, 1), Epoch(1));
   EXPECT_FALSE(commitment_.stands(a));
 }
 

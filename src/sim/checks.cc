@@ -95,7 +95,7 @@ void Checks::committed(NodeId node, const std::vector<Entry>& entries) {
     if (!first) continue;
     first_committed(entry);
     if (leaders_) {
-      commitment_.committed(entry);
+      commitment_.committed(entry, copies_.of(node).epoch());
     } else {
       take("one value", paxos_.committed(entry));
     }

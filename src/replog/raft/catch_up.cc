@@ -4,10 +4,11 @@
 //
 // Why this is safe. Every log is a prefix of what some leader's log was in the term of its last entry
 // (Log Matching, §3.5). The receiver takes entries only if its log becomes strictly more up-to-date in the
-// sense of §3.6.1. By Leader Completeness (§3.6.3) the new log then holds every entry committed that the old
-// one held. Nothing is acknowledged to anyone, so no commitment can come to rest on entries of earlier terms,
-// and the election that follows is judged by the ordinary rule. It is as if a late AppendEntries of the
-// earlier leader had arrived, before the current term was entered.
+// sense of §3.6.1. What was committed counting its copy was committed in a term no later than that of its
+// last entry (§3.6.2), so by Leader Completeness (§3.6.3) the new log holds it. What a still later term
+// committed without this node may go. Nothing is acknowledged to anyone, so no commitment can come to rest on
+// entries of earlier terms, and the election that follows is judged by the ordinary rule. It is as if a late
+// AppendEntries of the earlier leader had arrived, before the current term was entered.
 //
 // But the leader of the current term may have been acknowledged entries that go now, and would tell this node
 // to commit up to there (CatchUpRule, WhatWasAcknowledgedInATermIsNotTakenBackWithinIt). So a node that
@@ -44,7 +45,7 @@ void Raft::on(Context& c, NodeId from, CatchUpReply& m) {
   }
   const Entry& last = as_append.entries.back();
   if (std::pair(last.epoch, last.index) <= std::pair(log_.last_term(), log_.last())) return;
-  if (as_append.prev_log_index < commit_) return;  // can not be: what is committed is known to the one ahead
+  if (as_append.prev_log_index < commit_) return;  // what it knows of as committed it keeps
   const bool conflict = std::ranges::any_of(as_append.entries, [&](const Entry& entry) {
     return entry.index <= log_.last() && !log_.matches(entry.index, entry.epoch);
   });
