@@ -17,7 +17,8 @@ template <class S, std::size_t N = 3>
 class Explorer {
  public:
   static constexpr std::size_t most_nodes = N;
-  explicit Explorer(const Bounds& bounds) : bounds_(bounds), catalog_(bounds) {}
+  explicit Explorer(const Bounds& bounds)
+      : bounds_(bounds), nodes_(static_cast<std::uint8_t>(bounds.nodes)), catalog_(bounds) {}
 
   Report run() {
     World first;
@@ -87,7 +88,7 @@ class Explorer {
 
   void expand(const World& world) {
     if (world.ticks < bounds_.ticks) let_time_pass(world);
-    for (std::uint8_t i = 0; i < bounds_.nodes; ++i) {
+    for (std::uint8_t i = 0; i < nodes_; ++i) {
       const auto& local = catalog_.node(world.nodes[i]).local;
       if (local.writes()) follow(world, {Kind::persist, i, Action::whole_step, 0});
       if (world.crashes < bounds_.crashes) follow(world, {Kind::crash, i, Action::whole_step, 0});
@@ -135,7 +136,7 @@ class Explorer {
     const Action pass{Kind::pass, 0, Action::whole_step, 0};
     World world = from;
     ++world.ticks;
-    for (std::uint8_t i = 0; i < bounds_.nodes; ++i) {
+    for (std::uint8_t i = 0; i < nodes_; ++i) {
       const std::uint32_t later = catalog_.act(from.nodes[i], {Kind::pass, i, Action::whole_step, 0}).node;
       if (later != Catalog<S>::impossible) world.nodes[i] = later;  // else nothing in it tells the time
     }
@@ -198,7 +199,7 @@ class Explorer {
 
   // Adds what `changed` sent, and takes away what can have no effect any more.
   void update_flights(World& world, std::uint8_t changed, const Numbers& sent, bool last_crash) {
-    for (std::uint8_t i = 0; i < bounds_.nodes; ++i) {
+    for (std::uint8_t i = 0; i < nodes_; ++i) {
       const Numbers* now = &catalog_.flight(world.flights[i]);
       if (i == changed && !sent.empty()) {
         scratch_.clear();
@@ -230,7 +231,7 @@ class Explorer {
     const std::uint32_t before = world.known;
     if (auto broken = assert_facts(world, world.nodes[changed])) return broken;
     if (world.known == before) return std::nullopt;
-    for (std::uint8_t i = 0; i < bounds_.nodes; ++i) {
+    for (std::uint8_t i = 0; i < nodes_; ++i) {
       if (auto broken = assert_facts(world, world.nodes[i])) return broken;
     }
     return std::nullopt;
@@ -274,7 +275,7 @@ class Explorer {
 
   std::optional<std::string> compare(const World& world, std::uint8_t changed) {
     const auto& one = catalog_.node(world.nodes[changed]);
-    for (std::uint8_t i = 0; i < bounds_.nodes; ++i) {
+    for (std::uint8_t i = 0; i < nodes_; ++i) {
       if (i == changed) continue;
       const auto& other = catalog_.node(world.nodes[i]);
       const std::uint64_t pair = (std::uint64_t{one.shape} << 32U) | other.shape;
@@ -346,6 +347,7 @@ class Explorer {
   }
 
   Bounds bounds_;
+  std::uint8_t nodes_;
   Catalog<S> catalog_;
   HashSet seen_;
   std::vector<Step> steps_;

@@ -21,8 +21,8 @@ std::expected<void, std::string> Node::begin_log_anew(const storage::WalConfig& 
   if (!saved) return refuse(saved.error().what);
   std::map<KeyspaceId, std::vector<Write>> contents;
   for (const auto& [id, records] : saved->records) {
-    const auto is_its = [id = id](const KeyspaceConfig& each) { return keyspace_id(each.name) == id; };
-    const auto keyspace = std::ranges::find_if(config_.keyspaces, is_its);
+    const auto id_of = [](const KeyspaceConfig& each) { return keyspace_id(each.name); };
+    const auto keyspace = std::ranges::find(config_.keyspaces, id, id_of);
     if (keyspace == config_.keyspaces.end())
       return refuse("it also holds a keyspace that is not configured, of id " + to_string(id));
     storage::RocksHome home(directory_.path() + "/state/" + keyspace->name, keyspace->storage);

@@ -148,6 +148,7 @@ void any_body(Choices& choices) {
   }
   const std::string body(choices.rest());
   BatchHeader header{.kind = number == 1 ? BatchKind::checkpoint : BatchKind::writes,
+                     .plain = {},
                      .segment = 1,
                      .number = number,
                      .offset = offset,
