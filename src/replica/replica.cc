@@ -335,12 +335,13 @@ void Replica::flushed(Env& env, Index upto) {
 }
 
 // Lets the protocol cut its log. Not while a snapshot is on its way to a node that will want what follows it,
-// or that node would need the next snapshot at once; but a node that never gets done must not hold the log
-// up.
+// nor right behind its arrival, or that node would need the next snapshot at once; but a node that never gets
+// done must not hold the log up.
 void Replica::offer_snapshot(Env& env) {
-  constexpr int patience = 4;
-  if (!available_ || (!senders_.empty() && ++held_back_ < patience)) return;
+  constexpr int patience = 16;
+  if (!available_ || ((!senders_.empty() || delivered_) && ++held_back_ < patience)) return;
   held_back_ = 0;
+  delivered_ = false;
   step(env, Ask<rl::Request>{rl::SnapshotAvailable{*std::exchange(available_, std::nullopt)}});
 }
 

@@ -285,8 +285,9 @@ class Replica {
 
   std::optional<SnapshotMeta> flushing_;
   std::optional<SnapshotMeta>
-      available_;      // flushed, and not told the protocol while a snapshot is being sent
-  int held_back_ = 0;  // how many flushes ago that began
+      available_;           // flushed, and not told the protocol while a snapshot is being sent
+  int held_back_ = 0;       // how many flushes ago that began
+  bool delivered_ = false;  // a snapshot, since the log was cut
   std::uint64_t entries_since_flush_ = 0;
   std::uint64_t bytes_since_flush_ = 0;
 

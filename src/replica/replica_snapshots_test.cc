@@ -181,6 +181,29 @@ TEST(Replica, TheLogMayBeCutOnceTheStateIsFlushed) {
   EXPECT_EQ(available[0].meta.index, Index(3)) << "the index that was flushed, not the one applied since";
 }
 
+// Or the node that was brought the state would need the next one: what followed meanwhile would be gone.
+TEST(Replica, TheLogIsNotCutRightBehindADeliveredSnapshot) {
+  Node sender(1, {.self = {}, .flush_after_entries = 1});
+  Node receiver(2);
+  std::uint64_t sequence = 0;
+  const auto flush = [&] {
+    sender.commit(batch({command(3, ++sequence, "x")}));
+    sender.replica->flushed(sender.env, Index(sequence));
+  };
+  const auto cuts = [&] { return sender.protocol->asked<rl::SnapshotAvailable>().size(); };
+  flush();
+  EXPECT_EQ(cuts(), 1U);
+  sender.emit(rl::SendSnapshot{NodeId(2), Epoch(1)});
+  flush();
+  EXPECT_EQ(cuts(), 1U) << "it is on its way";
+  exchange(sender, receiver, [] { return false; });
+  EXPECT_THAT(sender.protocol->asked<rl::SnapshotDelivered>(), SizeIs(1));
+  flush();
+  EXPECT_EQ(cuts(), 1U) << "the receiver wants what followed";
+  for (int i = 0; i < 20; ++i) flush();
+  EXPECT_GT(cuts(), 1U) << "but not for ever";
+}
+
 Recovered cut_at(std::uint64_t index) {
   Recovered recovered;
   recovered.snapshot = SnapshotMeta{Index(index), Epoch(1), {}, {}};

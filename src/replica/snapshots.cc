@@ -21,8 +21,13 @@ void Replica::on_frame(Env& env, NodeId from, SnapshotAck&& frame) {
   if (frame.done || frame.refused) {
     const rl::SnapshotDelivered delivered{from, sender.meta().index, frame.done};
     senders_.erase(it);
+    if (frame.done) {
+      delivered_ = true;
+      held_back_ = 0;
+    }
     step(env, Ask<rl::Request>{delivered});
-    return offer_snapshot(env);
+    if (frame.refused) offer_snapshot(env);
+    return;
   }
   sender.acknowledged(frame.next, env.now);
   for (auto& chunk : sender.fill_window()) send(from, chunk);
