@@ -106,16 +106,19 @@ def test_a_simulator_that_dies_is_a_failure():
         assert done.returncode == 1 and state['parts']['raft']['outcome'] == 'FAILED'
 
 
-def test_falls_back_on_the_rarest_pair():
+def test_brings_the_rarest_pairs_together():
     loader = importlib.machinery.SourceFileLoader('nightly', NIGHTLY[1])
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader('nightly', loader))
     loader.exec_module(module)
-    matrix = {f'a+b{i}': 100 for i in range(30)} | {'kill+loss': 10}
+    kinds = ['clog', 'delay', 'drift', 'kill', 'loss', 'pause', 'transfer']
+    matrix = {f'{a}+{b}': 100 for i, a in enumerate(kinds) for b in kinds[i + 1:]}
+    matrix |= {'kill+loss': 10, 'drift+kill': 20, 'clog+transfer': 15}
     assert module.steer({}, 1)[0] == ['--pairs']
     assert module.steer(matrix, 0)[0] == ['--pairs']
-    assert module.steer(matrix, 1) == (['--together', 'kill,loss'], 180)
-    assert module.steer({pair: 100 for pair in matrix}, 1)[0] == ['--pairs']
+    assert module.steer(matrix, 4) == (['--together', 'kill,loss'], 40)
+    assert module.steer(matrix, 1) == (['--together', 'kill,loss,drift,clog,transfer'], 40)
+    assert module.steer({pair: module.GOAL for pair in matrix}, 1)[0] == ['--pairs']
 
 
 sys.exit(run([test_sweeps_and_reports, test_goes_on_where_it_was_interrupted, test_fails_where_a_part_does,
-              test_a_simulator_that_dies_is_a_failure, test_falls_back_on_the_rarest_pair]))
+              test_a_simulator_that_dies_is_a_failure, test_brings_the_rarest_pairs_together]))
