@@ -16,10 +16,11 @@ namespace {
 
 namespace etcd = models::etcd;
 
-api::etcd::Settings api_settings(const Keyspace& config) {
+api::etcd::Settings api_settings(const Keyspace& config, std::uint64_t answer_bytes) {
   using std::chrono::milliseconds;
   api::etcd::Settings settings;
   settings.max_request_bytes = config.max_request_bytes;
+  settings.max_unread_bytes = answer_bytes;
   settings.max_txn_ops = static_cast<int>(config.max_txn_ops);
   settings.progress_interval = std::chrono::duration_cast<milliseconds>(config.progress_interval);
   settings.gateway = config.gateway;
@@ -45,7 +46,7 @@ http::Limits limits_of(const Keyspace& config) {
 }  // namespace
 
 EtcdKeyspace::EtcdKeyspace(runtime::Node& node, runtime::Keyspace& keyspace, const Config& node_config,
-                           const Keyspace& config)
+                           const Keyspace& config, std::uint64_t answer_bytes)
     : node_(node),
       keyspace_(keyspace),
       node_config_(node_config),
@@ -57,7 +58,7 @@ EtcdKeyspace::EtcdKeyspace(runtime::Node& node, runtime::Keyspace& keyspace, con
       audit_timer_(node.context()),
       audits_(node.context()),
       api_(std::make_unique<api::etcd::EtcdApi>(node.context(), static_cast<api::etcd::Backend&>(*this),
-                                                api_settings(config))) {}
+                                                api_settings(config, answer_bytes))) {}
 
 EtcdKeyspace::~EtcdKeyspace() {
   *alive_ = false;

@@ -24,7 +24,7 @@ namespace quorate::server {
 class EtcdKeyspace final : private api::etcd::Backend {
  public:
   EtcdKeyspace(runtime::Node& node, runtime::Keyspace& keyspace, const Config& node_config,
-               const Keyspace& config);
+               const Keyspace& config, std::uint64_t answer_bytes);
   ~EtcdKeyspace() override;
 
   [[nodiscard]] std::expected<void, std::string> listen();

@@ -39,6 +39,7 @@ MemoryBudget budget_for(std::uint64_t memory, std::size_t keyspaces) {
   bound(budget.kept_log, 16, 256U << 10U);
   bound(budget.unflushed, 32, 256U << 10U);
   bound(budget.requests, 8, 4U << 20U);
+  bound(budget.answers, 8, 4U << 20U);
   return budget;
 }
 

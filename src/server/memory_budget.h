@@ -1,6 +1,6 @@
 // How a node's memory is shared out. Most of it grows with the load up to bounds: the cache of the state
 // engine, the log that is kept in memory for followers that lag, changes not yet in the state, requests
-// without an answer.
+// without an answer, and answers that nobody reads.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +15,7 @@ struct MemoryBudget {
   std::uint64_t kept_log = 16U << 20U;
   std::uint64_t unflushed = 12U << 20U;  // a flush begins here; changes are held up at a multiple
   std::uint64_t requests = 256U << 20U;
+  std::uint64_t answers = std::uint64_t{1} << 30U;  // that wait for clients to read them
 };
 
 // For a node that may use `memory` bytes; 0: as many as it likes. The shares add up to half of it: the rest

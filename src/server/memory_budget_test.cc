@@ -60,6 +60,7 @@ TEST(MemoryBudget, TakesHalfOfLittleMemoryAndNoMoreThanItNeedsOfMuch) {
   EXPECT_EQ(little.kept_log, 8 * mib);
   EXPECT_EQ(little.unflushed, 4 * mib);
   EXPECT_EQ(little.requests, 16 * mib);
+  EXPECT_EQ(little.answers, 16 * mib);
   const MemoryBudget usual;
   for (const std::uint64_t much : {std::uint64_t{0}, std::uint64_t{64} << 30U}) {
     const auto plenty = budget_for(much, 1);
@@ -67,6 +68,7 @@ TEST(MemoryBudget, TakesHalfOfLittleMemoryAndNoMoreThanItNeedsOfMuch) {
     EXPECT_EQ(plenty.kept_log, usual.kept_log);
     EXPECT_EQ(plenty.unflushed, usual.unflushed);
     EXPECT_EQ(plenty.requests, usual.requests);
+    EXPECT_EQ(plenty.answers, usual.answers);
   }
 }
 

@@ -106,7 +106,7 @@ std::expected<runtime::KeyspaceConfig, std::string> keyspace_config(const Keyspa
   out.protocol_name = keyspace.protocol;
   out.protocol = (*protocol)->make;
   out.rejoin = (*protocol)->rejoin;
-  out.model = [] { return models::etcd::EtcdModel::create(); };
+  out.model = [most = budget.answers] { return models::etcd::EtcdModel::create(most); };
   out.settings.heartbeat = keyspace.heartbeat;
   out.settings.election_timeout = keyspace.election_timeout;
   out.replica.flush_after_entries = keyspace.flush_after_entries;
@@ -117,7 +117,13 @@ std::expected<runtime::KeyspaceConfig, std::string> keyspace_config(const Keyspa
   return out;
 }
 
-std::expected<runtime::NodeConfig, std::string> node_config(const Config& config,
+MemoryBudget budget_of(const Config& config) {
+  const std::uint64_t memory = config.memory_bytes != 0 ? config.memory_bytes : group_limit();
+  if (memory != 0) spdlog::info("memory: {} MiB to manage with", memory >> 20U);
+  return budget_for(memory, config.keyspaces.size());
+}
+
+std::expected<runtime::NodeConfig, std::string> node_config(const Config& config, const MemoryBudget& budget,
                                                             runtime::Identity identity) {
   runtime::NodeConfig out;
   out.identity = std::move(identity);
@@ -130,9 +136,6 @@ std::expected<runtime::NodeConfig, std::string> node_config(const Config& config
   out.log_bytes = config.log_bytes;
   out.log_directory = config.log_directory;
   out.repair = config.repair;
-  const std::uint64_t memory = config.memory_bytes != 0 ? config.memory_bytes : group_limit();
-  if (memory != 0) spdlog::info("memory: {} MiB to manage with", memory >> 20U);
-  const auto budget = budget_for(memory, config.keyspaces.size());
   for (const auto& keyspace : config.keyspaces) {
     auto one = keyspace_config(keyspace, budget);
     if (!one) return std::unexpected(one.error());
@@ -234,7 +237,8 @@ std::expected<Exit, std::string> run_checked(const Config& config) {
   if (!peer_tls) return std::unexpected(peer_tls.error());
   auto identity = identify(config, *directory, peer_tls->dial);
   if (!identity) return std::unexpected(identity.error());
-  auto of_node = node_config(config, std::move(*identity));
+  const auto budget = budget_of(config);
+  auto of_node = node_config(config, budget, std::move(*identity));
   if (!of_node) return std::unexpected(of_node.error());
   of_node->links.accept_tls = peer_tls->accept;
   of_node->links.dial_tls = peer_tls->dial;
@@ -251,8 +255,8 @@ std::expected<Exit, std::string> run_checked(const Config& config) {
                (*node)->cluster().value, (*node)->incarnation());
   std::vector<std::unique_ptr<EtcdKeyspace>> keyspaces;
   for (const auto& keyspace : config.keyspaces) {
-    keyspaces.push_back(
-        std::make_unique<EtcdKeyspace>(**node, *(*node)->keyspace(keyspace.name), config, keyspace));
+    keyspaces.push_back(std::make_unique<EtcdKeyspace>(**node, *(*node)->keyspace(keyspace.name), config,
+                                                       keyspace, budget.answers));
     if (auto listening = keyspaces.back()->listen(); !listening) return std::unexpected(listening.error());
     keyspaces.back()->start();
   }

@@ -17,7 +17,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from certificates import Folder  # noqa: E402
-from cluster import Server, b64, run, wait_for  # noqa: E402
+from cluster import QUORATE, Server, b64, free_port, run, wait_for  # noqa: E402
 
 FOLDER = tempfile.mkdtemp(prefix='bad-input-')
 PREFACE = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
@@ -38,6 +38,20 @@ class Node(Server):
     def memory(self):
         with open(f'/proc/{self.process.pid}/statm', encoding='ascii') as file:
             return int(file.read().split()[1]) * resource.getpagesize()
+
+
+class Configured(Node):
+    """A node with a configuration file; `lines` go into its [node] section."""
+
+    def __init__(self, tag, lines):
+        self.client, self.scheme = free_port(), 'http'
+        self.log_file, file = os.path.join(FOLDER, tag + '.log'), os.path.join(FOLDER, tag + '.toml')
+        with open(file, 'w', encoding='ascii') as config:
+            config.write(f'[node]\nid = 1\ndata = "{os.path.join(FOLDER, tag)}"\n{lines}\n'
+                         f'[[keyspace]]\nname = "main"\nlisten = "127.0.0.1:{self.client}"\n')
+        with open(self.log_file, 'wb') as log:
+            self.process = subprocess.Popen([QUORATE, 'serve', '--config', file], stdout=log, stderr=log,
+                                            stdin=subprocess.DEVNULL, cwd=FOLDER)
 
 
 def until_closed(connection, seconds):
@@ -201,6 +215,51 @@ def clients_that_never_read():
         assert node.serves()
 
 
+def grpc_request(path, message, stream=1):
+    """HEADERS and DATA of a unary call; header fields as literals (RFC 7541 6.2.2)."""
+    fields = {':method': 'POST', ':scheme': 'http', ':path': path, ':authority': 'x', 'te': 'trailers',
+              'content-type': 'application/grpc'}
+    block = b''.join(b'\0' + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+                     for name, value in fields.items())
+    return h2_frame(1, 4, stream, block) + h2_frame(0, 1, stream, b'\0' + struct.pack('>I', len(message)) + message)
+
+
+def hundreds_that_never_read():
+    """200 clients ask for 8 MiB each and read nothing; over HTTP/2, where their windows are closed, and over HTTP/1.1.
+    What waits for all of them together is an eighth of the node's memory; who takes nothing is cut off."""
+    with Configured('deafened', 'memory = "256MiB"') as node:
+        gateway = node.gateway()
+        for i in range(8):
+            gateway.put(f'big/{i}', 'x' * MIB)
+
+        everything = {'key': b64('big/'), 'range_end': b64('big0')}
+
+        def large_read():
+            return len(node.gateway().call('/v3/kv/range', everything).get('kvs', [])) == 8
+        assert large_read()
+        before = node.memory()
+        message = b'\x0a\x04big/\x12\x04big0'
+        request = json.dumps(everything).encode()
+        http1 = f'POST /v3/kv/range HTTP/1.1\r\nhost: x\r\ncontent-length: {len(request)}\r\n\r\n'.encode() + request
+        http2 = PREFACE + SETTINGS + b''.join(grpc_request('/etcdserverpb.KV/Range', message, stream)
+                                              for stream in (1, 3, 5))
+        deaf, peak = [], 0
+        for i in range(200):
+            one = node.connect()
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            one.sendall(http2 if i % 2 else http1)
+            deaf.append(one)
+            peak = max(peak, node.memory())
+        for _ in range(50):
+            assert node.serves()
+            peak = max(peak, node.memory())
+        assert peak - before < 160 * MIB, f'{(peak - before) >> 20} MiB more'
+        wait_for('the deaf to be cut off', large_read, 30, 0.5)
+        for one in deaf:
+            one.close()
+        assert node.serves()
+
+
 def what_is_too_long():
     with Node('long') as node:
         gateway = node.gateway()
@@ -353,7 +412,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 16384)), hard))
     try:
         return run([who_dawdles_is_cut_off, thousands_that_say_nothing,
-                    hundreds_over_tls_that_say_nothing, clients_that_never_read, what_is_too_long,
+                    hundreds_over_tls_that_say_nothing, clients_that_never_read, hundreds_that_never_read, what_is_too_long,
                     nonsense_on_the_client_port, nonsense_on_the_peer_port])
     finally:
         shutil.rmtree(FOLDER, ignore_errors=True)

@@ -87,6 +87,7 @@ void Core::answer(http::Call& call, models::etcd::Result result) {
 
 void Core::answer(const CallPtr& call, models::etcd::Reading reading) {
   if (auto* result = std::get_if<models::etcd::Result>(&reading)) return answer(*call, std::move(*result));
+  if (call->crowded()) return call->finish(fault::too_many_requests);
   const bool taken =
       aside_.run(std::get<models::etcd::LongRead>(std::move(reading)),
                  [this, call](models::etcd::Result result) { answer(*call, std::move(result)); });

@@ -21,7 +21,8 @@ using http::CallPtr;
 using http::Message;
 
 struct Settings {
-  std::size_t max_request_bytes = 3U << 19U;  // 1.5 MiB, as etcd
+  std::size_t max_request_bytes = 3U << 19U;             // 1.5 MiB, as etcd
+  std::size_t max_unread_bytes = std::size_t{1} << 30U;  // of answers, over all clients (http::Backlog)
   int max_txn_ops = 128;
   std::int64_t min_lease_ttl = 1;       // seconds; etcd's is 1.5 election timeouts, rounded up
   std::size_t max_watchers = 65'536;    // of one stream

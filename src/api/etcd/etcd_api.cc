@@ -53,6 +53,7 @@ class EtcdApi::Dispatcher final : public http::Handler, public http::CallHost {
         access_(settings.hosts, settings.origins),
         pages_(core, router_, metrics_, traffic),
         timer_(io) {
+    backlog->limit = settings.max_unread_bytes;
     max_message = settings.max_request_bytes + (512U << 10U);
     metrics_.resize(router_.endpoints().size());
   }

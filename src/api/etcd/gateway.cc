@@ -138,6 +138,26 @@ std::expected<std::string, Status> write_json(const Endpoint& endpoint, std::str
   return std::unexpected(Status{Code::internal, "the response can not be written as JSON"});
 }
 
+// Of a backlog, as long as it lives: an answer on its way to being JSON.
+class Waiting {
+ public:
+  Waiting(http::Backlog& backlog, std::size_t bytes) : backlog_(backlog.shared_from_this()), bytes_(bytes) {
+    backlog_->bytes += bytes_;
+  }
+  Waiting(Waiting&& other) noexcept
+      : backlog_(std::move(other.backlog_)), bytes_(std::exchange(other.bytes_, 0)) {}
+  Waiting& operator=(Waiting&&) = delete;
+  ~Waiting() {
+    if (backlog_) backlog_->bytes -= bytes_;
+  }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+ private:
+  std::shared_ptr<http::Backlog> backlog_;
+  std::size_t bytes_;
+};
+
 class JsonCall final : public http::Call {
  public:
   JsonCall(http::CallHost& host, const Endpoint& endpoint, http::Exchange& exchange, Aside& aside)
@@ -176,7 +196,7 @@ class JsonCall final : public http::Call {
   }
 
   void send(std::string_view front, Bytes body) override {
-    if (!open()) return;
+    if (!open() || !admits(front.size() + body.size())) return;
     if (!method().server_streams && body.size() > large)
       return send_aside(std::string(front), std::move(body));
     auto json = write_json(endpoint_, front, body);
@@ -216,9 +236,11 @@ class JsonCall final : public http::Call {
   }
 
   void send_aside(std::string front, Bytes body) {
+    Waiting waits(exchange_->backlog(), body.size());
     writing_ = aside_.run([&endpoint = endpoint_, front = std::move(front),
                            body = std::move(body)] { return write_json(endpoint, front, body); },
-                          [call = boost::intrusive_ptr(this)](std::expected<std::string, Status> json) {
+                          [call = boost::intrusive_ptr(this),
+                           waits = std::move(waits)](std::expected<std::string, Status> json) {
                             if (!call->exchange_) return;
                             if (!json)
                               return call->whole(http_status(json.error().code), error_body(json.error()));

@@ -12,6 +12,7 @@ namespace {
 // the session checks the rest. Waiting for more would hang clients that wait for our SETTINGS.
 constexpr std::string_view http2_start = "PRI ";
 constexpr std::size_t write_turn = 256U << 10U;
+constexpr std::size_t lean_turn = 16U << 10U;  // while too much waits for clients
 }  // namespace
 
 Hub::Hub(boost::asio::io_context& reactor, Handler& the_handler, Limits the_limits)
@@ -107,12 +108,14 @@ void Connection::flush() {
   if (closed_ || !session_ || transport_->blocked()) return;
   std::string& out = hub_.write_buffer;
   out.clear();
-  if (!session_->produce(out, write_turn)) failing_ = true;
+  const std::size_t turn = hub_.handler->backlog->full() ? lean_turn : write_turn;
+  if (!session_->produce(out, turn)) failing_ = true;
   if (!out.empty()) {
     hub_.handler->traffic.sent += out.size();
     last_progress_ = hub_.now;
     const bool taken = transport_->write(out);
-    const bool more = out.size() >= write_turn;
+    if (!taken) hold(transport_->unsent());
+    const bool more = out.size() >= turn;
     if (out.capacity() > 4 * write_turn) out = std::string();
     if (!taken) return;             // drained() comes back here
     if (more) return flush_soon();  // the other connections first
@@ -128,7 +131,8 @@ void Connection::tick() {
     const std::size_t unsent = transport_->unsent();
     if (unsent != last_unsent_) last_progress_ = now;
     last_unsent_ = unsent;
-    if (now - last_progress_ > limits.stall_timeout) return close();
+    hold(unsent);
+    if (now - last_progress_ > hub_.patience()) return close();
   } else {
     last_progress_ = now;
   }
@@ -150,8 +154,14 @@ void Connection::begin_shutdown() {
 void Connection::close() {
   if (closed_) return;
   closed_ = true;
+  hold(0);
   transport_->close();
   session_.reset();
+}
+
+void Connection::hold(std::size_t unsent) {
+  hub_.handler->backlog->bytes += unsent - held_;
+  held_ = unsent;
 }
 
 }  // namespace quorate::http

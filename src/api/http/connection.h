@@ -35,6 +35,10 @@ struct Hub {
   // Output of one turn of the reactor is collected: connections with something to say are flushed once, after
   // the handlers that are ready now.
   void flush_soon(Connection& connection);
+  // How long a client may take nothing of what waits for it.
+  [[nodiscard]] Clock::duration patience() const {
+    return handler->backlog->pressed() ? limits.pressed_timeout : limits.stall_timeout;
+  }
   // Logs why somebody is turned away, if that is news.
   void report(const std::string& remote, const std::string& why);
 
@@ -72,7 +76,10 @@ class Connection final : public Transport::Observer {
 
   void start() { transport_->start(); }
   void received(std::string_view data) override;
-  void drained() override { flush(); }
+  void drained() override {
+    hold(0);
+    flush();
+  }
   void lost() override { close(); }
 
   void flush();  // now; sessions use flush_soon()
@@ -90,6 +97,7 @@ class Connection final : public Transport::Observer {
   friend struct Hub;
   void detect(std::string_view data);
   void feed(std::string_view data);
+  void hold(std::size_t unsent);
 
   Hub& hub_;
   std::unique_ptr<Transport> transport_;
@@ -99,6 +107,7 @@ class Connection final : public Transport::Observer {
   Clock::time_point last_activity_;
   Clock::time_point last_progress_;  // of output
   std::size_t last_unsent_ = 0;
+  std::size_t held_ = 0;  // of the handler's backlog: what the transport could not send yet
   bool awaiting_head_ = true;
   bool secure_ = false;  // TLS
   bool dirty_ = false;

@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -82,6 +83,20 @@ using ReceiverPtr = boost::intrusive_ptr<Receiver>;
 
 enum class Version : std::uint8_t { http1, http2 };
 
+// Output that waits for clients to take it, over all connections of a handler. Each connection's is bounded
+// by itself; many that ask for much and read nothing are bounded here.
+struct Backlog : std::enable_shared_from_this<Backlog> {
+  static constexpr std::size_t small = 32U << 10U;  // an answer that always finds room
+  static constexpr std::size_t lean = 16U << 10U;   // what a streaming sender may queue while there is none
+
+  std::size_t bytes = 0;
+  std::size_t limit = std::size_t{1} << 30U;
+
+  [[nodiscard]] bool full() const { return bytes >= limit; }
+  [[nodiscard]] bool pressed() const { return bytes >= limit / 2; }  // who takes nothing is cut off sooner
+  [[nodiscard]] bool takes(std::size_t more) const { return more <= small || bytes + more <= limit; }
+};
+
 class Exchange {
  public:
   Exchange(const Exchange&) = delete;
@@ -111,25 +126,43 @@ class Exchange {
   // Goes into the head of the response, whoever writes it; must live as long as the exchange.
   void add_fields(std::span<const Field> fields) { added_ = fields; }
 
-  [[nodiscard]] bool has_room() const { return queued_ < high_water_; }
+  // False: writable() follows.
+  [[nodiscard]] bool has_room() {
+    const bool room = queued_ < high_water();
+    if (!room) was_full_ = true;
+    return room;
+  }
   [[nodiscard]] std::size_t queued() const { return queued_; }  // bytes not yet taken by the connection
   [[nodiscard]] bool responded() const { return responded_; }
   [[nodiscard]] bool finished() const { return finished_; }
 
   virtual void set_deadline(Clock::time_point at) = 0;  // checked at the listener's tick
   void clear_deadline() { deadline_ = Clock::time_point::max(); }
+  [[nodiscard]] Backlog& backlog() { return *backlog_; }
 
  protected:
   Exchange() = default;
   ~Exchange() = default;
 
+  [[nodiscard]] std::size_t high_water() const { return backlog_->full() ? Backlog::lean : high_water_; }
+  void queued(std::size_t bytes) {
+    queued_ += bytes;
+    backlog_->bytes += bytes;
+  }
+  void unqueued(std::size_t bytes) {
+    queued_ -= bytes;
+    backlog_->bytes -= bytes;
+  }
+
   ReceiverPtr receiver_;
+  Backlog* backlog_ = nullptr;
   std::span<const Field> added_;
   std::size_t queued_ = 0;
   std::size_t high_water_ = 256U << 10U;
   Clock::time_point deadline_ = Clock::time_point::max();
   bool responded_ = false;
   bool finished_ = false;
+  bool was_full_ = false;  // has_room() has been false
   bool secure_ = false;
 };
 
@@ -147,6 +180,7 @@ class Handler {
     std::uint64_t sent = 0;
   };
   Traffic traffic;
+  const std::shared_ptr<Backlog> backlog = std::make_shared<Backlog>();
 };
 
 }  // namespace quorate::http

@@ -97,8 +97,9 @@ class GrpcCall final : public Call {
 
   void send(std::string_view front, Bytes body) override {
     if (!open()) return;
-    if (!exchange_->responded()) exchange_->respond(200, response_head);
     const std::size_t size = front.size() + body.size();
+    if (!admits(size)) return;
+    if (!exchange_->responded()) exchange_->respond(200, response_head);
     const char head[prefix] = {0, static_cast<char>(size >> 24U), static_cast<char>(size >> 16U),
                                static_cast<char>(size >> 8U), static_cast<char>(size)};
     Piece piece({head, prefix}, std::move(body));

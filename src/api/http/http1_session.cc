@@ -23,8 +23,9 @@ class Http1Session;
 
 class Http1Exchange final : public Exchange {
  public:
-  explicit Http1Exchange(Http1Session& session, std::size_t high_water) : session_(&session) {
-    high_water_ = high_water;
+  Http1Exchange(Http1Session& session, Hub& hub) : session_(&session) {
+    high_water_ = hub.limits.stream_high_water;
+    backlog_ = hub.handler->backlog.get();
   }
   [[nodiscard]] Version version() const override { return Version::http1; }
   [[nodiscard]] std::string_view method() const override;
@@ -49,7 +50,6 @@ class Http1Exchange final : public Exchange {
   bool keep_alive_ = true;
   bool head_only_ = false;  // HEAD: the body is not sent
   bool aborted_ = false;
-  bool was_full_ = false;
 };
 
 class Http1Session final : public Session {
@@ -165,7 +165,7 @@ class Http1Session final : public Session {
   void dispatch() {
     account(0);
     body_since_.reset();
-    exchange_ = std::make_unique<Http1Exchange>(*this, hub_.limits.stream_high_water);
+    exchange_ = std::make_unique<Http1Exchange>(*this, hub_);
     exchange_->secure_ = connection_.secure();
     exchange_->keep_alive_ = parser_->get().keep_alive();
     exchange_->head_only_ = parser_->get().method() == beast::verb::head;
@@ -192,6 +192,7 @@ class Http1Session final : public Session {
     if (!exchange_) return;
     auto ended = std::move(exchange_);
     ended->session_ = nullptr;
+    ended->unqueued(ended->queued_);
     if (const ReceiverPtr receiver = std::move(ended->receiver_)) receiver->closed();
   }
 
@@ -217,7 +218,7 @@ std::string_view Http1Exchange::header(std::string_view lower_name) const {
 
 void Http1Exchange::put(std::string_view text) {
   out_.append(text);
-  queued_ += text.size();
+  queued(text.size());
 }
 
 // One body of any size costs the other connections no more than their turn.
@@ -231,7 +232,7 @@ void Http1Exchange::take(std::string& out, std::size_t upto) {
     if (first.size() == 0) large_.pop_front();
   }
   if (large_.empty()) out.append(std::exchange(out_, {}));
-  queued_ -= out.size() - before;
+  unqueued(out.size() - before);
 }
 
 void Http1Exchange::respond(int status, std::span<const Field> fields, bool end) {
@@ -280,10 +281,10 @@ void Http1Exchange::write(Piece piece) {
   } else {
     large_.push_back(Bytes::adopt(std::exchange(out_, {})));
     large_.push_back(piece.body());
-    queued_ += piece.body().size();
+    queued(piece.body().size());
   }
   if (chunked_) put("\r\n");
-  if (!has_room()) was_full_ = true;
+  (void)has_room();  // a sender that does not ask is told, too
   session_->connection_.flush_soon();
 }
 

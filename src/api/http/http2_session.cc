@@ -47,11 +47,13 @@ struct Http2Session::Callbacks {
     me.head_open_ = true;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // trailers
     const std::int32_t id = frame->hd.stream_id;
-    if (me.queued_output_ > me.hub_.limits.max_queued_output) {
+    const bool crowded =
+        me.hub_.handler->backlog->full() && me.queued_output_ > me.hub_.limits.stream_window / 16;
+    if (crowded || me.queued_output_ > me.hub_.limits.max_queued_output) {
       return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
     }
     auto stream = me.hub_.streams->take();
-    stream->open(me, id, me.hub_.limits.stream_high_water);
+    stream->open(me, id);
     stream->slot_ = me.streams_.size();
     nghttp2_session_set_stream_user_data(session, id, stream.get());
     me.streams_.push_back(std::move(stream));
@@ -211,6 +213,7 @@ void Http2Session::close_stream(Http2Stream& stream) {
   nghttp2_session_set_stream_user_data(session_, stream.id_, nullptr);
   if (stream.telling_) std::ranges::replace(to_tell_, &stream, nullptr);
   queued_output_ -= stream.queued_;
+  stream.unqueued(stream.queued_);
   auto owned = std::move(streams_[stream.slot_]);
   if (stream.slot_ + 1 != streams_.size()) {
     streams_[stream.slot_] = std::move(streams_.back());
@@ -249,8 +252,20 @@ void Http2Session::keep_alive(Clock::time_point now) {
   }
 }
 
+// Answers that nobody takes, though the connection lives: their client gave no window.
+void Http2Session::drop_unread(Clock::time_point now) {
+  if (queued_output_ == 0) return;
+  const auto patience = hub_.patience();
+  for (const auto& stream : streams_) {
+    if (!stream->finished_ || stream->queued_ == 0 || now - stream->progress_ <= patience) continue;
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream->id_, NGHTTP2_CANCEL);
+    changed();
+  }
+}
+
 void Http2Session::tick(Clock::time_point now) {
   keep_alive(now);
+  drop_unread(now);
   if (now < next_deadline_) return;
   next_deadline_ = Clock::time_point::max();
   std::vector<ReceiverPtr> due;

@@ -34,6 +34,7 @@ class Http2Session final : public Session {
   void close_stream(Http2Stream& stream);
   void on_client_ping();
   void keep_alive(Clock::time_point now);
+  void drop_unread(Clock::time_point now);
   void changed() { connection_.flush_soon(); }
 
   Hub& hub_;

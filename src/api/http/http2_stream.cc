@@ -22,11 +22,12 @@ nghttp2_nv name_value(std::string_view name, std::string_view value, bool litera
 
 }  // namespace
 
-void Http2Stream::open(Http2Session& session, std::int32_t id, std::size_t high_water) {
+void Http2Stream::open(Http2Session& session, std::int32_t id) {
   session_ = &session;
   secure_ = session.connection_.secure();
   id_ = id;
-  high_water_ = high_water;
+  high_water_ = session.hub_.limits.stream_high_water;
+  backlog_ = session.hub_.handler->backlog.get();
 }
 
 void Http2Stream::reset() {
@@ -105,9 +106,10 @@ void Http2Stream::respond(int status, std::span<const Field> fields, bool end) {
 
 void Http2Stream::write(Piece piece) {
   if (finished_ || session_ == nullptr || piece.size() == 0) return;
-  queued_ += piece.size();
+  if (queued_ == 0) progress_ = session_->hub_.now;
+  queued(piece.size());
   session_->queued_output_ += piece.size();
-  if (!has_room()) was_full_ = true;
+  (void)has_room();  // a sender that does not ask is told, too
   queue_.push_back(std::move(piece));
   if (std::exchange(deferred_, false)) nghttp2_session_resume_data(session_->session_, id_);
   session_->changed();
@@ -172,9 +174,10 @@ ssize_t Http2Stream::read(std::uint8_t* to, std::size_t room, std::uint32_t* fla
     queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(queue_at_));
     queue_at_ = 0;
   }
-  queued_ -= taken;
+  unqueued(taken);
   session_->queued_output_ -= taken;
-  if (was_full_ && queued_ <= high_water_ / 2) {
+  if (taken != 0) progress_ = session_->hub_.now;
+  if (was_full_ && queued_ <= high_water() / 2) {
     was_full_ = false;
     if (!std::exchange(telling_, true)) session_->to_tell_.push_back(this);
   }

@@ -40,7 +40,7 @@ class Http2Stream final : public Exchange {
     return std::string_view(head_).substr(part.at, part.size);
   }
   Part keep(std::string_view value);
-  void open(Http2Session& session, std::int32_t id, std::size_t high_water);
+  void open(Http2Session& session, std::int32_t id);
   void reset();
 
   void add_header(std::string_view name, std::string_view value);
@@ -65,9 +65,9 @@ class Http2Stream final : public Exchange {
   std::vector<Trailer> trailers_;
   bool deferred_ = false;  // the data provider waits for resume
   bool request_ended_ = false;
-  bool refused_ = false;   // the head was too long: answered already
-  bool was_full_ = false;  // has_room() has been false
-  bool telling_ = false;   // in the session's list of streams to be told
+  bool refused_ = false;        // the head was too long: answered already
+  bool telling_ = false;        // in the session's list of streams to be told
+  Clock::time_point progress_;  // when its client last took something, or there was something to take
 };
 
 class StreamPool {

@@ -30,6 +30,7 @@ struct Limits {
   std::chrono::milliseconds body_timeout{60'000};     // a whole HTTP/1.1 body
   std::chrono::milliseconds idle_timeout{1'800'000};  // no stream open, nothing received
   std::chrono::milliseconds stall_timeout{120'000};   // the client takes nothing of what is queued for it
+  std::chrono::milliseconds pressed_timeout{10'000};  // the same, while more than half of all output may wait
   std::chrono::milliseconds shutdown_grace{3'000};    // for open exchanges, after shutdown()
 };
 

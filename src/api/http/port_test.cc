@@ -217,6 +217,64 @@ TEST(Port, StreamsBeyondTheOutputBoundAreRefused) {
   EXPECT_EQ(refused.error, static_cast<std::uint32_t>(NGHTTP2_REFUSED_STREAM));
 }
 
+TEST(Port, UnreadAnswersOfAllClientsAreBoundedTogether) {
+  EchoServer server;
+  server.echo.backlog->limit = 1'000'000;
+  std::vector<std::unique_ptr<Http2Client>> deaf;
+  std::vector<std::int32_t> asked;
+  for (int i = 0; i < 10; ++i) {
+    deaf.push_back(std::make_unique<Http2Client>(server.io, server.port(), 0));  // takes nothing
+    asked.push_back(deaf.back()->call("/t/Big", "400000"));
+  }
+  const auto answered = [&](std::size_t i) { return !deaf[i]->response(asked[i]).status.empty(); };
+  for (std::size_t i = 0; i < deaf.size(); ++i) EXPECT_TRUE(deaf[i]->until([&] { return answered(i); }));
+  for (std::size_t i = 0; i < deaf.size(); ++i)  // Resource exhausted
+    EXPECT_EQ(deaf[i]->response(asked[i]).grpc_status(), i < 2 ? "" : "8");
+  EXPECT_LE(server.echo.backlog->bytes, 1'000'000U);
+  Http2Client other(server.io, server.port());
+  EXPECT_EQ(other.unary("/t/Echo", "x").grpc_status(), "0");  // small answers are not refused
+  EXPECT_EQ(other.unary("/t/Big", "400000").grpc_status(), "8");
+  deaf.erase(deaf.begin());  // it hangs up
+  EXPECT_TRUE(other.until([&] { return server.echo.backlog->bytes < 500'000; }));
+  EXPECT_EQ(other.unary("/t/Big", "400000").grpc_status(), "0");
+  deaf.clear();
+  EXPECT_TRUE(other.until([&] { return server.echo.backlog->bytes == 0; }));
+}
+
+TEST(Port, StreamsGoOnLeanWhileTooMuchIsUnread) {
+  EchoServer server;
+  Http2Client deaf(server.io, server.port(), 0);
+  const auto held = deaf.call("/t/Big", "400000");
+  EXPECT_TRUE(deaf.until([&] { return !deaf.response(held).status.empty(); }));
+  server.echo.backlog->limit = 300'000;
+  Http2Client reader(server.io, server.port());
+  const auto flood = reader.call("/t/Flood", "");
+  EXPECT_TRUE(reader.until([&] { return server.echo.flooded > 1'000'000; }));
+  EXPECT_LE(server.echo.flood_peak, 30'000U);
+  reader.reset(flood);
+}
+
+TEST(Port, AnswersWithoutAWindowAreDroppedInTime) {
+  EchoServer server(Limits{.tick = milliseconds(5), .stall_timeout = milliseconds(50)});
+  Http2Client client(server.io, server.port(), 0);
+  const auto never_read = client.call("/t/Big", "100000");
+  EXPECT_EQ(client.finished(never_read).error, static_cast<std::uint32_t>(NGHTTP2_CANCEL));
+  EXPECT_EQ(server.echo.backlog->bytes, 0U);
+  EXPECT_FALSE(client.closed());
+}
+
+TEST(Port, StalledClientIsCutOffSoonerWhileTooMuchIsUnread) {
+  EchoServer server(Limits{.tick = milliseconds(5), .pressed_timeout = milliseconds(50)});
+  Http2Client client(server.io, server.port(), 0);
+  const auto never_read = client.call("/t/Big", "100000");
+  EXPECT_TRUE(client.until([&] { return !client.response(never_read).status.empty(); }));
+  Http2Client other(server.io, server.port());
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(other.unary("/t/Echo", "x").grpc_status(), "0");
+  EXPECT_FALSE(client.response(never_read).closed);
+  server.echo.backlog->limit = 150'000;
+  EXPECT_EQ(client.finished(never_read).error, static_cast<std::uint32_t>(NGHTTP2_CANCEL));
+}
+
 TEST(Port, StalledClientIsCutOff) {
   EchoServer server(Limits{.tick = milliseconds(5), .stall_timeout = milliseconds(50)});
   Http2Client deaf(server.io, server.port(), (1U << 31U) - 1);

@@ -47,6 +47,12 @@ void Call::finish(Status status) {
   stream_.reset();
 }
 
+bool Call::admits(std::size_t answer) {
+  if (method_->server_streams || exchange_->backlog().takes(answer)) return true;
+  finish({Code::resource_exhausted, "etcdserver: too many requests"});
+  return false;
+}
+
 void Call::attach(std::unique_ptr<CallStream> stream) {
   if (open()) stream_ = std::move(stream);
 }

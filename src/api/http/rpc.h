@@ -105,6 +105,8 @@ class Call : public Receiver {
   }  // false: nothing sent arrives any more
   [[nodiscard]] std::size_t queued() const { return exchange_ ? exchange_->queued() : 0; }
   [[nodiscard]] bool has_room() const { return open() && exchange_->has_room(); }
+  // Too much waits for clients to read it: not the time to begin what has a large answer.
+  [[nodiscard]] bool crowded() const { return open() && exchange_->backlog().full(); }
 
   // One message: `front` (at most 60 bytes) and `body` together. Ignored when not open.
   virtual void send(std::string_view front, Bytes body) = 0;
@@ -128,6 +130,8 @@ class Call : public Receiver {
     if (exchange_) exchange_->set_deadline(at);
   }
   void settle(Code code);
+  // Whether the one answer of a call may wait for its client; if not, the client has been told.
+  [[nodiscard]] bool admits(std::size_t answer);
 
   CallHost* host_;
   const Method* method_;

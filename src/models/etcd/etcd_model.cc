@@ -30,8 +30,6 @@ constexpr std::size_t sweep_per_tick = 1024;
 // Leases ended by one tick; the rest follows with the next.
 constexpr std::size_t expiries_per_tick = 1000;
 
-// Of one answer to a read; a message can not hold more than twice that.
-constexpr std::size_t most_range_bytes = std::size_t{1} << 30U;
 // What a read may take before it is a long one.
 constexpr std::size_t quick_rows = 1'000;
 constexpr std::size_t quick_bytes = 256U << 10U;
@@ -57,6 +55,8 @@ Message* parse(google::protobuf::Arena& arena, std::string_view request) {
 
 class Implementation final : public EtcdModel {
  public:
+  explicit Implementation(std::size_t most_answer_bytes) : most_answer_bytes_(most_answer_bytes) {}
+
   void open(storage::Engine& engine) override {
     engine_ = &engine;
     state_ = load_state(engine);
@@ -125,7 +125,7 @@ class Implementation final : public EtcdModel {
 
   Result range(const etcdserverpb::RangeRequest& request) override {
     if (const Error error = validate(request); error != Error::none) return answer(error, {});
-    Effort most(SIZE_MAX, most_range_bytes);
+    Effort most(SIZE_MAX, most_answer_bytes_);
     std::string body;
     const Error error = read_range(request, view(&most), body);
     return answer(error, std::move(body));
@@ -160,7 +160,7 @@ class Implementation final : public EtcdModel {
   Result read_txn(const etcdserverpb::TxnRequest& request) override {
     if (const Error error = validate(request); error != Error::none) return answer(error, {});
     if (has_writes(request)) return answer(Error::malformed, {});
-    Effort most(SIZE_MAX, most_range_bytes);
+    Effort most(SIZE_MAX, most_answer_bytes_);
     std::string body;
     const Error error = etcd::execute(request, view(&most), leases_, nullptr, body);
     return answer(error, std::move(body));
@@ -245,8 +245,8 @@ class Implementation final : public EtcdModel {
   template <class Read>
   [[nodiscard]] LongRead later(Read read) const {
     return [read = std::move(read), engine = engine_->snapshot(), revision = visible_.revision,
-            compacted = visible_.compacted] {
-      Effort most(SIZE_MAX, most_range_bytes);
+            compacted = visible_.compacted, bytes = most_answer_bytes_] {
+      Effort most(SIZE_MAX, bytes);
       std::string body;
       const Error error = read(View{*engine, revision, compacted, &most}, body);
       if (error != Error::none) body.clear();
@@ -423,6 +423,7 @@ class Implementation final : public EtcdModel {
     }
   }
 
+  const std::size_t most_answer_bytes_;
   storage::Engine* engine_ = nullptr;
   State state_;    // after the last apply()
   State visible_;  // after the last committed(): what the engine holds, and readers see
@@ -438,7 +439,9 @@ class Implementation final : public EtcdModel {
 
 }  // namespace
 
-std::unique_ptr<EtcdModel> EtcdModel::create() { return std::make_unique<Implementation>(); }
+std::unique_ptr<EtcdModel> EtcdModel::create(std::size_t most_answer_bytes) {
+  return std::make_unique<Implementation>(most_answer_bytes);
+}
 
 Bytes command(Op op, std::string_view request) {
   std::string bytes;

@@ -161,7 +161,9 @@ using Audit = std::move_only_function<bool()>;
 
 class EtcdModel : public Model {
  public:
-  static std::unique_ptr<EtcdModel> create();
+  // `most_answer_bytes`: of one answer to a read that is no command; too_large beyond. A message can not hold
+  // more than twice what is given by default.
+  static std::unique_ptr<EtcdModel> create(std::size_t most_answer_bytes = std::size_t{1} << 30U);
 
   // Reads of the applied state. query() takes an Op-less RangeRequest and gives an encoded Result.
   virtual Result range(const etcdserverpb::RangeRequest& request) = 0;
