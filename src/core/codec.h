@@ -13,6 +13,7 @@
 // share the input's buffer.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <expected>
@@ -80,10 +81,15 @@ concept NamesItself = requires {  // by a static member; a field that is called 
   requires std::is_same_v<decltype(&T::name), const char* const*>;
 };
 
+template <class T>
+using Fields = boost::describe::describe_members<T, boost::describe::mod_public>;
 template <class T, class F>
 constexpr void for_each_field(F&& f) {
-  using Fields = boost::describe::describe_members<T, boost::describe::mod_public>;
-  boost::mp11::mp_for_each<Fields>([&](auto field) { f(field); });
+  boost::mp11::mp_for_each<Fields<T>>([&](auto field) { f(field); });
+}
+template <class T, class F>
+constexpr void for_each_field_backward(F&& f) {
+  boost::mp11::mp_for_each<boost::mp11::mp_reverse<Fields<T>>>([&](auto field) { f(field); });
 }
 
 constexpr std::size_t varint_size(std::uint64_t v) {
@@ -143,21 +149,21 @@ std::size_t wire_size(const T& value) {
   }
 }
 
+// Fills a buffer from its end to its beginning: when a length is due, what it measures is written.
 class Writer {
  public:
-  explicit Writer(char* at) : at_(at) {}
+  explicit Writer(char* end) : at_(end) {}
   void varint(std::uint64_t v) {
-    while (v >= 0x80U) {
-      *at_++ = static_cast<char>(v | 0x80U);
-      v >>= 7U;
-    }
-    *at_++ = static_cast<char>(v);
+    at_ -= varint_size(v);
+    char* to = at_;
+    for (; v >= 0x80U; v >>= 7U) *to++ = static_cast<char>(v | 0x80U);
+    *to = static_cast<char>(v);
   }
   void raw(const char* data, std::size_t n) {
+    at_ -= n;
     if (n != 0) std::memcpy(at_, data, n);
-    at_ += n;
   }
-  [[nodiscard]] char* at() const { return at_; }
+  [[nodiscard]] const char* at() const { return at_; }
 
  private:
   char* at_;
@@ -183,66 +189,62 @@ void write(Writer& out, const T& value) {
   } else if constexpr (std::is_signed_v<T>) {
     out.varint(zigzag(value));
   } else if constexpr (is_text<T>) {
-    out.varint(value.size());
     out.raw(value.data(), value.size());
+    out.varint(value.size());
   } else if constexpr (IsVector<T>::value) {
+    for (auto element = value.rbegin(); element != value.rend(); ++element) write(out, *element);
     out.varint(value.size());
-    for (const auto& element : value) write(out, element);
   } else if constexpr (IsMap<T>::value) {
-    out.varint(value.size());
-    for (const auto& [key, mapped] : value) {
-      write(out, key);
-      write(out, mapped);
+    for (auto pair = value.rbegin(); pair != value.rend(); ++pair) {
+      write(out, pair->second);
+      write(out, pair->first);
     }
+    out.varint(value.size());
   } else if constexpr (IsOptional<T>::value) {
-    out.varint(value ? 1 : 0);
     if (value) write(out, *value);
+    out.varint(value ? 1 : 0);
   } else if constexpr (IsVariant<T>::value) {
-    out.varint(value.index());
     std::visit([&](const auto& v) { write(out, v); }, value);
+    out.varint(value.index());
   } else {
-    out.varint(body_size(value));
-    for_each_field<T>([&](auto field) { write(out, value.*field.pointer); });
+    const char* const end = out.at();
+    for_each_field_backward<T>([&](auto field) { write(out, value.*field.pointer); });
+    out.varint(static_cast<std::size_t>(end - out.at()));
   }
 }
 
 class Reader {
  public:
-  explicit Reader(const Bytes& input) : input_(&input), end_(input.size()) {}
+  explicit Reader(const Bytes& input)
+      : input_(&input), at_(input.data()), end_(input.data() + input.size()) {}
 
   [[nodiscard]] bool ok() const { return !error_; }
   [[nodiscard]] std::optional<Error> error() const { return error_; }
   void fail(Error error) {
     if (!error_) error_ = error;
   }
-  [[nodiscard]] std::size_t left() const { return end_ - at_; }
+  [[nodiscard]] std::size_t left() const { return static_cast<std::size_t>(end_ - at_); }
 
   std::uint64_t varint() {
-    std::uint64_t v = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      if (at_ == end_) return fail(Error::truncated), 0;
-      const auto byte = static_cast<unsigned char>(input_->data()[at_++]);
-      if (shift == 63 && byte > 1) return fail(Error::overflow), 0;
-      v |= static_cast<std::uint64_t>(byte & 0x7fU) << shift;
-      if ((byte & 0x80U) == 0) return v;
-    }
-    return fail(Error::overflow), 0;
+    if (at_ != end_ && static_cast<unsigned char>(*at_) < 0x80U)  // most of them
+      return static_cast<unsigned char>(*at_++);
+    return long_varint();
   }
   Bytes bytes(std::size_t n) {
     if (n > left()) return fail(Error::truncated), Bytes();
-    Bytes part = input_->slice(at_, n);
+    Bytes part = input_->slice(static_cast<std::size_t>(at_ - input_->data()), n);
     at_ += n;
     return part;
   }
   std::string_view view(std::size_t n) {
     if (n > left()) return fail(Error::truncated), std::string_view();
-    std::string_view part = input_->view().substr(at_, n);
+    const std::string_view part(at_, n);
     at_ += n;
     return part;
   }
   // Confines reading to the next n bytes; returns the outer end, for leave().
-  std::size_t enter(std::size_t n) {
-    const std::size_t outer = end_;
+  const char* enter(std::size_t n) {
+    const char* const outer = end_;
     if (n > left()) {
       fail(Error::truncated);
     } else {
@@ -250,15 +252,27 @@ class Reader {
     }
     return outer;
   }
-  void leave(std::size_t outer) {
+  void leave(const char* outer) {
     if (ok()) at_ = end_;
     end_ = outer;
   }
 
  private:
+  std::uint64_t long_varint() {
+    std::uint64_t v = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+      if (at_ == end_) return fail(Error::truncated), 0;
+      const auto byte = static_cast<unsigned char>(*at_++);
+      if (shift == 63 && byte > 1) return fail(Error::overflow), 0;
+      v |= static_cast<std::uint64_t>(byte & 0x7fU) << shift;
+      if ((byte & 0x80U) == 0) return v;
+    }
+    return fail(Error::overflow), 0;
+  }
+
   const Bytes* input_;
-  std::size_t at_ = 0;
-  std::size_t end_;
+  const char* at_;
+  const char* end_;
   std::optional<Error> error_;
 };
 
@@ -317,7 +331,9 @@ void read(Reader& in, T& value) {
   } else if constexpr (IsVector<T>::value) {
     const auto count = in.varint();
     if (count > in.left()) return in.fail(Error::truncated);  // an element takes at least one byte
+    constexpr std::uint64_t trusted = 256;  // a count may lie: room for no more before they are seen
     value.clear();
+    value.reserve(std::min(count, trusted));
     for (std::uint64_t i = 0; i < count && in.ok(); ++i) read(in, value.emplace_back());
   } else if constexpr (IsMap<T>::value) {
     const auto count = in.varint();
@@ -337,7 +353,7 @@ void read(Reader& in, T& value) {
     read_alternative(in, value, in.varint());
   } else {
     static_assert(Described<T>, "describe the struct with BOOST_DESCRIBE_STRUCT");
-    const std::size_t outer = in.enter(in.varint());
+    const char* const outer = in.enter(in.varint());
     for_each_field<T>([&](auto field) {
       if (in.ok() && in.left() != 0) read(in, value.*field.pointer);
     });
@@ -423,7 +439,7 @@ template <class T>
 void encode_to(std::string& out, const T& value) {
   const std::size_t before = out.size();
   out.resize(before + detail::wire_size(value));
-  detail::Writer writer(out.data() + before);
+  detail::Writer writer(out.data() + out.size());
   detail::write(writer, value);
 }
 
@@ -432,7 +448,7 @@ Bytes encode(const T& value) {
   const std::size_t size = detail::wire_size(value);
   if (size == 0) return {};
   const Bytes out = Bytes::uninitialized(size);
-  detail::Writer writer(const_cast<char*>(out.data()));
+  detail::Writer writer(const_cast<char*>(out.data()) + size);
   detail::write(writer, value);
   return out;
 }

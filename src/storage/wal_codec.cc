@@ -11,32 +11,44 @@ namespace quorate::storage::wal {
 namespace {
 
 using codec::detail::Reader;
-using codec::detail::Writer;
 
 constexpr std::size_t varint_max = 10;
 constexpr std::size_t kept_memory = 8U << 20U;
 
 enum class Tag : std::uint8_t { put = 1, append = 2, truncate = 3, snapshot = 4 };
 
-void tag(Writer& writer, Tag value) { writer.varint(static_cast<std::uint64_t>(value)); }
+// The forms of core/codec.h, from the front: what is to come is known piece by piece only.
+class Writer {
+ public:
+  explicit Writer(char* at) : at_(at) {}
+  void varint(std::uint64_t value) {
+    for (; value >= 0x80U; value >>= 7U) *at_++ = static_cast<char>(value | 0x80U);
+    *at_++ = static_cast<char>(value);
+  }
+  void tag(Tag value) { varint(static_cast<std::uint64_t>(value)); }
+  void text(std::string_view value) {
+    varint(value.size());
+    if (!value.empty()) std::memcpy(at_, value.data(), value.size());
+    at_ += value.size();
+  }
+  [[nodiscard]] char* at() const { return at_; }
 
-void text(Writer& writer, std::string_view value) {
-  writer.varint(value.size());
-  writer.raw(value.data(), value.size());
-}
+ private:
+  char* at_;
+};
 
 void encode_write(WriteBuffer& out, const PutRecord& write) {
   Writer writer(out.room(3 * varint_max + write.key.size() + write.value.size()));
-  tag(writer, Tag::put);
-  text(writer, write.key);
-  text(writer, write.value.view());
+  writer.tag(Tag::put);
+  writer.text(write.key);
+  writer.text(write.value.view());
   out.advance_to(writer.at());
 }
 
 // Indexes are contiguous, so only the first is written.
 void encode_write(WriteBuffer& out, const AppendEntries& write) {
   Writer head(out.room(3 * varint_max));
-  tag(head, Tag::append);
+  head.tag(Tag::append);
   head.varint(write.entries.empty() ? 0 : write.entries.front().index.value);
   head.varint(write.entries.size());
   out.advance_to(head.at());
@@ -44,14 +56,14 @@ void encode_write(WriteBuffer& out, const AppendEntries& write) {
     Writer writer(out.room(3 * varint_max + entry.payload.size()));
     writer.varint(entry.epoch.value);
     writer.varint(static_cast<std::uint64_t>(entry.kind));
-    text(writer, entry.payload.view());
+    writer.text(entry.payload.view());
     out.advance_to(writer.at());
   }
 }
 
 void encode_write(WriteBuffer& out, const TruncateFrom& write) {
   Writer writer(out.room(2 * varint_max));
-  tag(writer, Tag::truncate);
+  writer.tag(Tag::truncate);
   writer.varint(write.index.value);
   out.advance_to(writer.at());
 }
@@ -59,8 +71,8 @@ void encode_write(WriteBuffer& out, const TruncateFrom& write) {
 void encode_write(WriteBuffer& out, const SnapshotTaken& write) {
   const Bytes meta = codec::encode(write.meta);
   Writer writer(out.room(2 * varint_max + meta.size()));
-  tag(writer, Tag::snapshot);
-  text(writer, meta.view());
+  writer.tag(Tag::snapshot);
+  writer.text(meta.view());
   out.advance_to(writer.at());
 }
 
@@ -144,13 +156,13 @@ void encode_checkpoint(WriteBuffer& out, const States& states) {
     Writer writer(out.room(5 * varint_max + meta.size()));
     writer.varint(keyspace.value);
     writer.varint(state.last().value);
-    text(writer, meta.view());  // empty: no snapshot was taken
+    writer.text(meta.view());  // empty: no snapshot was taken
     writer.varint(state.records().size());
     out.advance_to(writer.at());
     for (const auto& [key, value] : state.records()) {
       Writer record(out.room(2 * varint_max + key.size() + value.size()));
-      text(record, key);
-      text(record, value.view());
+      record.text(key);
+      record.text(value.view());
       out.advance_to(record.at());
     }
   }
