@@ -1,8 +1,10 @@
 // The log as it stands in memory: a base (the last index that was cut away, with its term) and the entries
-// behind it. Term look-up is O(1); entries lie contiguously; payloads are shared, never copied.
+// behind it. Term look-up is O(1); cutting at either end costs what is cut; payloads are shared, never
+// copied.
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <vector>
 
 #include "core/entry.h"
@@ -15,7 +17,7 @@ class Log {
   [[nodiscard]] Epoch base_term() const { return base_term_; }
   [[nodiscard]] Index last() const { return base_ + size(); }
   [[nodiscard]] Epoch last_term() const { return size() == 0 ? base_term_ : entries_.back().epoch; }
-  [[nodiscard]] std::size_t size() const { return entries_.size() - dead_; }
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }
 
   // The entry's term is known: it is in memory, or it is the base.
   [[nodiscard]] bool knows(Index index) const { return index >= base_ && index <= last(); }
@@ -26,7 +28,7 @@ class Log {
   [[nodiscard]] bool matches(Index index, Epoch term_there) const {
     return knows(index) && term(index) == term_there;
   }
-  [[nodiscard]] const Entry& at(Index index) const { return entries_[dead_ + (index - base_) - 1]; }
+  [[nodiscard]] const Entry& at(Index index) const { return entries_[(index - base_) - 1]; }
 
   void reset(Index base, Epoch base_term);  // empty, behind `base`
   void append(Entry entry);                 // must follow the last one
@@ -51,10 +53,14 @@ class Log {
   }
 
  private:
+  using Entries = std::deque<Entry>;
+  [[nodiscard]] Entries::const_iterator place(Index index) const {  // base < index <= last + 1
+    return entries_.begin() + static_cast<std::ptrdiff_t>((index - base_) - 1);
+  }
+
   Index base_;
   Epoch base_term_;
-  std::vector<Entry> entries_;
-  std::size_t dead_ = 0;  // cut entries still in front of the vector, erased in bulk
+  Entries entries_;
 };
 
 // What an entry costs in bounds on bytes: its payload and a constant, so that empty entries count too.
