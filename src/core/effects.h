@@ -20,6 +20,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/codec.h"
 #include "core/entry.h"
 #include "core/ids.h"
 #include "core/rng.h"
@@ -77,28 +78,37 @@ struct Ask {
 template <class M, class R>
 using Input = std::variant<Receive<M>, TimerFired, Persisted, Ask<R>>;
 
-// Where a protocol puts its effects. It lives as long as the protocol instance, since it numbers the tickets.
+// Where a protocol puts its effects; messages are encoded here, so that one which goes to many is encoded
+// once. It lives as long as the protocol instance, since it numbers the tickets.
 template <class M, class E>
 class Outbox {
  public:
-  void send(NodeId to, M message, Ticket after = {}) {
-    effects_.push_back(Send<M>{to, std::move(message), after});
+  void send(NodeId to, const M& message, Ticket after = {}) {
+    send_encoded(to, codec::encode(message), after);
+  }
+  void send_encoded(NodeId to, Bytes message, Ticket after = {}) {  // of an M
+    add(Send<Bytes>{to, std::move(message), after});
   }
   [[nodiscard]] Ticket persist(std::vector<Write> writes) {
     last_ = last_.next();
-    effects_.push_back(Persist{last_, std::move(writes)});
+    add(Persist{last_, std::move(writes)});
     return last_;
   }
-  void set_timer(TimerId id, Instant at) { effects_.push_back(SetTimer{id, at}); }
-  void cancel_timer(TimerId id) { effects_.push_back(CancelTimer{id}); }
-  void emit(E event, Ticket after = {}) { effects_.push_back(Emit<E>{std::move(event), after}); }
+  void set_timer(TimerId id, Instant at) { add(SetTimer{id, at}); }
+  void cancel_timer(TimerId id) { add(CancelTimer{id}); }
+  void emit(E event, Ticket after = {}) { add(Emit<E>{std::move(event), after}); }
 
   [[nodiscard]] Ticket last_ticket() const { return last_; }
-  [[nodiscard]] std::vector<Effect<M, E>>& effects() { return effects_; }
-  [[nodiscard]] std::vector<Effect<M, E>> take() { return std::exchange(effects_, {}); }
+  [[nodiscard]] std::vector<Effect<Bytes, E>> take() { return std::exchange(effects_, {}); }
 
  private:
-  std::vector<Effect<M, E>> effects_;
+  template <class T>
+  void add(T&& effect) {
+    if (effects_.capacity() == 0) effects_.reserve(4);  // most steps have more than one
+    effects_.emplace_back(std::forward<T>(effect));
+  }
+
+  std::vector<Effect<Bytes, E>> effects_;
   Ticket last_;
 };
 

@@ -2,6 +2,8 @@
 // run, and a Byzantine node is one more implementation of the same interface.
 #pragma once
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -52,7 +54,7 @@ class Erased final : public Driver<typename P::Request, typename P::Event> {
 
   void start(Env& env) override {
     protocol_.start(env, out_);
-    encode_effects();
+    gather();
   }
 
   void step(Env& env, typename Base::In input) override {
@@ -68,7 +70,7 @@ class Erased final : public Driver<typename P::Request, typename P::Event> {
     } else {
       protocol_.step(env, TypedInput(std::move(std::get<Ask<typename P::Request>>(input))), out_);
     }
-    encode_effects();
+    gather();
   }
 
   std::optional<std::string> check_invariants() const override { return protocol_.check_invariants(); }
@@ -82,19 +84,13 @@ class Erased final : public Driver<typename P::Request, typename P::Event> {
   const P& protocol() const { return protocol_; }
 
  private:
-  void encode_effects() {
-    for (auto& effect : out_.effects()) {
-      if (auto* send = std::get_if<Send<Message>>(&effect)) {
-        this->effects_.push_back(Send<Bytes>{send->to, codec::encode(send->message), send->after});
-      } else {
-        std::visit(
-            [this]<class T>(T& other) {
-              if constexpr (!std::is_same_v<T, Send<Message>>) this->effects_.push_back(std::move(other));
-            },
-            effect);
-      }
+  void gather() {
+    auto effects = out_.take();
+    if (this->effects_.empty()) {
+      this->effects_ = std::move(effects);
+    } else {
+      std::ranges::move(effects, std::back_inserter(this->effects_));
     }
-    out_.effects().clear();
   }
 
   P protocol_;

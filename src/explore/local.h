@@ -209,8 +209,9 @@ class Local {
     bool did = false;
     for (auto& effect : out_.take()) {
       did = did || !std::holds_alternative<SetTimer>(effect);
-      if (auto* send = std::get_if<Send<Inner>>(&effect)) {
-        if (!S::lost(*bounds_, send->message)) withhold(std::move(*send));
+      if (auto* send = std::get_if<Send<Bytes>>(&effect)) {
+        Send<Inner> typed{send->to, codec::decode<Inner>(send->message).value(), send->after};
+        if (!S::lost(*bounds_, typed.message)) withhold(std::move(typed));
       } else if (auto* write = std::get_if<Persist>(&effect)) {
         pending_.push_back(std::move(*write));
       } else if (auto* timer = std::get_if<SetTimer>(&effect)) {

@@ -90,7 +90,8 @@ class Bench {
   }
   void take() {
     for (auto& effect : out_.take()) {
-      if (auto* send = std::get_if<Send<Message>>(&effect)) sent_.push_back(*send);
+      if (auto* send = std::get_if<Send<Bytes>>(&effect))
+        sent_.push_back({send->to, codec::decode<Message>(send->message).value(), send->after});
       if (auto* persist = std::get_if<Persist>(&effect)) pending_.push_back(*persist);
       if (auto* set = std::get_if<SetTimer>(&effect)) timers[set->id] = set->at;
       if (auto* cancel = std::get_if<CancelTimer>(&effect)) timers.erase(cancel->id);

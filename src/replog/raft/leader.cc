@@ -1,6 +1,7 @@
 // The leader's side of replication (§3.5, §3.6, §10.2.1): appending, pipelining, commitment by counting.
 #include <algorithm>
 
+#include "core/codec.h"
 #include "replog/raft/raft.h"
 
 namespace quorate::raft {
@@ -62,24 +63,39 @@ void Raft::replicate(Context& c, Progress& p) {
     if (p.next <= log_.base()) return request_snapshot(c, p);
     if (p.flow == Progress::Flow::probe) {
       p.paused = true;
-      return send_entries(c, p, false);
+      return send_entries(c, p);
     }
     if (p.next > log_.last() || p.inflight.full()) return;
-    send_entries(c, p, false);
+    send_entries(c, p);
   }
 }
 
-void Raft::send_entries(Context& c, Progress& p, bool empty) {
-  const Index prev = p.next.prev();
-  AppendEntries m{term_, prev, log_.term(prev), {}, commit_};
-  if (!empty) m.entries = log_.slice(p.next, log_.last(), settings_.max_batch_bytes);
-  const Index end = prev + m.entries.size();
-  p.commit_sent = std::max(p.commit_sent, std::min(commit_, end));
-  if (p.flow == Progress::Flow::replicate && !m.entries.empty()) {
-    p.next = end.next();
-    p.inflight.add(end);
+void Raft::send_entries(Context& c, Progress& p) {
+  const Packed& packed = entries_behind(c, p.next.prev());
+  p.commit_sent = std::max(p.commit_sent, std::min(commit_, packed.end));
+  if (p.flow == Progress::Flow::replicate && p.next <= packed.end) {
+    p.next = packed.end.next();
+    p.inflight.add(packed.end);
   }
-  send(c, p.id, std::move(m));
+  c.out.send_encoded(p.id, packed.message);
+}
+
+// A question only: does its log reach this far?
+void Raft::send_empty(Context& c, Progress& p) {
+  const Index prev = p.next.prev();
+  p.commit_sent = std::max(p.commit_sent, std::min(commit_, prev));
+  send(c, p.id, AppendEntries{term_, prev, log_.term(prev), {}, commit_});
+}
+
+const Raft::Packed& Raft::entries_behind(Context& c, Index prev) const {
+  const bool packed = !c.packed.message.empty() && c.packed.term == term_ && c.packed.prev == prev &&
+                      c.packed.last == log_.last() && c.packed.commit == commit_;
+  if (packed) return c.packed;
+  AppendEntries m{term_, prev, log_.term(prev), {}, commit_};
+  m.entries = log_.slice(prev.next(), log_.last(), settings_.max_batch_bytes);
+  const Index end = prev + m.entries.size();
+  c.packed = {term_, prev, log_.last(), commit_, end, codec::encode(Message(std::move(m)))};
+  return c.packed;
 }
 
 // Those that have the entries but were told an older commit index in the message that brought them.
@@ -152,7 +168,7 @@ void Raft::on(Context& c, NodeId from, const HeartbeatReply& m) {
     if (p->next <= log_.base()) {  // what it wants next was cut: there is no message to ask with
       request_snapshot(c, *p);
     } else {
-      send_entries(c, *p, true);
+      send_empty(c, *p);
     }
   }
   confirm_reads(c);

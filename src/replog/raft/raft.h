@@ -69,9 +69,18 @@ class Raft {
   void canonical(Canonical& to) const;
 
  private:
-  struct Context {
+  struct Packed {  // an AppendEntries, as it is sent to all followers at the same place
+    Epoch term;
+    Index prev;
+    Index last;  // of the log
+    Index commit;
+    Index end;  // of what is in it
+    Bytes message;
+  };
+  struct Context {  // of a step
     Env& env;
     Out& out;
+    Packed packed = {};
   };
   using Refusal = replicated_log::Refusal;
 
@@ -160,7 +169,9 @@ class Raft {
   void append_own(Context& c, std::vector<Entry> entries);
   void broadcast_entries(Context& c);
   void replicate(Context& c, Progress& p);
-  void send_entries(Context& c, Progress& p, bool empty);
+  void send_entries(Context& c, Progress& p);
+  void send_empty(Context& c, Progress& p);
+  const Packed& entries_behind(Context& c, Index prev) const;
   void tell_commit(Context& c);
   void advance_commit(Context& c);
   void tick(Context& c);

@@ -273,11 +273,11 @@ void Cluster::perform(Node& n) {
   for (auto& effect : n.out->take()) handle(n, std::move(effect));
 }
 
-void Cluster::handle(Node& n, Effect<Message, rl::Event> effect) {
+void Cluster::handle(Node& n, Effect<Bytes, rl::Event> effect) {
   const auto waits = [&](Ticket after) { return !n.unsynced.empty() && after >= n.unsynced.front().ticket; };
-  if (auto* send = std::get_if<Send<Message>>(&effect)) {
+  if (auto* send = std::get_if<Send<Bytes>>(&effect)) {
     if (waits(send->after)) return n.gated.push_back(std::move(effect));
-    wire.push_back({n.id, send->to, std::move(send->message)});
+    wire.push_back({n.id, send->to, codec::decode<Message>(send->message).value()});
   } else if (auto* persist = std::get_if<Persist>(&effect)) {
     n.unsynced.push_back(std::move(*persist));
   } else if (auto* set = std::get_if<SetTimer>(&effect)) {

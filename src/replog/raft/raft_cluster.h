@@ -39,7 +39,7 @@ struct Node {
   std::unique_ptr<Raft::Out> out;
   Recovered disk;
   std::deque<Persist> unsynced;
-  std::vector<Effect<Message, rl::Event>> gated;
+  std::vector<Effect<Bytes, rl::Event>> gated;
   std::map<TimerId, Instant> timers;
   std::vector<rl::Event> events;
   std::vector<Entry> state;                      // applied entries, from index 1
@@ -121,7 +121,7 @@ class Cluster {
  private:
   void step(Node& node, Raft::In input);
   void perform(Node& node);
-  void handle(Node& node, Effect<Message, rl::Event> effect);
+  void handle(Node& node, Effect<Bytes, rl::Event> effect);
   void happened(Node& node, rl::Event event);
   void apply(Node& node, const std::vector<Entry>& entries);
   void bring_snapshot(Node& from, NodeId to, Epoch epoch);
