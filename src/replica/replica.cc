@@ -299,8 +299,9 @@ void Replica::ask_model(Env& env) {
   const Duration elapsed = std::min(env.now - asked_model_at_, models::max_periodic_elapsed);
   host_->set_timer(model_timer, env.now + config_.periodic_interval);
   compare_digests(env);
-  if (model_command_) return;
+  // Nor must the time in which nothing can be committed: what was granted before would be told of it later.
   asked_model_at_ = env.now;
+  if (model_command_) return;
   if (auto command = state_.model().periodic(elapsed)) {
     model_command_ = pending_.end();  // what propose() is about to number it
     propose(env, std::move(*command), [this](const Outcome<Bytes>&) { model_command_.reset(); });

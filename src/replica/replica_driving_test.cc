@@ -58,6 +58,19 @@ TEST(Replica, TimeOfAPauseDoesNotReachTheModel) {
   EXPECT_LE(std::ranges::max(node.model->elapsed_seen), 500ms);
 }
 
+TEST(Replica, TimeInWhichNothingCanBeCommittedDoesNotReachTheModel) {
+  Node node(1);
+  node.lead();
+  node.model->wanted = Bytes::literal("tick");
+  node.pass(250ms);
+  node.pass(10s);  // it is not committed
+  const auto before = node.model->elapsed_seen.size();
+  node.commit_proposed();
+  node.pass(250ms);
+  ASSERT_GT(node.model->elapsed_seen.size(), before);
+  EXPECT_LE(node.model->elapsed_seen.at(before), 250ms);
+}
+
 TEST(Replica, NobodyAndItselfAreNoPeers) {
   Node node(1);
   for (const std::uint64_t from : {0, 1}) {
