@@ -62,6 +62,7 @@ std::optional<Ballot> LogCopy::next_ballot() {
   if (ballots_.empty() || ballots_.front().first > durable_) return std::nullopt;
   const Ballot ballot = ballots_.front().second;
   ballots_.pop_front();
+  durable_epoch_ = ballot.epoch;
   return ballot;
 }
 

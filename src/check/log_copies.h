@@ -33,7 +33,8 @@ class LogCopy {
 
   [[nodiscard]] Index last() const { return base_ + marks_.size(); }
   [[nodiscard]] Index base() const { return base_; }
-  [[nodiscard]] Epoch epoch() const { return epoch_; }  // the node's, durable or not
+  [[nodiscard]] Epoch epoch() const { return epoch_; }                  // the node's, durable or not
+  [[nodiscard]] Epoch durable_epoch() const { return durable_epoch_; }  // of the ballots that were asked for
   [[nodiscard]] const Mark* at(Index index) const {
     return index > base_ && index <= last() ? &marks_[index - base_ - 1] : nullptr;
   }
@@ -73,6 +74,7 @@ class LogCopy {
   std::vector<Mark> marks_;
   std::vector<Configuration> configurations_{{}};
   Epoch epoch_;
+  Epoch durable_epoch_;
   std::deque<std::pair<Ticket, Ballot>> ballots_;  // not durable yet, or not asked for yet
   Ticket durable_;
   Ticket shrunk_;  // the latest write that took entries away

@@ -85,6 +85,7 @@ void Ambushes::over() {
   prey_.clear();
   tripwires_.clear();
   usurpers_.clear();
+  deaf_.clear();
   for (Hold& hold : holds_) release(hold, true);
   holds_.clear();
   watching_frames_ = false;
@@ -129,6 +130,9 @@ bool Ambushes::sends(const Node& from, std::uint32_t to, const Bytes& frame, std
 void Ambushes::sees_leader(const Node& node) {
   if (node.leader() == node.id()) {
     for (Hunt& hunt : hunts_) chase(hunt, node);
+    for (Deaf& deaf : std::exchange(deaf_, {})) {
+      if (deaf.slot != node.slot()) succeeded(std::move(deaf), node.slot());
+    }
     for (Hold& hold : holds_) {
       if (hold.again) {
         release_to(hold, node.slot());
@@ -256,6 +260,26 @@ void Ambushes::deafen(std::uint32_t slot, Rng rng) {
     }
   }
   later(after, [this, slot, side, deaf] { cut_for(links_of(slot, side, 0), deaf); });
+  if (rng.chance(0.5)) deaf_.push_back({slot, rng.fork()});
+}
+
+// Both may propose the same in the same place, and those that start again do not remember who did.
+void Ambushes::succeeded(Deaf deaf, std::uint32_t successor) {
+  Rng& rng = deaf.rng;
+  const auto works = [](Node& node) { return node.up() && !node.halted() && !node.paused(); };
+  later(Duration(0), [this, works, successor, draws = rng.fork()]() mutable {
+    if (works(powers_->node(successor))) powers_->change_members(powers_->node(successor), draws);
+  });
+  const Duration repeated = log_uniform(rng, 3ms, 60ms);
+  later(repeated, [this, works, slot = deaf.slot] {
+    if (works(powers_->node(slot))) powers_->ask_again(powers_->node(slot));
+  });
+  later(repeated + log_uniform(rng, 1ms, 40ms), [this, deaf]() mutable {
+    for (std::uint32_t other = 0; other < powers_->node_count(); ++other) {
+      if (other != deaf.slot && deaf.rng.chance(0.8))
+        powers_->stop(powers_->node(other), Survival::cached, "killed", log_uniform(deaf.rng, 100us, 4ms));
+    }
+  });
 }
 
 // late_bridge.

@@ -11,7 +11,10 @@
 //   usurper           one node stops hearing the leader; when it noticed, the leader is cut off from all
 //   sleeping_leader   a leader stands still, unheard, while others go on; it wakes before it hears of them
 //   late_bridge       a node misses what happens for a while, then is the only one the others can talk to
-//   deaf_leader       a leader hands over, or its followers start again, and it hears of nothing from then on
+//   deaf_leader       a leader hands over, or its followers start again, and it hears of nothing from then
+//   on;
+//                     an operator may ask its successor for a change of members, then it for the same, and
+//                     the others start again before it hears of them
 #pragma once
 
 #include <array>
@@ -41,6 +44,7 @@ class Powers {
   virtual void stop(Node& node, storage::MemoryDisk::Survival survival, const char* reason,
                     Duration down) = 0;
   virtual void change_members(Node& at, Rng& rng) = 0;
+  virtual void ask_again(Node& at) = 0;  // for the change that was asked for last
   virtual void hand_over(Node& leader, Rng& rng) = 0;
   virtual void burst(Node& at, unsigned commands) = 0;  // of clients, all at once
   virtual void took_effect(std::uint32_t number) = 0;
@@ -99,6 +103,10 @@ class Ambushes {
     std::uint32_t leader;
     std::uint32_t usurper;
   };
+  struct Deaf {  // a leader that hears nothing, and may have a successor
+    std::uint32_t slot;
+    Rng rng;
+  };
   void later(Duration after, std::function<void()> act);
   void chase(Hunt& hunt, const Node& leader);
   void strike(std::uint32_t number, std::uint32_t slot, std::uint64_t seed);
@@ -109,6 +117,7 @@ class Ambushes {
   void hold_back(std::uint32_t number, Rng rng);
   void bridge(Rng rng);
   void deafen(std::uint32_t slot, Rng rng);
+  void succeeded(Deaf deaf, std::uint32_t successor);
   void usurp(std::uint32_t number, Rng rng);
   void usurped(Usurper usurper);
   void release(Hold& hold, bool spread);
@@ -129,6 +138,7 @@ class Ambushes {
   std::vector<Hold> holds_;
   std::vector<Tripwire> tripwires_;
   std::vector<Usurper> usurpers_;
+  std::vector<Deaf> deaf_;
   bool watching_frames_ = false;
 };
 

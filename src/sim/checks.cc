@@ -1,9 +1,14 @@
 #include "sim/checks.h"
 
+#include <type_traits>
+
+#include <boost/mp11.hpp>
+
 #include "check/quorum_overlap.h"
 #include "core/codec.h"
 #include "replica/messages.h"
 #include "replog/raft/messages.h"
+#include "sim/frame_kind.h"
 
 namespace quorate::sim {
 
@@ -22,6 +27,33 @@ std::optional<check::Ballot> ballot_in(const std::vector<Write>& writes) {
     if (put != nullptr && put->key == raft::hard_state_key) return ballot_in(put->value);
   }
   return std::nullopt;
+}
+
+// Which epoch an answer says its sender is in; none where it says no such thing.
+std::optional<Epoch> epoch_told(const Bytes& frame) {
+  using namespace raft;
+  static constexpr auto kind_of = [](auto place) { return frame_kinds::numbered(1, place); };
+  using boost::mp11::mp_find;
+  switch (frame_kind(frame, false)) {
+    case kind_of(mp_find<Message, RequestVoteReply>::value):
+    case kind_of(mp_find<Message, PreVoteReply>::value):
+    case kind_of(mp_find<Message, AppendEntriesReply>::value):
+    case kind_of(mp_find<Message, HeartbeatReply>::value): break;
+    default: return std::nullopt;
+  }
+  const auto outer = codec::decode<replica::Frame>(frame);
+  if (!outer || !std::holds_alternative<replica::ProtocolFrame>(*outer)) return std::nullopt;
+  const auto message = codec::decode<Message>(std::get<replica::ProtocolFrame>(*outer).message);
+  if (!message) return std::nullopt;
+  return std::visit(
+      [](const auto& m) -> std::optional<Epoch> {
+        if constexpr (std::is_same_v<std::decay_t<decltype(m)>, PreVoteReply>) {
+          if (m.vote_granted) return std::nullopt;  // that tells the epoch that was asked about
+        }
+        if constexpr (requires { m.term; }) return m.term;
+        return std::nullopt;
+      },
+      *message);
 }
 
 }  // namespace
@@ -44,7 +76,10 @@ void Checks::damaged(NodeId node, const std::map<RecordKey, Bytes>& records) {
 }
 
 void Checks::wrote(NodeId node, Ticket ticket, const std::vector<Write>& writes) {
-  if (!leaders_) return take("one value", paxos_.wrote(node, ticket, writes));
+  if (!leaders_) {
+    take("bound acceptor", paxos_.forgets(node, writes));
+    return take("one value", paxos_.wrote(node, ticket, writes));
+  }
   for (const Write& write : writes) take("log matching", logs_.written(node, write));
   const auto ballot = ballot_in(writes);
   check::LogCopy& copy = copies_.of(node);
@@ -71,7 +106,11 @@ void Checks::judge_changes(NodeId node, const std::vector<Write>& writes) {
 }
 
 void Checks::sends(NodeId node, const Bytes& frame) {
-  if (!leaders_) take("one ballot", paxos_.sends(node, frame));
+  if (!leaders_) return take("one ballot", paxos_.sends(node, frame));
+  const auto told = epoch_told(frame);
+  if (!told || *told <= copies_.of(node).durable_epoch()) return;
+  fail("durable epoch", "node " + to_string(node) + " answers in epoch " + to_string(*told) +
+                            ", and would know nothing of it if it crashed now");
 }
 
 void Checks::durable(NodeId node, Ticket upto) {

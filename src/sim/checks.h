@@ -47,7 +47,14 @@ class Checks {
   void sends(NodeId node, const Bytes& frame);    // it leaves
   void lost(NodeId node) { copies_.lost(node); }  // it will never come back
   void committed(NodeId node, const std::vector<Entry>& entries);
-  void restored(NodeId node, Index index) { safety_.position(node, index); }
+  void restored(NodeId node, Index index) {
+    safety_.position(node, index);
+    ++restores_[node];
+  }
+  [[nodiscard]] std::uint64_t restores(NodeId node) const {  // how often it took a whole state over
+    const auto at = restores_.find(node);
+    return at == restores_.end() ? 0 : at->second;
+  }
   void leads(NodeId node, Epoch epoch);
   void applied(NodeId node, Index index, const Bytes& digest);
   void acknowledged(std::uint64_t command);
@@ -56,6 +63,9 @@ class Checks {
 
   [[nodiscard]] auto place_of(std::uint64_t command) const { return durability_.place_of(command); }
   [[nodiscard]] Index last_committed() const { return safety_.last(); }
+  // The least index that answers a read asked now. Where a read rides on a slot that is won after it came,
+  // none that was decided before.
+  [[nodiscard]] Index fresh_from() const { return leaders_ ? safety_.last() : safety_.last().next(); }
   // In force as of the last committed membership entry; unset until there is one.
   [[nodiscard]] const std::optional<Membership>& membership() const { return membership_; }
   [[nodiscard]] std::size_t epochs() const { return elections_.epochs(); }
@@ -86,6 +96,7 @@ class Checks {
   check::DigestAgreement digests_;
   std::optional<Membership> membership_;
   Index membership_index_;
+  std::map<NodeId, std::uint64_t> restores_;
   std::optional<Failure> failure_;
 };
 

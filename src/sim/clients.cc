@@ -34,7 +34,7 @@ void Clients::begin() {
 
 void Clients::demand(Node& node) {
   for (const Client& client : clients_) {
-    if (client.only == &node) return;
+    if (client.only == &node && !client.steady) return;
   }
   clients_.push_back({.rng = stage_->rng.fork(), .only = &node});
   again(static_cast<std::uint32_t>(clients_.size() - 1));
@@ -53,6 +53,11 @@ void Clients::burst(Node& node, unsigned count) {
   }
 }
 
+void Clients::load(Node& node) {
+  clients_.push_back({.rng = stage_->rng.fork(), .only = &node, .steady = true});
+  again(static_cast<std::uint32_t>(clients_.size() - 1));
+}
+
 bool Clients::met(const Node& node) const {
   return std::ranges::any_of(clients_, [&](const Client& c) { return c.only == &node && c.done; });
 }
@@ -60,7 +65,8 @@ bool Clients::met(const Node& node) const {
 std::string Clients::unmet(const std::vector<Node*>& nodes) const {
   std::string out;
   for (const Client& client : clients_) {
-    if (client.only != nullptr && !client.done && std::ranges::find(nodes, client.only) != nodes.end()) {
+    if (client.only != nullptr && !client.done && !client.steady &&
+        std::ranges::find(nodes, client.only) != nodes.end()) {
       out += fmt::format("{}node {} {}", out.empty() ? "" : ", ", client.only->id().value,
                          client.wrote ? "no read" : "no write");
     }
@@ -196,7 +202,7 @@ void Clients::end(std::uint32_t client, std::size_t at, End how) {
   if (how == End::answered) {
     op.returned = ++position_;
     ++acknowledged_;
-    if (c.only != nullptr) {
+    if (c.only != nullptr && !c.steady) {
       if (op.kind == check::OpKind::get) {
         c.done = true;
       }

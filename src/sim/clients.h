@@ -35,6 +35,9 @@ class Clients {
   [[nodiscard]] bool met(const Node& node) const;
   void demand_again();  // what was met counts no longer
 
+  // One more client, which writes at `node` without end; until stop().
+  void load(Node& node);
+
   // So many clients more, each with one operation at this node, now.
   void burst(Node& node, unsigned count);
   [[nodiscard]] std::string unmet(const std::vector<Node*>& nodes) const;
@@ -51,6 +54,7 @@ class Clients {
     bool done = false;
     bool waiting = false;  // an operation is open
     bool once = false;
+    bool steady = false;
   };
 
   check::Operation draw(std::uint32_t client);

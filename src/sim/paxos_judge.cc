@@ -1,5 +1,6 @@
 #include "sim/paxos_judge.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "agreement/paxos/messages.h"
@@ -48,8 +49,31 @@ std::optional<Prepare> prepare_in(const Bytes& frame) {
 void PaxosJudge::started(NodeId node, const Recovered& recovered, const Membership& initial) {
   if (acceptors_.empty() && !initial.members.empty()) acceptors_.push_back({Index(1), initial});
   nodes_[node] = {};
+  if (recovered.snapshot) nodes_[node].logged = recovered.snapshot->index;
+  if (!recovered.log.empty()) nodes_[node].logged = std::max(nodes_[node].logged, recovered.log.back().index);
   for (const auto& [key, value] : recovered.records) (void)note(node, Ticket(), PutRecord{key, value});
   durable(node, Ticket());
+}
+
+// Writes of one ticket are durable all or none, and tickets in their order.
+PaxosJudge::Broken PaxosJudge::forgets(NodeId node, const std::vector<Write>& writes) {
+  Index& logged = nodes_[node].logged;
+  for (const Write& write : writes) {
+    if (const auto* append = std::get_if<AppendEntries>(&write)) {
+      if (!append->entries.empty()) logged = std::max(logged, append->entries.back().index);
+    } else if (const auto* cut = std::get_if<SnapshotTaken>(&write)) {
+      logged = std::max(logged, cut->meta.index);
+    }
+  }
+  for (const Write& write : writes) {
+    const auto* put = std::get_if<PutRecord>(&write);
+    if (put == nullptr || !put->value.empty()) continue;
+    const auto key = parse(put->key);
+    if (key && key->slot > logged)
+      return "node " + to_string(node) + " forgets what bound it in slot " + to_string(key->slot) +
+             ", and its log ends at " + to_string(logged);
+  }
+  return std::nullopt;
 }
 
 PaxosJudge::Broken PaxosJudge::wrote(NodeId node, Ticket ticket, const std::vector<Write>& writes) {

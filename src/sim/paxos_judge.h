@@ -19,6 +19,9 @@ class PaxosJudge {
   using Broken = std::optional<std::string>;
 
   void started(NodeId node, const Recovered& recovered, const Membership& initial);
+  // An acceptor is bound by what it promised and accepted until its own log holds the slot: whoever asks it
+  // about the slot is told either (Paxos Made Simple §2.5). To be asked before wrote().
+  [[nodiscard]] Broken forgets(NodeId node, const std::vector<Write>& writes);
   [[nodiscard]] Broken wrote(NodeId node, Ticket ticket, const std::vector<Write>& writes);
   void durable(NodeId node, Ticket upto);  // as the node is told
   // "Each proposer remembers (in stable storage) the highest-numbered proposal it has tried to begin" (Paxos
@@ -37,6 +40,7 @@ class PaxosJudge {
   struct Node {
     std::deque<Note> pending;
     std::map<Index, std::uint64_t> rounds;  // durably begun
+    Index logged;                           // the end of its log, or of the state in front of it
   };
   Broken note(NodeId node, Ticket ticket, const PutRecord& record);
 

@@ -149,6 +149,56 @@ TEST(PlantedBugs, ABallotThatCouldBeUsedAgainIsFound) {
   EXPECT_TRUE(found(paxos, 10, "one ballot"));
 }
 
+TEST(PlantedBugs, AnAnswerInATermThatIsNotDurableIsFound) {
+  EXPECT_TRUE(found(options_with(with<WaitsForNoDisk>("raft")), 20, "durable epoch"));
+}
+
+// Whatever it accepts it forgets with the same write.
+class ForgetsWhatItAccepted final : public Spoiled {
+  using Spoiled::Spoiled;
+  void spoil(Effect<Bytes, Event>& effect) override {
+    auto* persist = std::get_if<Persist>(&effect);
+    if (persist == nullptr || persist->writes.empty()) return;
+    const auto* record = std::get_if<PutRecord>(&persist->writes.back());
+    if (record != nullptr && record->key.ends_with("accepted") && !record->value.empty())
+      persist->writes.emplace_back(PutRecord{record->key, {}});
+  }
+};
+
+TEST(PlantedBugs, AnAcceptorThatForgetsWhatBindsItIsFound) {
+  auto paxos = options_with(with<ForgetsWhatItAccepted>("paxos"), "none");
+  paxos.leaders = false;
+  EXPECT_TRUE(found(paxos, 1, "bound acceptor"));
+}
+
+// A read is answered by the slot in front of its own.
+class ReadsInAnEarlierSlot final : public Spoiled {
+  using Spoiled::Spoiled;
+  void spoil(Effect<Bytes, Event>& effect) override {
+    auto* emit = std::get_if<Emit<Event>>(&effect);
+    auto* ready = emit != nullptr ? std::get_if<replicated_log::ReadReady>(&emit->event) : nullptr;
+    if (ready != nullptr) ready->index = ready->index.prev();
+  }
+};
+
+TEST(PlantedBugs, AReadThatRidesOnASlotDecidedBeforeItIsFound) {
+  auto paxos = options_with(with<ReadsInAnEarlierSlot>("paxos"), "none");
+  paxos.leaders = false;
+  EXPECT_TRUE(found(paxos, 5, "fresh reads"));
+}
+
+class NeverHandsOver final : public Spoiled {
+  using Spoiled::Spoiled;
+  bool spoil_input(In& input) override {
+    const auto* ask = std::get_if<Ask<replicated_log::Request>>(&input);
+    return ask == nullptr || !std::holds_alternative<replicated_log::TransferLeadership>(ask->request);
+  }
+};
+
+TEST(PlantedBugs, AHandOverThatComesToNothingIsFound) {
+  EXPECT_TRUE(found(options_with(with<NeverHandsOver>("raft"), "none"), 100, "liveness"));
+}
+
 class ClaimsToLead final : public Spoiled {
   using Spoiled::Spoiled;
   void spoil(Effect<Bytes, Event>& effect) override {

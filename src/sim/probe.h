@@ -91,7 +91,7 @@ class Probe final : public replicated_log::Protocol {
   }
 
   void asked(const replicated_log::ReadBarrier& read) {
-    asked_.push_back({read.id, read.mode, now_, leads_, checks_->latest_epoch(), checks_->last_committed()});
+    asked_.push_back({read.id, read.mode, now_, leads_, checks_->latest_epoch(), checks_->fresh_from()});
   }
 
   void judge(std::uint64_t id, Index index) {

@@ -9,9 +9,10 @@ namespace quorate::sim {
 std::optional<std::string> ReadJudge::ready(NodeId node, const Asked& asked, Index index, bool leads,
                                             Instant now, const Membership& membership,
                                             const replicated_log::Settings& settings) const {
-  if (index < asked.committed)
-    return fmt::format("node {} calls a read ready at index {}, but {} was committed before it was asked",
-                       node.value, index.value, asked.committed.value);
+  if (index < asked.least)
+    return fmt::format(
+        "node {} calls a read ready at index {}, but only {} is late enough for when it was asked",
+        node.value, index.value, asked.least.value);
   if (!leads) return std::nullopt;
   if (asked.latest > asked.leads)
     return fmt::format("node {} confirms a read as leader of epoch {}, but epoch {} had one before",

@@ -1,7 +1,8 @@
 // Linearizable reads, judged in the moment in which the protocol calls them ready, and not only by what
 // clients happened to see:
 //
-//  fresh      the index is not behind anything that was committed anywhere when the read was asked
+//  fresh      the index is not behind anything that was committed anywhere when the read was asked; where
+//             each read rides on a slot of the log, that slot was not decided before
 //  confirmed  a leader's read rests on a round trip that began after it: of a quorum, each heard from the
 //             leader something sent since, and was heard saying so; nobody of a later epoch led by then
 //  lease      or, where a lease may do, on one that is so young that no clock within the bound on drift lets
@@ -42,10 +43,10 @@ class ReadJudge {
   struct Asked {
     std::uint64_t id = 0;
     replicated_log::ReadMode mode{};
-    Instant at{};     // by the clock of the node
-    Epoch leads;      // the epoch in which the node leads; none if it does not
-    Epoch latest;     // in which anyone leads
-    Index committed;  // anywhere
+    Instant at{};  // by the clock of the node
+    Epoch leads;   // the epoch in which the node leads; none if it does not
+    Epoch latest;  // in which anyone leads
+    Index least;   // that answers it
   };
   // What is wrong with the answer, of a node that still leads the same epoch if `leads`.
   [[nodiscard]] std::optional<std::string> ready(NodeId node, const Asked& asked, Index index, bool leads,

@@ -50,19 +50,22 @@ class World final : private Powers {
 
   // Trials: world_trial.cc.
   struct Trial {
-    enum class Kind : std::uint8_t { rejoin, stall, lonely, change } kind{};
+    enum class Kind : std::uint8_t { rejoin, stall, lonely, hand_over, behind, change } kind{};
     enum class Stage : std::uint8_t { calm, during, after } stage{};
     Moment since{};  // or until when
     Moment begun{};
     std::uint64_t leaderships = 0;
     Node* node = nullptr;
-    bool asked = false;  // for a change of members
+    bool asked = false;  // for a change of members, or of the leader
+    unsigned attempts = 0;
     bool made = false;
+    std::uint64_t restores = 0;  // of the node, when it was back
   };
   void begin_trial();
   void continue_trial();
   bool start_trial();
   void judge_trial();
+  void continue_hand_over();
   void start_changes();
   void continue_changes();
   void cut_off(const Node& node, bool cut);
@@ -96,6 +99,7 @@ class World final : private Powers {
   void change_membership(std::uint32_t number, Rng& rng);
   void transfer_leadership(std::uint32_t number, Rng& rng);
   std::optional<std::vector<Member>> draw_members(Rng& rng);
+  std::optional<std::vector<Member>> draw_change(Rng& rng);
   std::optional<std::vector<Member>> draw_move(Rng& rng, std::vector<Member> members);
   [[nodiscard]] bool bearable(const std::vector<Member>& members) const;
   Node* add_node();
@@ -105,6 +109,7 @@ class World final : private Powers {
   Node& node(std::uint32_t slot) override { return *nodes_[slot]; }
   void stop(Node& node, storage::MemoryDisk::Survival survival, const char* reason, Duration down) override;
   void change_members(Node& at, Rng& rng) override;
+  void ask_again(Node& at) override;
   void hand_over(Node& leader, Rng& rng) override;
   void burst(Node& at, unsigned commands) override;
   void took_effect(std::uint32_t number) override;
@@ -142,9 +147,10 @@ class World final : private Powers {
     std::uint32_t tries = 0;
   };
   std::vector<Active> active_;
-  std::uint32_t victims_ = 0;                 // bit set of the slots whose disks may be damaged
-  std::uint32_t written_off_ = 0;             // of nodes that will not come back
-  std::vector<std::uint32_t> snapshot_cuts_;  // faults that wait for a snapshot's chunk
+  std::uint32_t victims_ = 0;                  // bit set of the slots whose disks may be damaged
+  std::uint32_t written_off_ = 0;              // of nodes that will not come back
+  std::optional<std::vector<Member>> wanted_;  // the members that were last asked for
+  std::vector<std::uint32_t> snapshot_cuts_;   // faults that wait for a snapshot's chunk
   Moment length_{};
   Phase phase_ = Phase::faults;
   Trial trial_;

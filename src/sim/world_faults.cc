@@ -358,6 +358,18 @@ void World::change_members(Node& at, Rng& rng) {
   at.settle();
 }
 
+void World::ask_again(Node& at) {
+  if (!wanted_ || !bearable(*wanted_)) return;
+  Env env = at.env();
+  // The second read can not share with the first what that one waits for.
+  for (int reads = 0; reads < 2; ++reads) {
+    at.replica().read(env, replicated_log::ReadMode::quorum, [](const replica::Outcome<Index>&) {});
+    at.settle();
+  }
+  at.replica().reconfigure(env, *wanted_, [](const replica::Outcome<Bytes>&) {});
+  at.settle();
+}
+
 void World::burst(Node& at, unsigned commands) {
   if (phase_ == Phase::faults) clients_->burst(at, commands);
 }

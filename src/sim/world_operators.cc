@@ -99,7 +99,13 @@ std::optional<std::vector<Member>> World::draw_move(Rng& rng, std::vector<Member
   return members;
 }
 
+// Who got no answer asks somebody else for the same.
 std::optional<std::vector<Member>> World::draw_members(Rng& rng) {
+  if (wanted_ && rng.chance(0.3) && bearable(*wanted_)) return wanted_;
+  return wanted_ = draw_change(rng);
+}
+
+std::optional<std::vector<Member>> World::draw_change(Rng& rng) {
   std::vector<Member> members = membership().members;
   if (rng.chance(0.12)) return draw_move(rng, std::move(members));
   const std::uint64_t changes = rng.chance(0.6) ? 1 : rng.between(2, 4);

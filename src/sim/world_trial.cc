@@ -15,8 +15,11 @@ constexpr Duration calm = 1s;      // without a change of leader before anything
 constexpr Duration patience = 8s;  // to come to that
 constexpr Duration apart = 700ms;  // several election time-outs
 constexpr Duration together = 600ms;
-constexpr Duration stalled = 1500ms;  // three election time-outs are allowed
-constexpr Duration changing = 5s;     // for two changes of members, while no client asks for anything
+constexpr Duration stalled = 1500ms;   // three election time-outs are allowed
+constexpr unsigned most_attempts = 3;  // to hand over: its time is bounded, and disks may be slow
+constexpr Duration loaded = 1500ms;    // for a node that was away to be level again
+constexpr std::uint64_t most_restores = 4;
+constexpr Duration changing = 5s;  // for two changes of members, while no client asks for anything
 
 }  // namespace
 
@@ -32,7 +35,7 @@ void World::judge_leadership() {
 void World::begin_trial() {
   enter(Phase::trial, "trial");
   const bool leaders = options_.leaders;
-  trial_.kind = leaders ? static_cast<Trial::Kind>(rng_.below(4)) : Trial::Kind::change;
+  trial_.kind = leaders ? static_cast<Trial::Kind>(rng_.below(6)) : Trial::Kind::change;
   trial_.stage = Trial::Stage::calm;
   trial_.since = trial_.begun = stage_.now;
   trial_.leaderships = stage_.leaderships;
@@ -50,10 +53,17 @@ void World::continue_trial() {
       return;
     case Trial::Stage::during:
       if (trial_.kind == Trial::Kind::change) return continue_changes();
+      if (trial_.kind == Trial::Kind::hand_over) return continue_hand_over();
       if (stage_.now >= trial_.since) judge_trial();
       return;
     case Trial::Stage::after:
       if (stage_.now < trial_.since) return;
+      if (const auto restores = stage_.checks.restores(trial_.node->id()) - trial_.restores;
+          restores > most_restores && stage_.leaderships == trial_.leaderships)
+        stage_.checks.fail("convergence",
+                           fmt::format("node {} was away and comes back: it is brought one state after the "
+                                       "other, {} by now",
+                                       trial_.node->id().value, restores));
       if (stage_.leaderships != trial_.leaderships)
         stage_.checks.fail("stability", fmt::format("node {} was away and comes back: the leader changes",
                                                     trial_.node->id().value));
@@ -80,10 +90,17 @@ bool World::start_trial() {
     }
   }
   const std::size_t majority = quorum::majority(now.voters().size());
-  const bool away = trial_.kind == Trial::Kind::rejoin;
+  const bool at_follower = trial_.kind != Trial::Kind::stall && trial_.kind != Trial::Kind::lonely;
   if (now.joint() || leader == nullptr || followers.size() < majority) return false;
-  trial_.node = away ? followers[rng_.below(followers.size())] : leader;
+  trial_.node = at_follower ? followers[rng_.below(followers.size())] : leader;
   trial_.stage = Trial::Stage::during;
+  if (trial_.kind == Trial::Kind::hand_over) {
+    trial_.asked = false;
+    trial_.attempts = 0;
+    trial_.since = stage_.now;
+    return true;
+  }
+  if (trial_.kind == Trial::Kind::behind) clients_->load(*leader);
   if (trial_.kind == Trial::Kind::stall) {
     leader->stall(true);
     clients_->demand_again();  // something to write
@@ -102,9 +119,10 @@ void World::judge_trial() {
   } else {
     cut_off(node, false);
   }
-  if (trial_.kind == Trial::Kind::rejoin) {
+  if (trial_.kind == Trial::Kind::rejoin || trial_.kind == Trial::Kind::behind) {
     trial_.stage = Trial::Stage::after;
-    trial_.since = stage_.now + together;
+    trial_.since = stage_.now + (trial_.kind == Trial::Kind::rejoin ? together : loaded);
+    trial_.restores = stage_.checks.restores(node.id());
     return;
   }
   if (node.up() && node.leader() == node.id()) {
@@ -113,6 +131,41 @@ void World::judge_trial() {
                                  trial_.kind == Trial::Kind::stall ? "its disk stalls" : "nobody hears it"));
   }
   rest();
+}
+
+// Whom the leader hands over to leads, while all is calm, and no election time-out passes before: nobody asks
+// whether the leader is live.
+void World::continue_hand_over() {
+  if (trial_.asked && trial_.node->up() && trial_.node->leader() == trial_.node->id()) return rest();
+  if (stage_.now < trial_.since) return;
+  if (std::exchange(trial_.asked, false)) {
+    trial_.since = stage_.now + calm;
+    return;
+  }
+  if (trial_.attempts == most_attempts) {
+    stage_.checks.fail("liveness",
+                       fmt::format("leadership is not handed over while all is calm, at last not to node {}",
+                                   trial_.node->id().value));
+    return rest();
+  }
+  std::vector<Node*> followers;
+  Node* leader = nullptr;
+  for (Node* node : members()) {
+    if (!node->up() || node->halted()) continue;
+    if (node->leader() == node->id()) {
+      leader = node;
+    } else if (membership().votes(node->id())) {
+      followers.push_back(node);
+    }
+  }
+  if (leader == nullptr || followers.empty()) return rest();
+  trial_.node = followers[rng_.below(followers.size())];
+  trial_.asked = true;
+  trial_.since = stage_.now + stage_.tuning.settings.election_timeout;
+  ++trial_.attempts;
+  Env env = leader->env();
+  leader->replica().transfer(env, trial_.node->id(), [](const replica::Outcome<Bytes>&) {});
+  leader->settle();
 }
 
 // One more member, and then without it again: each change must come into force by itself, though no command
