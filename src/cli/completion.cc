@@ -120,8 +120,8 @@ std::string fish_script(const std::vector<Described>& verbs) {
 
 }  // namespace
 
-void complete_also(ClientVerb verb, bool describes_itself) {
-  Described described = describes_itself ? describe(verb) : Described{};
+void complete_also(ClientVerb verb) {
+  Described described = describe(verb);
   described.name = verb.name;
   described.summary = verb.help;
   also().push_back(std::move(described));

@@ -15,11 +15,10 @@ std::string output_of(std::vector<std::string> args) {
 }
 
 TEST(Completion, OffersVerbsSubcommandsAndFlags) {
-  complete_also({"serve", "one node", nullptr}, false);
-  complete_also({"watching", "shows itself", &watch}, true);
+  complete_also({"watching", "shows itself", &watch});
   const std::string bash = output_of({"bash"});
   EXPECT_THAT(bash, HasSubstr("get put del txn watch"));
-  EXPECT_THAT(bash, HasSubstr("completion serve watching"));
+  EXPECT_THAT(bash, HasSubstr("completion watching"));
   EXPECT_THAT(bash, HasSubstr("\"watching \"*) words=\" --help -h"));
   EXPECT_THAT(
       bash, HasSubstr("\"lease \"*) words=\"grant revoke timetolive list keep-alive --help -h --endpoints"));

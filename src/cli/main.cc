@@ -6,7 +6,6 @@
 
 #include "cli/server_verbs.h"
 #include "cli/verbs.h"
-#include "sim/sim_command.h"
 
 namespace quorate::cli {
 namespace {
@@ -16,7 +15,7 @@ constexpr ClientVerb server_verbs[] = {
     {"serve", "one node of a cluster", &serve},
 };
 constexpr ClientVerb other_verbs[] = {
-    {"sim", "run a protocol through simulated faults, and judge it", &sim::sim_main},
+    {"sim", "run a protocol through simulated faults, and judge it", &sim},
     {"version", "what this program is", &version},
 };
 
@@ -62,8 +61,8 @@ int run(std::vector<std::string> args) {
   if (name.size() > 2 && name.front() == '-') return serve(std::move(args));  // etcd's flags
   args.erase(args.begin());
   if (name == "completion") {
-    for (const auto& verb : server_verbs) complete_also(verb, true);
-    for (const auto& verb : other_verbs) complete_also(verb, false);
+    for (const auto& verb : server_verbs) complete_also(verb);
+    for (const auto& verb : other_verbs) complete_also(verb);
   }
   auto* verb = find(server_verbs, name);
   if (!verb) verb = find(client_verbs(), name);

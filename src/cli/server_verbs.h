@@ -9,6 +9,7 @@ namespace quorate::cli {
 
 int serve(std::vector<std::string> args);
 int dev(std::vector<std::string> args);
+int sim(std::vector<std::string> args);
 int version(std::vector<std::string> args);
 
 }  // namespace quorate::cli

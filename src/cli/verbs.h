@@ -36,8 +36,8 @@ struct ClientVerb {
 // All of the above, in the order in which they are listed to the user.
 [[nodiscard]] std::span<const ClientVerb> client_verbs();
 
-// Verbs that are not clients (serve, dev…) and shall complete as well: by name only, unless they describe
-// themselves as a Command does.
-void complete_also(ClientVerb verb, bool describes_itself);
+// Verbs that are not clients (serve, dev…) and shall complete as well; they describe themselves as a Command
+// does.
+void complete_also(ClientVerb verb);
 
 }  // namespace quorate::cli

@@ -1,7 +1,13 @@
-#include <cstdio>
+#include <algorithm>
+#include <memory>
 
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
 #include <fmt/format.h>
 
+#include "cli/command.h"
+#include "cli/help.h"
 #include "cli/server_verbs.h"
 #include "registry/registry.h"
 #include "server/config.h"
@@ -38,21 +44,26 @@ std::string models(const char* quote) {
 }  // namespace
 
 int version(std::vector<std::string> args) {
-  if (args.empty()) {
-    fmt::print("quorate {}\nprotocols: {}\nmodels:    {}\nbuilt by:  {}\n", QUORATE_VERSION, names(""),
-               models(""), compiler);
-    return 0;
+  CLI::App app("What this program is: its version, the protocols and data models it has, and what built it.",
+               "quorate version");
+  app.formatter(std::make_shared<HelpPage>());
+  bool json = false;
+  app.add_flag("--json", json, "as a JSON object");
+  if (described(app)) return 0;
+  std::ranges::reverse(args);
+  try {
+    app.parse(std::move(args));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
   }
-  if (args.size() == 1 && args[0] == "--json") {
+  if (json) {
     fmt::print("{{\"version\":\"{}\",\"protocols\":[{}],\"models\":[{}],\"compiler\":\"{}\"}}\n",
                QUORATE_VERSION, names("\""), models("\""), compiler);
-    return 0;
+  } else {
+    fmt::print("quorate {}\nprotocols: {}\nmodels:    {}\nbuilt by:  {}\n", QUORATE_VERSION, names(""),
+               models(""), compiler);
   }
-  const bool help = args[0] == "--help" || args[0] == "-h";
-  fmt::print(help ? stdout : stderr,
-             "quorate version [--json]\n\nThe version, the protocols and data models this program has, and "
-             "what built it.\n");
-  return help ? 0 : 2;
+  return 0;
 }
 
 }  // namespace quorate::cli

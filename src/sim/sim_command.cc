@@ -21,36 +21,13 @@
 #include "sim/crash_points.h"
 #include "sim/run.h"
 #include "sim/scenario.h"
+#include "sim/sim_options.h"
 #include "sim/theatre/illustrations.h"
 #include "sim/workload_model.h"
 
 namespace quorate::sim {
 
 namespace {
-
-struct Arguments {
-  Options options;
-  std::uint64_t first = 1;
-  std::uint64_t last = 1000;
-  unsigned jobs = std::max(1U, std::thread::hardware_concurrency());
-  std::uint64_t most_failures = 1;
-  bool verbose = false;
-  bool json = false;
-  bool twice = false;
-  bool shrink = false;
-  bool coverage = false;
-  bool crash_points = false;
-  std::uint64_t stride = 1;
-  double seconds = 0;
-  std::optional<std::uint64_t> replay;
-  std::string trace;
-  std::vector<std::string> scenarios;
-  std::vector<std::string> illustrated;
-  std::string diagram;
-  bool rewrite = false;
-  bool exhaustive = false;
-  explore::Bounds bounds;
-};
 
 std::optional<std::uint64_t> number(std::string_view text) {
   std::uint64_t value = 0;
@@ -300,119 +277,15 @@ int explore_all(const Arguments& arguments) {
   return report.violation ? 1 : 0;
 }
 
-std::string fault_list() {
-  std::string text = "faults:\n";
-  for (std::size_t i = 0; i < fault_kinds; ++i) {
-    const auto kind = static_cast<FaultKind>(i);
-    text += fmt::format("  {:<22} {}{}\n", to_string(kind), describe(kind),
-                        beyond_promise(kind) ? " (beyond what is promised; never unless asked for)" : "");
-  }
-  return text;
-}
-
 }  // namespace
 
-int sim_main(std::vector<std::string> arguments) {
+int sim_main(std::vector<std::string> arguments, const Dress& dress) {
   Arguments a;
-  std::string seeds = "1..1000";
-  std::string faults = "all";
-  std::string together;
-  std::string keep;
-  std::string crash_at;
-  CLI::App app{"Runs a protocol in a simulated cluster with everything going wrong, seed after seed.",
-               "quorate sim"};
-  app.add_option("--protocol", a.options.protocol, "raft or paxos")->capture_default_str();
-  app.add_option("--model", a.options.model, "the state machine: register or etcd")->capture_default_str();
-  app.add_option("--seeds", seeds, "one, or a range A..B")->capture_default_str();
-  app.add_option("--nodes", a.options.nodes, "at the beginning; 0: the seed decides")
-      ->check(CLI::Range(0, 9));
-  app.add_option("--keys", a.options.keys, "how many; 0: the seed decides")->check(CLI::Range(0, 20));
-  app.add_option("--ops", a.options.operations, "client operations a seed")->capture_default_str();
-  app.add_option("--faults", faults, "kinds, separated by commas; all, none; -KIND leaves one out")
-      ->capture_default_str();
-  app.add_option("--together", together, "kinds that are in effect at one time in each seed");
-  app.add_flag(
-      "--pairs", a.options.pairs,
-      "two kinds are in effect at one time in each seed; as many seeds as there are pairs have them all");
-  app.add_option("--keep", keep, "only these of the planned faults, by number; none");
-  app.add_option("--jobs", a.jobs, "threads")->check(CLI::Range(1, 256));
-  app.add_option("--failures", a.most_failures, "stop after so many")->capture_default_str();
-  app.add_option("--for", a.seconds, "stop after so many seconds; 0: never")->capture_default_str();
-  app.add_flag("--leases", a.options.lease_reads, "serve all reads under the leader's lease");
-  app.add_flag("--verbose", a.verbose, "a line for each seed");
-  app.add_flag("--json", a.json, "a JSON object for each seed");
-  app.add_flag("--twice", a.twice, "run each seed twice and compare");
-  app.add_flag("--shrink", a.shrink, "make a failing run as small as it gets");
-  app.add_flag("--coverage", a.coverage,
-               "count how often each two kinds of faults were in effect at once; with --json as one object");
-  app.add_flag(
-      "--crash-points", a.crash_points,
-      "cut the power of a node at each of its storage operations, and again at each of the recovery's");
-  app.add_option("--stride", a.stride, "with --crash-points: only every so many-th operation")
-      ->check(CLI::Range(1, 1'000'000));
-  app.add_option("--crash-at", crash_at, "one of these: OPERATION,AGAIN,SURVIVAL");
-  app.add_option("--replay", a.replay, "run one seed and tell its faults");
-  app.add_option("--trace", a.trace, "with --replay: write everything that happened to this file, as JSON");
-  app.add_option("--scenario", a.scenarios, "play scenario files and compare with their golden traces");
-  app.add_flag("--diagram{lanes}", a.diagram,
-               "with --scenario: print a sequence diagram; --diagram=mermaid for Markdown");
-  app.add_option("--illustrate", a.illustrated,
-                 "compare the diagrams in these documents with the scenarios they are drawn from");
-  app.add_flag("--rewrite", a.rewrite, "with --scenario, --illustrate: write what happened into the files");
-  app.add_flag(
-      "--exhaustive", a.exhaustive,
-      "instead of seeds: every interleaving of messages, crashes, timers and writes within these bounds:");
-  app.add_option("--terms", a.bounds.terms, "terms, or rounds of ballots")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 9));
-  app.add_option("--commands", a.bounds.commands, "proposals")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 9));
-  app.add_option("--crashes", a.bounds.crashes, "crashes, each with a restart")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 9));
-  app.add_option("--timers", a.bounds.timers, "firings of timers; 255: as often as it makes a difference")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 255));
-  app.add_option("--heartbeats", a.bounds.heartbeats, "firings of leaders' heartbeat timers")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 9));
-  app.add_option("--reads", a.bounds.reads, "linearizable reads")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 3));
-  app.add_option("--catch-ups", a.bounds.catch_ups, "how often a refused candidate takes over another's log")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 9));
-  app.add_option("--transfers", a.bounds.transfers, "leadership transfers, to anybody")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 9));
-  app.add_option("--snapshots", a.bounds.snapshots, "snapshots, each of which cuts a node's log")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 9));
-  app.add_option("--damages", a.bounds.damages, "damaged logs, that are given up for what others have")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 9));
-  app.add_option("--ticks", a.bounds.ticks,
-                 "half election timeouts that pass, at all nodes alike; reads are by lease then")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 99));
-  app.add_option(
-         "--late-writes", a.bounds.late_writes,
-         "how many writes of a node may be late at once; others are durable at once, or lost in a crash")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 9));
-  app.add_flag("--pre-votes", a.bounds.pre_votes, "pre-votes are messages, instead of granted at once");
-  app.add_flag("--single-entries", a.bounds.single_entries, "no message carries more than one entry");
-  app.add_option("--candidates", a.bounds.candidates, "who alone campaigns in terms 1, 2, ...")
-      ->delimiter(',');
-  app.add_option("--readers", a.bounds.readers, "who is asked for reads; otherwise anybody")->delimiter(',');
-  app.add_option("--voters", a.bounds.voters, "at first, instead of all nodes")->delimiter(',');
-  app.add_option("--change", a.bounds.change, "one membership change, to these voters")->delimiter(',');
-  app.add_option("--max-states", a.bounds.max_states, "stop after so many")
-      ->capture_default_str()
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{4'000'000'000}));
-  app.add_option("--max-depth", a.bounds.max_depth, "actions in a row; 0: no limit")->capture_default_str();
-  app.footer(fault_list());
+  CLI::App app(
+      "Run a protocol in a simulated cluster with everything going wrong, seed after seed, and judge it.",
+      "quorate sim");
+  define_options(app, a);
+  if (dress && !dress(app)) return 0;
   std::ranges::reverse(arguments);  // as CLI11 wants them
   try {
     app.parse(std::move(arguments));
@@ -420,16 +293,17 @@ int sim_main(std::vector<std::string> arguments) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   const auto usage = [](const std::string& problem) {
-    fmt::print(stderr, "quorate sim: {}\n", problem);
+    fmt::print(stderr, "quorate sim: {}\nquorate sim --help tells more\n", problem);
     return 2;
   };
   if (!a.diagram.empty() && a.diagram != "lanes" && a.diagram != "mermaid")
     return usage("--diagram is drawn as lanes or mermaid");
+  if (!a.trace.empty() && !a.replay) return usage("--trace wants --replay SEED: it is of one run");
   if (!a.scenarios.empty()) return play(a);
   if (!a.illustrated.empty()) return illustrate_all(a);
   if (a.exhaustive) {
-    if (!explore::known(a.options.protocol)) return usage("--exhaustive wants raft or paxos");
-    if (a.options.nodes > 5) return usage("--exhaustive wants at most five nodes");
+    if (!explore::known(a.options.protocol)) return usage("--exhaustive wants --protocol raft or paxos");
+    if (a.options.nodes > 5) return usage("--exhaustive wants at most five nodes: --nodes 5");
     return explore_all(a);
   }
   const auto protocol = registry::find(a.options.protocol);
@@ -437,18 +311,20 @@ int sim_main(std::vector<std::string> arguments) {
   a.options.factory = (*protocol)->make;
   a.options.rejoin = (*protocol)->rejoin;
   a.options.leaders = (*protocol)->family == registry::Family::replicated_log;
-  if (!make_workload_model(a.options.model)) return usage("no model is called " + a.options.model);
-  const auto parsed = FaultSet::parse(faults);
+  if (!make_workload_model(a.options.model))
+    return usage("no model is called " + a.options.model + "; there are: register, etcd");
+  const auto parsed = FaultSet::parse(a.faults);
   if (!parsed) return usage(parsed.error());
   a.options.faults = *parsed;
-  const auto joined = FaultSet::parse(together);
+  const auto joined = FaultSet::parse(a.together);
   if (!joined) return usage(joined.error());
   a.options.together = *joined;
   if ((joined->bits() & ~parsed->bits()) != 0) return usage("--together wants kinds that --faults has");
   if (a.options.pairs && !joined->empty()) return usage("--pairs and --together exclude each other");
-  if (!parse_range(seeds, a)) return usage("--seeds wants a number or A..B");
-  if (!keep.empty() && !parse_list(keep, a.options.keep.emplace())) return usage("--keep wants numbers");
-  if (!crash_at.empty() && !(a.options.crash = parse_crash_point(crash_at)))
+  if (!parse_range(a.seeds, a)) return usage("--seeds wants one number or a range, as in 17 or 1..1000");
+  if (!a.keep.empty() && !parse_list(a.keep, a.options.keep.emplace()))
+    return usage("--keep wants numbers of faults, as in 0,3,4, or none; --replay SEED lists them");
+  if (!a.crash_at.empty() && !(a.options.crash = parse_crash_point(a.crash_at)))
     return usage("--crash-at wants OPERATION,AGAIN,SURVIVAL");
   if (a.crash_points) return enumerate(a);
   return a.replay ? replay(a) : Sweep(a).run();

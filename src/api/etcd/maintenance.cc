@@ -69,6 +69,7 @@ void MaintenanceService::status(CallPtr call) {
   response.set_raftindex(now.committed.value);
   response.set_raftappliedindex(now.applied.value);
   response.set_raftterm(now.epoch.value);
+  response.mutable_downgradeinfo();  // none under way
   response.set_islearner(backend.head().learner);
   if (now.leader.none()) response.add_errors(fault::no_leader.text);
   if (now.rejoining)
