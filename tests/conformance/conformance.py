@@ -37,7 +37,7 @@ import clusters
 from normalise import Normaliser
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TIMEOUT = 20
+TIMEOUT = 20  # of a command
 
 
 class Case:
@@ -81,9 +81,10 @@ class Process:
     def __init__(self, argv, env, stdin, until):
         self.until, self.lines, self.errors = until, [], ""
         self.process = subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
+                                        stderr=subprocess.PIPE, text=True, start_new_session=True)
         self.stopped = threading.Event()
-        self.readers = [threading.Thread(target=self.read_out), threading.Thread(target=self.read_err)]
+        # They never keep this program from ending.
+        self.readers = [threading.Thread(target=read, daemon=True) for read in (self.read_out, self.read_err)]
         for reader in self.readers:
             reader.start()
         try:
@@ -106,21 +107,37 @@ class Process:
     def read_err(self):
         self.errors = self.process.stderr.read()
 
+    def kill(self):
+        """With what it has started: a child that lives on would keep the pipes open."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
     def finish(self):
+        late = ""
         try:
             code = self.process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.kill()
             code = self.process.wait()
-            self.errors += "timeout after %d s" % TIMEOUT
+            late = "killed: it did not end within %d s" % TIMEOUT
+            if self.until:
+                late += ", having printed %d of %d lines" % (len(self.lines), self.until)
         for reader in self.readers:
-            reader.join()
+            reader.join(1)
+        if any(reader.is_alive() for reader in self.readers):
+            self.kill()
+            late = late or "what it started did not end with it"
+            for reader in self.readers:
+                reader.join(1)
+        self.errors += late
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             try:
                 stream.close()
             except BrokenPipeError:
                 pass
-        if self.stopped.is_set():
+        if self.stopped.is_set() and not late:
             return "".join(self.lines), "", 0
         return "".join(self.lines), self.errors, code
 
@@ -134,9 +151,12 @@ class Runner:
 
     # ---- the cluster
 
-    def ask(self, *words):
-        argv = [self.etcdctl, "--endpoints", self.cluster.endpoints[0], *words]
-        return subprocess.run(argv, env=self.environment, capture_output=True, text=True, timeout=TIMEOUT).stdout
+    def ask(self, *words, endpoint=None):
+        argv = [self.etcdctl, "--endpoints", endpoint or self.cluster.endpoints[0], *words]
+        try:
+            return subprocess.run(argv, env=self.environment, capture_output=True, text=True, timeout=TIMEOUT).stdout
+        except subprocess.TimeoutExpired:
+            raise OSError("no answer within %d s to: %s" % (TIMEOUT, " ".join(argv))) from None
 
     def revision(self):
         return json.loads(self.ask("get", "x", "-w", "json"))["header"]["revision"]
@@ -146,9 +166,7 @@ class Runner:
 
     def leader(self):
         for endpoint in self.cluster.endpoints:
-            out = subprocess.run([self.etcdctl, "--endpoints", endpoint, "endpoint", "status", "-w", "json"],
-                                 env=self.environment, capture_output=True, text=True, timeout=TIMEOUT).stdout
-            status = json.loads(out)[0]["Status"]
+            status = json.loads(self.ask("endpoint", "status", "-w", "json", endpoint=endpoint))[0]["Status"]
             if status["header"]["member_id"] == status.get("leader"):
                 return endpoint, status["leader"]
         raise SystemExit("no leader")
@@ -238,16 +256,18 @@ class Runner:
         members = {m["ID"] for m in self.members()}
         normaliser = Normaliser(self.base, members)
         only_other = "quorate" if self.client == "etcdctl" else "etcdctl"
-        for case in Case.parse(path):
-            if case.who == only_other:
-                continue
-            try:
-                yield case, self.run_one(case, normaliser)
-            except (OSError, ValueError, KeyError, IndexError, StopIteration) as error:
-                yield case, ["cannot run: %r" % error]
-        for process in self.background:
-            process.process.kill()
-            process.finish()
+        try:
+            for case in Case.parse(path):
+                if case.who == only_other:
+                    continue
+                try:
+                    yield case, self.run_one(case, normaliser)
+                except (OSError, ValueError, KeyError, IndexError, StopIteration) as error:
+                    yield case, ["cannot run: %r" % error]
+        finally:
+            for process in self.background:
+                process.kill()
+                process.finish()
 
 
 def golden_path(path):
