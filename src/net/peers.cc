@@ -52,6 +52,7 @@ struct Peers::Peer {
   std::uint64_t ping = 0;
   Clock::time_point pinged;
   std::chrono::microseconds round_trip{};
+  Durations round_trips;
   std::shared_ptr<Traffic> traffic = std::make_shared<Traffic>();
 
   [[nodiscard]] Connection* usable() const {
@@ -410,6 +411,7 @@ void Peers::flush() {
 void Peers::on_pong(Peer& peer, std::uint64_t number) {
   if (number != peer.ping) return;
   peer.round_trip = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - peer.pinged);
+  peer.round_trips.note(std::chrono::duration<double>(peer.round_trip).count());
 }
 
 void Peers::arm_timer() {
@@ -465,7 +467,7 @@ std::vector<Peers::PeerStatus> Peers::status() const {
   std::vector<PeerStatus> all;
   for (const auto& [id, peer] : peers_) {
     if (peer->wanted || peer->in)
-      all.push_back({id, peer->usable() != nullptr, peer->round_trip, *peer->traffic});
+      all.push_back({id, peer->usable() != nullptr, peer->round_trip, peer->round_trips, *peer->traffic});
   }
   return all;
 }

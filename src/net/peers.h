@@ -19,6 +19,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "core/durations.h"
 #include "net/address.h"
 #include "net/connection.h"
 #include "net/frame.h"
@@ -84,6 +85,7 @@ class Peers final : private ConnectionOwner {
     NodeId id;
     bool connected = false;
     std::chrono::microseconds round_trip{};  // of the last ping
+    Durations round_trips;                   // of all
     Traffic traffic;
   };
   [[nodiscard]] std::vector<PeerStatus> status() const;

@@ -137,9 +137,7 @@ std::optional<double> LogWriter::write(const std::vector<Item>& batch) {
 }
 
 void LogWriter::note(double seconds) {
-  const auto bucket = std::ranges::lower_bound(FlushTimes::bounds, seconds) - FlushTimes::bounds.begin();
-  ++times_.counts[static_cast<std::size_t>(bucket)];
-  times_.sum += seconds;
+  times_.note(seconds);
   recent_seconds_ += (seconds - recent_seconds_) / 8;
   stats_ = wal_->stats();
 }
@@ -174,7 +172,7 @@ void LogWriter::fail(const std::string& reason) {
   });
 }
 
-FlushTimes LogWriter::flush_times() const {
+Durations LogWriter::flush_times() const {
   const std::lock_guard lock(mutex_);
   return times_;
 }

@@ -4,7 +4,6 @@
 // quiet node with a quick disk the reactor therefore writes small batches itself.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -19,19 +18,12 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "core/durations.h"
 #include "core/entry.h"
 #include "core/ids.h"
 #include "storage/wal.h"
 
 namespace quorate::runtime {
-
-// Durations of flushes, for metrics: how many took at most so long.
-struct FlushTimes {
-  static constexpr std::array<double, 14> bounds{0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064,
-                                                 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192};  // seconds
-  std::array<std::uint64_t, bounds.size() + 1> counts{};  // not cumulative; the last is beyond all bounds
-  double sum = 0;
-};
 
 class LogWriter {
  public:
@@ -54,7 +46,7 @@ class LogWriter {
   void stop();  // writes what was submitted, then ends the thread; nothing is reported any more
 
   [[nodiscard]] std::uint64_t staged_ever() const { return staged_ever_; }  // bytes of entries
-  [[nodiscard]] FlushTimes flush_times() const;
+  [[nodiscard]] Durations flush_times() const;
   [[nodiscard]] storage::Wal::Stats log_stats() const;
 
  private:
@@ -90,7 +82,7 @@ class LogWriter {
   bool stopping_ = false;
   Durable done_;
   bool delivery_posted_ = false;
-  FlushTimes times_;
+  Durations times_;
   double recent_seconds_ = 1;  // a moving average of flushes
   storage::Wal::Stats stats_;
 

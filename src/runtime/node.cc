@@ -242,9 +242,14 @@ void Node::flush_state(storage::Engine& engine,
                        std::move_only_function<void(const storage::IoResult<void>&)> done) {
   flushes_.fetch_add(1);
   boost::asio::post(*slow_, [this, flush = engine.begin_flush(), done = std::move(done)]() mutable {
+    const auto begun = std::chrono::steady_clock::now();
     auto flushed = flush();
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
     flush = nullptr;  // whoever waits for the flush may want to close the engine's files
-    post([done = std::move(done), flushed = std::move(flushed)]() mutable { done(flushed); });
+    post([this, took, done = std::move(done), flushed = std::move(flushed)]() mutable {
+      state_flushes_.note(took.count());
+      done(flushed);
+    });
     flushes_.fetch_sub(1);
     flushes_.notify_all();
   });

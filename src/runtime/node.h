@@ -98,7 +98,8 @@ class Node final : private net::PeersHandler {
   [[nodiscard]] std::uint64_t incarnation() const { return config_.identity.incarnation; }
   [[nodiscard]] Keyspace* keyspace(const std::string& name);  // null if there is none
   [[nodiscard]] std::vector<net::Peers::PeerStatus> peers() const { return peers_.status(); }
-  [[nodiscard]] FlushTimes flush_times() const { return writer_->flush_times(); }
+  [[nodiscard]] Durations flush_times() const { return writer_->flush_times(); }
+  [[nodiscard]] const Durations& state_flush_times() const { return state_flushes_; }
   [[nodiscard]] storage::Wal::Stats log_stats() const { return writer_->log_stats(); }
   [[nodiscard]] std::uint64_t bytes_on_disk() const;
   // The disk is nearly full. What is left is for the log, which prepares its files ahead, and for flushing
@@ -158,6 +159,7 @@ class Node final : private net::PeersHandler {
   std::move_only_function<void()> on_removed_;
   bool busy_ = false;  // a keyspace has more to do without waiting
   std::atomic<int> flushes_{0};
+  Durations state_flushes_;
   bool pressed_ = false;  // too little was free at the last look
   bool low_on_space_ = false;
   std::uint64_t looked_at_ = 0;  // what the log had been given at the last look at the disk

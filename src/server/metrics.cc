@@ -11,19 +11,18 @@ void head(std::string& out, const char* name, const char* type, const char* help
   fmt::format_to(std::back_inserter(out), "# HELP {0} {2}\n# TYPE {0} {1}\n", name, type, help);
 }
 
-void write_flushes(std::string& out, const runtime::FlushTimes& times) {
-  const char* name = "etcd_disk_wal_fsync_duration_seconds";
-  head(out, name, "histogram", "Time to write and flush a batch of the log.");
+// The samples of a histogram; `label` is one, or empty.
+void write_durations(std::string& out, const char* name, const std::string& label, const Durations& times) {
+  const auto to = std::back_inserter(out);
+  const std::string before = label.empty() ? "" : label + ",", alone = label.empty() ? "" : "{" + label + "}";
   std::uint64_t total = 0;
   for (std::size_t i = 0; i < times.counts.size(); ++i) {
     total += times.counts[i];
-    if (i < runtime::FlushTimes::bounds.size()) {
-      fmt::format_to(std::back_inserter(out), "{}_bucket{{le=\"{}\"}} {}\n", name,
-                     runtime::FlushTimes::bounds[i], total);
-    }
+    if (i < Durations::bounds.size())
+      fmt::format_to(to, "{}_bucket{{{}le=\"{}\"}} {}\n", name, before, Durations::bounds[i], total);
   }
-  fmt::format_to(std::back_inserter(out), "{0}_bucket{{le=\"+Inf\"}} {1}\n{0}_sum {2}\n{0}_count {1}\n", name,
-                 total, times.sum);
+  fmt::format_to(to, "{0}_bucket{{{1}le=\"+Inf\"}} {2}\n{0}_sum{3} {4}\n{0}_count{3} {2}\n", name, before,
+                 total, alone, times.sum);
 }
 
 template <class Value>
@@ -39,7 +38,12 @@ void write_per_peer(std::string& out, const std::vector<net::Peers::PeerStatus>&
 
 void write_node_metrics(std::string& out, const runtime::Node& node, const runtime::Keyspace& keyspace) {
   using Peer = net::Peers::PeerStatus;
-  write_flushes(out, node.flush_times());
+  const char* name = "etcd_disk_wal_fsync_duration_seconds";
+  head(out, name, "histogram", "Time to write and flush a batch of the log.");
+  write_durations(out, name, "", node.flush_times());
+  name = "etcd_disk_backend_commit_duration_seconds";
+  head(out, name, "histogram", "Time to write the state to disk; the log is cut behind it.");
+  write_durations(out, name, "", node.state_flush_times());
   const auto log = node.log_stats();
   head(out, "quorate_log_live_bytes", "gauge", "Bytes of the log that a restart would read.");
   fmt::format_to(std::back_inserter(out), "quorate_log_live_bytes {}\n", log.live_bytes);
@@ -65,6 +69,10 @@ void write_node_metrics(std::string& out, const runtime::Node& node, const runti
   write_per_peer(out, peers, "quorate_peer_round_trip_seconds", "gauge",
                  "The last measured time to the peer and back.",
                  [](const Peer& peer) { return static_cast<double>(peer.round_trip.count()) / 1e6; });
+  name = "etcd_network_peer_round_trip_time_seconds";
+  head(out, name, "histogram", "Times to the peer and back.");
+  for (const auto& peer : peers)
+    write_durations(out, name, fmt::format("To=\"{:x}\"", peer.id.value), peer.round_trips);
 
   head(out, "quorate_keyspace_info", "gauge", "The keyspace this port serves.");
   fmt::format_to(std::back_inserter(out), "quorate_keyspace_info{{name=\"{}\",protocol=\"{}\"}} 1\n",
