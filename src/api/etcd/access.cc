@@ -27,6 +27,14 @@ bool Access::host_allowed(std::string_view host) const {
   return std::ranges::find(hosts_, host) != hosts_.end();
 }
 
+bool Access::allows_websocket(const http::Exchange& exchange) const {
+  const auto host = exchange.header("host"), from = exchange.header("origin");
+  if (!exchange.secure() && !host_allowed(host)) return false;
+  if (from.empty() || from == (exchange.secure() ? "https://" : "http://") + std::string(host)) return true;
+  return std::ranges::any_of(origins_,
+                             [&](const Origin& each) { return each.name == "*" || each.name == from; });
+}
+
 bool Access::answered(http::Exchange& exchange) const {
   if (!exchange.secure() && !host_allowed(exchange.header("host"))) {
     answer_text(exchange, 421, "text/plain; charset=utf-8",

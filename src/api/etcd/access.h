@@ -16,6 +16,9 @@ class Access {
 
   // True: answered already, since it may not or since it only asked whether it may.
   [[nodiscard]] bool answered(http::Exchange& exchange) const;
+  // Browsers let every page speak WebSocket to every server, and tell where the page is from: so it is here
+  // that other origins are turned away.
+  [[nodiscard]] bool allows_websocket(const http::Exchange& exchange) const;
 
  private:
   [[nodiscard]] bool host_allowed(std::string_view host) const;

@@ -75,6 +75,11 @@ class EtcdApi::Dispatcher final : public http::Handler, public http::CallHost {
       answer_text(exchange, 404, "text/plain; charset=utf-8", "404 page not found\n");
   }
 
+  bool speaks_websocket(const http::Exchange& exchange) override {
+    return core.settings().gateway && gateway_.find(exchange.path()) != nullptr &&
+           access_.allows_websocket(exchange);
+  }
+
   Status admit(const http::Call& call) override {
     if (stopped_) return fault::stopped;
     const auto& method = call.method();

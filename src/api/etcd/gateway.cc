@@ -1,5 +1,6 @@
 #include "api/etcd/gateway.h"
 
+#include <algorithm>
 #include <array>
 #include <expected>
 #include <memory>
@@ -164,35 +165,36 @@ class JsonCall final : public http::Call {
       : Call(host, endpoint.method, exchange), endpoint_(endpoint), aside_(aside) {
     set_deadline(began_ + whole_request_timeout);
   }
-  ~JsonCall() override {
-    if (!text_.empty()) host_->partial -= text_.size();
-  }
+  ~JsonCall() override { host_->partial -= counted_; }
 
   void body(std::string_view chunk) override {
     if (!open()) return;
     const std::size_t most = method().client_streams ? most_of_a_stream : 2 * host_->max_message;
-    if (text_.size() + chunk.size() > most) {  // base64 and names need the room
+    if (arrived_.size() + chunk.size() > most) {  // base64 and names need the room
       return finish(
           {Code::resource_exhausted, "the request is larger than " + std::to_string(most) + " bytes"});
     }
     if (host_->partial + chunk.size() > host_->max_partial) {
       return finish({Code::resource_exhausted, "too many request bytes are arriving at once"});
     }
-    host_->partial += chunk.size();
-    text_.append(chunk);
+    arrived_.append(chunk);
+    if (method().client_streams) take_messages();
+    // What comes over a WebSocket has no end: its first object is the request.
+    if (!method().client_streams && exchange_ != nullptr &&
+        exchange_->version() == http::Version::websocket) {
+      if (const auto object = arrived_.next()) return take_text(std::string(*object));
+      if (arrived_.nonsense()) return finish({Code::invalid_argument, "malformed JSON"});
+    }
+    count();
   }
 
   void body_end() override {
     if (!open()) return;
-    exchange_->clear_deadline();
-    host_->partial -= text_.size();
-    std::string text = std::exchange(text_, {});
-    if (method().client_streams) return take_messages(text);
-    if (text.size() <= large) return take(read_json(endpoint_, text));
-    const bool taken =
-        aside_.run([&endpoint = endpoint_, text = std::move(text)] { return read_json(endpoint, text); },
-                   [call = boost::intrusive_ptr(this)](auto message) { call->take(std::move(message)); });
-    if (!taken) finish(fault::too_many_requests);
+    if (!method().client_streams) return take_text(arrived_.rest());
+    take_messages();
+    if (!open()) return;
+    if (arrived_.size() != 0) return finish({Code::invalid_argument, "malformed JSON"});
+    if (stream_) stream_->half_closed();
   }
 
   void send(std::string_view front, Bytes body) override {
@@ -218,21 +220,38 @@ class JsonCall final : public http::Call {
     if (open()) begin(std::move(*message));
   }
 
-  void take_messages(std::string_view rest) {
-    if (!begin_stream()) return;
+  void take_text(std::string text) {
+    exchange_->clear_deadline();
+    count();
+    if (text.size() <= large) return take(read_json(endpoint_, text));
+    const bool taken =
+        aside_.run([&endpoint = endpoint_, text = std::move(text)] { return read_json(endpoint, text); },
+                   [call = boost::intrusive_ptr(this)](auto message) { call->take(std::move(message)); });
+    if (!taken) finish(fault::too_many_requests);
+  }
+
+  // Those that are whole, of a stream of them.
+  void take_messages() {
     const http::CallPtr keep(this);
-    for (;;) {
-      const auto object = first_object(rest);
-      if (object.empty()) break;
-      auto message = read_json(endpoint_, object);
+    if (!begun_) {
+      begun_ = true;
+      exchange_->clear_deadline();
+      if (!begin_stream()) return;
+    }
+    while (const auto object = arrived_.next()) {
+      auto message = read_json(endpoint_, *object);
       if (!message) return finish(message.error());
       if (!stream_) return;
       stream_->message(std::move(*message));
       if (!open()) return;
     }
-    if (rest.find_first_not_of(" \t\r\n") != rest.npos)
-      return finish({Code::invalid_argument, "malformed JSON"});
-    stream_->half_closed();
+    count();
+    if (arrived_.nonsense()) finish({Code::invalid_argument, "malformed JSON"});
+  }
+
+  void count() {
+    host_->partial += arrived_.size() - counted_;
+    counted_ = arrived_.size();
   }
 
   void send_aside(std::string front, Bytes body) {
@@ -275,34 +294,38 @@ class JsonCall final : public http::Call {
 
   const Endpoint& endpoint_;
   Aside& aside_;
-  std::string text_;
+  Objects arrived_;
+  std::size_t counted_ = 0;  // of it, in host_->partial
+  bool begun_ = false;       // a stream of requests
   std::string answer_;
   bool writing_ = false;  // aside
 };
 
 }  // namespace
 
-std::string_view first_object(std::string_view& text) {
-  const auto start = text.find_first_not_of(" \t\r\n,");
-  if (start == text.npos || text[start] != '{') return {};
-  int depth = 0;
-  bool quoted = false;
-  for (std::size_t i = start; i < text.size(); ++i) {
-    const char c = text[i];
-    if (quoted) {
-      if (c == '\\') ++i;
-      if (c == '"') quoted = false;
+std::optional<std::string_view> Objects::next() {
+  text_.erase(0, std::exchange(done_, 0));
+  if (depth_ == 0) {
+    text_.erase(0, std::min(text_.find_first_not_of(" \t\r\n,"), text_.size()));
+    nonsense_ = !text_.empty() && text_.front() != '{';
+    at_ = 0;
+  }
+  for (; at_ < text_.size() && !nonsense_; ++at_) {
+    const char c = text_[at_];
+    if (std::exchange(escaped_, false)) continue;
+    if (quoted_) {
+      escaped_ = c == '\\';
+      quoted_ = c != '"';
     } else if (c == '"') {
-      quoted = true;
+      quoted_ = true;
     } else if (c == '{') {
-      ++depth;
-    } else if (c == '}' && --depth == 0) {
-      const auto object = text.substr(start, i + 1 - start);
-      text.remove_prefix(i + 1);
-      return object;
+      ++depth_;
+    } else if (c == '}' && --depth_ == 0) {
+      done_ = ++at_;
+      return std::string_view(text_).substr(0, done_);
     }
   }
-  return {};
+  return std::nullopt;
 }
 
 Gateway::Gateway(const Router& router, Aside& aside) : aside_(&aside) {

@@ -19,15 +19,27 @@ class Json : public ApiTest {
   }
 };
 
-TEST(FirstObject, FollowsNestingAndStrings) {
-  std::string_view text = R"( {"a":{"b":"}\"{"}} , {"c":1} x)";
-  EXPECT_EQ(first_object(text), R"({"a":{"b":"}\"{"}})");
-  EXPECT_EQ(first_object(text), R"({"c":1})");
-  EXPECT_EQ(first_object(text), "");
-  text = "{\"open\":";
-  EXPECT_EQ(first_object(text), "");
-  text = "";
-  EXPECT_EQ(first_object(text), "");
+TEST(Objects, FollowNestingAndStrings) {
+  Objects objects;
+  objects.append(R"( {"a":{"b":"}\"{"}} , {"c":1} x)");
+  EXPECT_EQ(objects.next(), R"({"a":{"b":"}\"{"}})");
+  EXPECT_EQ(objects.next(), R"({"c":1})");
+  EXPECT_EQ(objects.next(), std::nullopt);
+  EXPECT_TRUE(objects.nonsense());
+}
+
+TEST(Objects, ComeInPieces) {
+  const std::string text = R"({"a":"\\\"{"} {} {"open":)";
+  Objects objects;
+  std::vector<std::string> found;
+  for (const char c : text) {
+    objects.append({&c, 1});
+    if (const auto object = objects.next()) found.emplace_back(*object);
+  }
+  EXPECT_THAT(found, ::testing::ElementsAre(R"({"a":"\\\"{"})", "{}"));
+  EXPECT_FALSE(objects.nonsense());
+  EXPECT_EQ(objects.rest(), R"({"open":)");
+  EXPECT_EQ(objects.size(), 0U);
 }
 
 TEST_F(Json, PutAndRange) {
@@ -64,6 +76,100 @@ TEST_F(Json, EveryServiceIsThere) {
         "/v3/maintenance/status", "/v3/maintenance/alarm", "/v3/maintenance/hashkv", "/v3/auth/status"}) {
     EXPECT_THAT(http("POST", path, "{}"), HasSubstr("HTTP/1.1 200 OK")) << path;
   }
+}
+
+TEST_F(Json, WhatIsNotImplementedSaysSo) {
+  for (const char* path :
+       {"/v3/auth/enable", "/v3/auth/user/add", "/v3/auth/user/changepw", "/v3/auth/role/grant"}) {
+    EXPECT_THAT(http("POST", path, "{}"), HasSubstr("HTTP/1.1 501 ")) << path;
+  }
+  EXPECT_EQ(failure("etcdserverpb.Auth/RoleList", pb::AuthRoleListRequest()),
+            "12: quorate: users, roles and authentication are not implemented");
+}
+
+// A browser's way of watching (RFC 6455). The client's frames are masked, here with zeros.
+class WebSocket : public Json {
+ protected:
+  WebSocket() : socket(server.io, server.listener.port()) {}
+
+  void open(const std::string& path, const std::string& more = "") {
+    socket.write("GET " + path +
+                 " HTTP/1.1\r\nhost: t\r\nupgrade: websocket\r\nconnection: keep-alive, Upgrade\r\n"
+                 "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+                 more + "\r\n");
+  }
+  static std::string frame(unsigned char first, const std::string& payload) {
+    EXPECT_LT(payload.size(), 126U);
+    return std::string{static_cast<char>(first), static_cast<char>(0x80U | payload.size()), 0, 0, 0, 0} +
+           payload;
+  }
+  RawClient socket;
+};
+
+TEST_F(WebSocket, WatchTakesRequestsWhileItAnswers) {
+  open("/v3/watch");
+  EXPECT_TRUE(socket.until_received("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"));
+  EXPECT_THAT(socket.received(), HasSubstr("HTTP/1.1 101 "));
+  socket.write(frame(0x81, R"({"create_request":{"key":"Zm9v"}})"));
+  EXPECT_TRUE(socket.until_received(R"("created":true}})"));
+  put("foo", "bar");
+  EXPECT_TRUE(socket.until_received(R"("value":"YmFy")"));
+  socket.write(frame(0x01, R"({"create_request":)") + frame(0x80, R"({"key":"YmFy"}})"));  // in two frames
+  EXPECT_TRUE(socket.until_received(R"("watch_id":"1","created":true)"));
+  socket.write(frame(0x89, "ping"));
+  EXPECT_TRUE(socket.until_received("\x8A\x04ping"));
+  socket.write(frame(0x81, R"({"cancel_request":{"watch_id":"1"}})"));
+  EXPECT_TRUE(socket.until_received(R"("canceled":true)"));
+  EXPECT_FALSE(socket.closed());
+  socket.write(frame(0x88, "\x03\xe8"));
+  EXPECT_TRUE(socket.until_closed());
+  EXPECT_TRUE(socket.received().ends_with("\x88\x02\x03\xe8"));
+  EXPECT_TRUE(client.until([&] { return server.node.model().watches().size() == 0; }));
+}
+
+TEST_F(WebSocket, UnaryCallsAnswerOnceAndEnd) {
+  open("/v3/kv/put");
+  EXPECT_TRUE(socket.until_received("\r\n\r\n"));
+  socket.write(frame(0x81, R"({"key":"Zm9v","value":"YmFy"})"));
+  EXPECT_TRUE(socket.until_received(R"("revision":"2")"));
+  EXPECT_TRUE(socket.until_received("\x88\x02\x03\xe8"));
+  socket.write(frame(0x88, "\x03\xe8"));
+  EXPECT_TRUE(socket.until_closed());
+  EXPECT_EQ(get("foo").kvs(0).value(), "bar");
+}
+
+TEST_F(WebSocket, ErrorsAreMessages) {
+  open("/v3/watch");
+  EXPECT_TRUE(socket.until_received("\r\n\r\n"));
+  socket.write(frame(0x81, "nonsense"));
+  EXPECT_TRUE(socket.until_received("malformed JSON"));
+}
+
+TEST_F(WebSocket, NobodyElseSpeaksIt) {
+  open("/v3/nothing");
+  EXPECT_TRUE(socket.until_received("HTTP/1.1 404 "));
+  socket.received().clear();
+  open("/v3/watch", "origin: http://elsewhere\r\n");
+  EXPECT_TRUE(socket.until_received("HTTP/1.1 405 "));
+  socket.received().clear();
+  open("/v3/watch", "origin: http://t\r\n");
+  EXPECT_TRUE(socket.until_received("HTTP/1.1 101 "));
+}
+
+TEST_F(WebSocket, UnmaskedFramesEndIt) {
+  open("/v3/watch");
+  EXPECT_TRUE(socket.until_received("\r\n\r\n"));
+  socket.write("\x81\x02{}");
+  EXPECT_TRUE(socket.until_closed());
+  EXPECT_TRUE(socket.received().ends_with("\x88\x02\x03\xea"));
+}
+
+TEST_F(WebSocket, EndsWithTheServer) {
+  open("/v3/watch");
+  socket.write(frame(0x81, R"({"create_request":{"key":"Zm9v"}})"));
+  EXPECT_TRUE(socket.until_received("created"));
+  server.api.stop();
+  EXPECT_TRUE(socket.until_received("etcdserver: server stopped"));
 }
 
 TEST_F(Json, WatchIsAStreamOfLines) {

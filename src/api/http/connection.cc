@@ -91,6 +91,7 @@ void Connection::detect(std::string_view data) {
 
 void Connection::feed(std::string_view data) {
   if (!session_->received(data)) failing_ = true;
+  change_session();
   const bool reading_head = session_->reading_head();
   if (reading_head && !awaiting_head_) head_since_ = hub_.now;
   awaiting_head_ = reading_head;
@@ -110,6 +111,7 @@ void Connection::flush() {
   out.clear();
   const std::size_t turn = hub_.handler->backlog->full() ? lean_turn : write_turn;
   if (!session_->produce(out, turn)) failing_ = true;
+  change_session();
   if (!out.empty()) {
     hub_.handler->traffic.sent += out.size();
     last_progress_ = hub_.now;
@@ -157,6 +159,13 @@ void Connection::close() {
   hold(0);
   transport_->close();
   session_.reset();
+}
+
+void Connection::change_session() {
+  auto next = session_->successor();
+  if (!next) return;
+  session_ = std::move(next);
+  if (shutting_down_) session_->begin_shutdown();
 }
 
 void Connection::hold(std::size_t unsent) {

@@ -64,6 +64,8 @@ class Session {
   [[nodiscard]] virtual bool reading_head() const = 0;  // a request head has begun and is not complete
   virtual void tick(Clock::time_point now) = 0;         // deadlines of exchanges
   virtual void begin_shutdown() = 0;                    // finish what is open, take nothing new
+  // Who goes on, if the protocol has just been changed. Asked for after each of the above.
+  [[nodiscard]] virtual std::unique_ptr<Session> successor() { return nullptr; }
 };
 
 class Connection final : public Transport::Observer {
@@ -98,6 +100,7 @@ class Connection final : public Transport::Observer {
   void detect(std::string_view data);
   void feed(std::string_view data);
   void hold(std::size_t unsent);
+  void change_session();
 
   Hub& hub_;
   std::unique_ptr<Transport> transport_;

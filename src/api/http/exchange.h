@@ -81,7 +81,7 @@ class Receiver {
 };
 using ReceiverPtr = boost::intrusive_ptr<Receiver>;
 
-enum class Version : std::uint8_t { http1, http2 };
+enum class Version : std::uint8_t { http1, http2, websocket };
 
 // Output that waits for clients to take it, over all connections of a handler. Each connection's is bounded
 // by itself; many that ask for much and read nothing are bounded here.
@@ -174,6 +174,9 @@ class Handler {
   virtual ~Handler() = default;
   // Must accept a receiver or answer in full (respond with `end`, or respond, write and finish).
   virtual void handle(Exchange& exchange) = 0;
+  // Whether a client that wants to may speak WebSocket to what `exchange` asks for: handle() is then called
+  // with an exchange of that kind.
+  virtual bool speaks_websocket(const Exchange&) { return false; }
 
   struct Traffic {  // of all its connections, as on the wire
     std::uint64_t received = 0;

@@ -2,7 +2,6 @@
 // pipelines waits, bounded, in the input buffer.
 #include <algorithm>
 #include <charconv>
-#include <deque>
 #include <optional>
 
 #include <boost/asio/buffer.hpp>
@@ -10,14 +9,14 @@
 #include <boost/beast/http/string_body.hpp>
 
 #include "api/http/connection.h"
+#include "api/http/output_queue.h"
+#include "api/http/websocket_session.h"
 
 namespace quorate::http {
 namespace {
 
 namespace beast = boost::beast::http;
 using Parser = beast::request_parser<beast::string_body>;
-
-constexpr std::size_t worth_keeping = 16U << 10U;  // smaller bodies are copied together
 
 class Http1Session;
 
@@ -40,12 +39,9 @@ class Http1Exchange final : public Exchange {
  private:
   friend class Http1Session;
   void put(std::string_view text);
-  void take(std::string& out, std::size_t upto);
 
   Http1Session* session_;
-  // Framed, not yet taken by the flush: large bodies as they are, and behind them what is in `out_`.
-  std::deque<Bytes> large_;
-  std::string out_;
+  OutputQueue output_;
   bool chunked_ = false;
   bool keep_alive_ = true;
   bool head_only_ = false;  // HEAD: the body is not sent
@@ -74,7 +70,7 @@ class Http1Session final : public Session {
   bool produce(std::string& out, std::size_t about) override {
     out.append(std::exchange(early_out_, {}));
     if (!exchange_) return true;
-    exchange_->take(out, about);
+    exchange_->unqueued(exchange_->output_.take(out, about));
     if (exchange_->queued_ > hub_.limits.stream_high_water / 2) return true;
     if (exchange_->queued_ != 0 && (exchange_->aborted_ || exchange_->finished_)) return true;
     if (exchange_->aborted_) {
@@ -108,6 +104,8 @@ class Http1Session final : public Session {
     }
     if (!exchange_ && body_since_ && now - *body_since_ > hub_.limits.body_timeout) fail(408);
   }
+
+  [[nodiscard]] std::unique_ptr<Session> successor() override { return std::move(successor_); }
 
   void begin_shutdown() override {
     if (exchange_) {
@@ -169,11 +167,19 @@ class Http1Session final : public Session {
     exchange_->secure_ = connection_.secure();
     exchange_->keep_alive_ = parser_->get().keep_alive();
     exchange_->head_only_ = parser_->get().method() == beast::verb::head;
+    if (asks_for_websocket(parser_->get()) && hub_.handler->speaks_websocket(*exchange_)) return change();
     hub_.handler->handle(*exchange_);
     const ReceiverPtr receiver = exchange_->receiver();
     if (!receiver) return;
     if (const auto& body = parser_->get().body(); !body.empty()) receiver->body(body);
     if (!exchange_->finished_) receiver->body_end();
+  }
+
+  void change() {
+    end_exchange();
+    closing_ = true;
+    successor_ = make_websocket_session(hub_, connection_, parser_->release());
+    if (!input_.empty()) (void)successor_->received(std::exchange(input_, {}));
   }
 
   // The input can not be followed any further: a last answer, then the end.
@@ -198,6 +204,7 @@ class Http1Session final : public Session {
 
   Hub& hub_;
   Connection& connection_;
+  std::unique_ptr<Session> successor_;
   std::optional<Parser> parser_;
   std::string input_;
   std::string early_out_;  // interim answers and refusals
@@ -217,22 +224,8 @@ std::string_view Http1Exchange::header(std::string_view lower_name) const {
 }
 
 void Http1Exchange::put(std::string_view text) {
-  out_.append(text);
+  output_.put(text);
   queued(text.size());
-}
-
-// One body of any size costs the other connections no more than their turn.
-void Http1Exchange::take(std::string& out, std::size_t upto) {
-  const std::size_t before = out.size();
-  while (out.size() < upto && !large_.empty()) {
-    Bytes& first = large_.front();
-    const std::size_t n = std::min(first.size(), upto - out.size());
-    out.append(first.view().substr(0, n));
-    first = first.slice(n);
-    if (first.size() == 0) large_.pop_front();
-  }
-  if (large_.empty()) out.append(std::exchange(out_, {}));
-  unqueued(out.size() - before);
 }
 
 void Http1Exchange::respond(int status, std::span<const Field> fields, bool end) {
@@ -276,13 +269,8 @@ void Http1Exchange::write(Piece piece) {
     put("\r\n");
   }
   put(piece.front());
-  if (piece.body().size() < worth_keeping) {
-    put(piece.body().view());
-  } else {
-    large_.push_back(Bytes::adopt(std::exchange(out_, {})));
-    large_.push_back(piece.body());
-    queued(piece.body().size());
-  }
+  output_.put(piece.body());
+  queued(piece.body().size());
   if (chunked_) put("\r\n");
   (void)has_room();  // a sender that does not ask is told, too
   session_->connection_.flush_soon();
