@@ -87,17 +87,23 @@ def b64(text):
 
 
 class Server:
-    """A node by itself, with etcd's flags: `with Server(...)` begins when it serves, and ends it."""
+    """A node by itself, with etcd's flags: `with Server(...)` begins when it serves, and ends it. With start=False,
+    begin() starts it, once others know its address."""
 
-    def __init__(self, folder, tag, *flags, scheme='http', **variables):
+    def __init__(self, folder, tag, *flags, scheme='http', start=True, **variables):
         self.client, self.peer, self.scheme = free_port(), free_port(), scheme
         url, peer_url = f'{scheme}://127.0.0.1:{self.client}', f'http://127.0.0.1:{self.peer}'
+        self.folder, self.variables = folder, variables
         self.data, self.log_file = os.path.join(folder, tag), os.path.join(folder, tag + '.log')
+        self.command = [QUORATE, '--name', tag, '--data-dir', self.data, '--listen-client-urls', url,
+                        '--listen-peer-urls', peer_url, '--initial-advertise-peer-urls', peer_url, *flags]
+        if start:
+            self.begin()
+
+    def begin(self, *flags):
         with open(self.log_file, 'wb') as log:
-            self.process = subprocess.Popen(
-                [QUORATE, '--name', tag, '--data-dir', self.data, '--listen-client-urls', url,
-                 '--listen-peer-urls', peer_url, '--initial-advertise-peer-urls', peer_url, *flags],
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder, env={**os.environ, **variables})
+            self.process = subprocess.Popen([*self.command, *flags], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                            cwd=self.folder, env={**os.environ, **self.variables})
 
     def __enter__(self):
         try:

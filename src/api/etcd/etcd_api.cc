@@ -1,5 +1,6 @@
 #include "api/etcd/etcd_api.h"
 
+#include <algorithm>
 #include <vector>
 
 #include <boost/asio/steady_timer.hpp>
@@ -85,6 +86,7 @@ class EtcdApi::Dispatcher final : public http::Handler, public http::CallHost {
     const auto& method = call.method();
     const bool streams = method.client_streams || method.server_streams;
     const auto head = core.backend().head();
+    if (!valid_version(call.header("client-api-version"))) return fault::invalid_client_api_version;
     if (head.learner && !served_by_learners(method)) return fault::not_for_learners;
     if (requires_leader(call) && head.leader.none()) return fault::no_leader;
     if (streams) keep(call);
@@ -133,6 +135,11 @@ class EtcdApi::Dispatcher final : public http::Handler, public http::CallHost {
       return http::grpc::serve(exchange, *this, endpoint->method);
     }
     http::grpc::refuse(exchange, {Code::unimplemented, "unknown method " + std::string(exchange.path())});
+  }
+
+  // What it may say is not used; metadata is printable (grpc/grpc, doc/PROTOCOL-HTTP2.md).
+  static bool valid_version(std::string_view text) {
+    return std::ranges::all_of(text, [](char c) { return c >= 0x20 && c <= 0x7E; });
   }
 
   static bool requires_leader(const http::Call& call) { return call.header("hasleader") == "true"; }

@@ -200,8 +200,19 @@ TEST_F(Kv, RangeStreamEndsWithCountAndHeader) {
   }
   EXPECT_EQ(whole.kvs_size(), 4);
   EXPECT_EQ(whole.count(), 4);
+  range.set_min_mod_revision(2);
+  EXPECT_THAT(failure("etcdserverpb.KV/RangeStream", range), ::testing::StartsWith("12: "));
+  range.set_min_mod_revision(0);
   range.set_sort_order(pb::RangeRequest::DESCEND);
   EXPECT_THAT(failure("etcdserverpb.KV/RangeStream", range), ::testing::StartsWith("12: "));
+}
+
+TEST_F(Kv, VersionsOfTheClientArePrintable) {
+  pb::RangeRequest range;
+  range.set_key("k");
+  call<pb::RangeResponse>("etcdserverpb.KV/Range", range, {{"client-api-version", "3.5.9"}});
+  EXPECT_EQ(failure("etcdserverpb.KV/Range", range, {{"client-api-version", "3.\xff"}}),
+            "3: etcdserver: invalid client api version");
 }
 
 TEST_F(Kv, OtherContentTypesAreRefused) {
