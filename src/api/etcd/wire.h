@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "core/bytes.h"
+#include "models/etcd/wire.h"
 
 namespace quorate::api::etcd {
 
@@ -47,13 +48,8 @@ class Front {
   std::size_t size_ = 0;
 };
 
-inline void append_varint(std::string& out, std::uint64_t v) {
-  while (v >= 0x80U) {
-    out += static_cast<char>(v | 0x80U);
-    v >>= 7U;
-  }
-  out += static_cast<char>(v);
-}
+using models::etcd::wire::append_varint;
+
 inline void append_field(std::string& out, unsigned number, std::uint64_t v) {
   if (v == 0) return;
   append_varint(out, number << 3U);
