@@ -86,6 +86,21 @@ TEST(RaftElection, VoteReplyLeavesOnlyAfterTheVoteIsDurable) {
   EXPECT_THAT(cluster.take<RequestVoteReply>(1, 2), SizeIs(1));
 }
 
+// It tells of the term, and what was told must outlive a crash.
+TEST(RaftElection, PreVoteReplyLeavesOnlyAfterTheTermIsDurable) {
+  Cluster cluster(3);
+  cluster.start(1);
+  cluster.sync(1);
+  cluster.inject(2, 1, RequestVote{Epoch(5), Index(), Epoch()});
+  cluster.inject(3, 1, PreVote{Epoch(2), Index(), Epoch()});
+  EXPECT_THAT(cluster.take<PreVoteReply>(1, 3), IsEmpty());
+  cluster.sync(1);
+  const auto replies = cluster.take<PreVoteReply>(1, 3);
+  ASSERT_THAT(replies, SizeIs(1));
+  EXPECT_FALSE(replies[0].vote_granted);
+  EXPECT_EQ(replies[0].term, Epoch(5));
+}
+
 TEST(RaftElection, ACrashBeforeTheVoteIsDurableLeavesNoTraceOfIt) {
   Cluster cluster(3);
   cluster.start(1);
