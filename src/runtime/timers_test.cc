@@ -5,12 +5,26 @@
 #include <gmock/gmock.h>
 
 #include "core/rng.h"
+#include "runtime/clock.h"
 
 namespace quorate::runtime {
 namespace {
 
 Instant at(int ms) { return Instant(std::chrono::milliseconds(ms)); }
 Timers::Key key(std::uint64_t n) { return {KeyspaceId(1), TimerId(n)}; }
+
+TEST(Clock, IsTheOneThatGoesOnInSuspend) {
+  const auto boot_time = [] {
+    timespec time{};
+    ::clock_gettime(CLOCK_BOOTTIME, &time);
+    return Instant(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
+  };
+  const Instant before = boot_time(), read = now(), after = boot_time();
+  EXPECT_LE(before, read);
+  EXPECT_LE(read, after);
+  const auto waited = to_steady(read + 1s);  // from here on, less what has passed
+  EXPECT_LE(waited, std::chrono::steady_clock::now() + 1s);
+}
 
 TEST(Timers, FireInTheOrderOfTheirTimes) {
   Timers timers;
