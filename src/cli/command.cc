@@ -120,6 +120,16 @@ CLI::App& Command::sub(const std::string& name, const std::string& summary, Acti
   return *sub;
 }
 
+namespace {
+
+std::string advice_on(const std::string& failure) {
+  if (!failure.ends_with("Connection refused")) return {};
+  return "\nNo node listens there: 'quorate dev' starts a local cluster, --endpoints names the nodes of "
+         "another.";
+}
+
+}  // namespace
+
 int Command::run(std::vector<std::string> args, Action action) {
   if (described(app_)) return kOk;
   try {
@@ -142,7 +152,7 @@ int Command::run(std::vector<std::string> args, Action action) {
     return kBadArguments;
   } catch (const Failure& failure) {
     std::fflush(stdout);
-    if (!failure.text.empty()) print_error(failure.text);
+    if (!failure.text.empty()) print_error(failure.text + advice_on(failure.text));
     return failure.code;
   }
 }

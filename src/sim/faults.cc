@@ -99,8 +99,7 @@ std::expected<FaultSet, std::string> FaultSet::parse(std::string_view list) {
       set = usual();
     } else if (name != "none" || out) {
       const auto* at = std::ranges::find(table, name, &Row::name);
-      if (at == table.end())
-        return std::unexpected(fmt::format("no fault is called '{}'; quorate sim --help lists them", name));
+      if (at == table.end()) return std::unexpected(fmt::format("no fault is called '{}'", name));
       const auto kind = static_cast<FaultKind>(at - table.begin());
       out ? set.remove(kind) : set.add(kind);
     }

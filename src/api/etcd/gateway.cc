@@ -139,7 +139,7 @@ std::expected<std::string, Status> write_json(const Endpoint& endpoint, std::str
   return std::unexpected(Status{Code::internal, "the response can not be written as JSON"});
 }
 
-// Of a backlog, as long as it lives: an answer on its way to being JSON.
+// Of a backlog, as long as it lives: JSON that waits to be read, an answer that waits to be written as JSON.
 class Waiting {
  public:
   Waiting(http::Backlog& backlog, std::size_t bytes) : backlog_(backlog.shared_from_this()), bytes_(bytes) {
@@ -224,8 +224,11 @@ class JsonCall final : public http::Call {
     exchange_->clear_deadline();
     count();
     if (text.size() <= large) return take(read_json(endpoint_, text));
+    auto& backlog = exchange_->backlog();
     const bool taken =
-        aside_.run([&endpoint = endpoint_, text = std::move(text)] { return read_json(endpoint, text); },
+        backlog.takes(text.size()) &&
+        aside_.run([&endpoint = endpoint_, waits = Waiting(backlog, text.size()),
+                    text = std::move(text)] { return read_json(endpoint, text); },
                    [call = boost::intrusive_ptr(this)](auto message) { call->take(std::move(message)); });
     if (!taken) finish(fault::too_many_requests);
   }

@@ -196,6 +196,9 @@ TEST_F(Maintenance, StatusTellsWhatClientsGateOn) {
   EXPECT_EQ(status.raftterm(), 2U);
   EXPECT_EQ(status.raftindex(), status.raftappliedindex());
   EXPECT_EQ(status.errors_size(), 0);
+  EXPECT_EQ(status.storageversion(), "3.5.0");  // these are of etcd 3.6
+  EXPECT_TRUE(status.has_downgradeinfo());
+  EXPECT_FALSE(status.downgradeinfo().enabled());
   server.node.set_leader(NodeId());
   EXPECT_EQ(call<pb::StatusResponse>("etcdserverpb.Maintenance/Status", pb::StatusRequest()).errors(0),
             "etcdserver: no leader");

@@ -87,6 +87,17 @@ TEST(Port, Http1ChunkedBodyAndContinue) {
   EXPECT_TRUE(client.until_received("/c||abcde"));
 }
 
+TEST(Port, UpgradesToHttp2AreIgnored) {  // RFC 9113 §3.1: there is none any more
+  EchoServer server;
+  RawClient client(server.io, server.port());
+  client.write(
+      "GET /page HTTP/1.1\r\nhost: t\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n"
+      "http2-settings: AAMAAABkAAQAAP__\r\n\r\n");
+  EXPECT_TRUE(client.until_received("/page||"));
+  EXPECT_TRUE(client.received().starts_with("HTTP/1.1 200 "));
+  EXPECT_FALSE(client.closed());
+}
+
 TEST(Port, Http1Http10) {
   EchoServer server;
   RawClient client(server.io, server.port());
