@@ -205,7 +205,7 @@ class Log final : public Wal {
     encode(SegmentHeader{format_version, identity_, sequence, oldest, next_batch_, previous_end, capacity},
            buffer.data());
     segments_[sequence] = 0;
-    writer_ = SegmentWriter(std::move(spare->file), 0);
+    writer_ = SegmentWriter(std::move(spare->file), spare->written, capacity);
     seal(buffer, sector, BatchKind::checkpoint, crc32c(buffer.view(sector + batch_header_bytes)));
     if (auto written = writer_.write(buffer); !written) return written;
     if (auto synced = writer_.sync(); !synced) return synced;

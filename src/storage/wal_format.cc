@@ -1,6 +1,7 @@
 #include "storage/wal_format.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "storage/crc32c.h"
@@ -56,6 +57,11 @@ std::optional<std::uint64_t> parse_numbered(std::string_view prefix, std::string
 }
 
 }  // namespace
+
+std::string_view zeroes(std::uint64_t length) {
+  static std::array<char, 1U << 20U> bytes;  // never written to: the kernel gives no memory for it
+  return {bytes.data(), std::min<std::uint64_t>(length, bytes.size())};
+}
 
 // The place of magic, checksum and version is the same in every version of the format.
 void encode(const SegmentHeader& header, char* at) {

@@ -20,6 +20,9 @@ inline constexpr std::size_t page =
     4096;  // what the kernel writes; a partial one would have to be read first
 inline constexpr std::size_t batch_header_bytes = 48;
 
+// So many zero bytes, or as many as there are.
+[[nodiscard]] std::string_view zeroes(std::uint64_t length);
+
 constexpr std::uint64_t round_up(std::uint64_t n, std::uint64_t unit) { return (n + unit - 1) / unit * unit; }
 
 struct Identity {

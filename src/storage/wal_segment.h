@@ -65,6 +65,9 @@ class SegmentWriter {
   SegmentWriter() = default;
   // `offset`: where the next batch goes, a multiple of the sector.
   SegmentWriter(std::unique_ptr<File> file, std::uint64_t offset) : file_(std::move(file)), offset_(offset) {}
+  // From its beginning; what was never `written` is zeroes, up to the file's `end`.
+  SegmentWriter(std::unique_ptr<File> file, std::uint64_t written, std::uint64_t end)
+      : file_(std::move(file)), written_(written), end_(end) {}
 
   // Writes the buffer's content, padded with zeroes to the sector (and on to the page).
   [[nodiscard]] IoResult<void> write(WriteBuffer& buffer);
@@ -72,8 +75,12 @@ class SegmentWriter {
   [[nodiscard]] std::uint64_t offset() const { return offset_; }
 
  private:
+  void write_ahead(std::uint64_t batch_end);
+
   std::unique_ptr<File> file_;
   std::uint64_t offset_ = 0;
+  std::uint64_t written_ = 0;
+  std::uint64_t end_ = 0;
   std::string tail_;  // what stands before `offset_` in its page, as far as known
 };
 

@@ -1,7 +1,6 @@
 #include "storage/wal_spares.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "storage/wal_format.h"
@@ -10,7 +9,6 @@ namespace quorate::storage::wal {
 namespace {
 
 constexpr std::size_t kept_spares = 4;
-constexpr std::uint64_t piece_max = 1U << 20U;
 
 }  // namespace
 
@@ -28,7 +26,7 @@ IoResult<SparePool::Spare> SparePool::make(std::uint64_t capacity) {
     [[maybe_unused]] const auto removed = disk_->remove(name);  // a leftover is found at the next start
     return std::unexpected(allocated.error());
   }
-  return Spare{std::move(name), std::move(*file)};
+  return Spare{std::move(name), std::move(*file), 0};
 }
 
 // A segment that outgrew its size is not worth keeping, nor one that a crash left unfinished.
@@ -57,7 +55,7 @@ IoResult<SparePool::Spare> SparePool::take(std::uint64_t capacity) {
         if (auto emptied = (*file)->truncate(0); !emptied) return std::unexpected(emptied.error());
       }
       if (auto grown = (*file)->allocate(capacity); !grown) return std::unexpected(grown.error());
-      return Spare{std::move(name), std::move(*file)};
+      return Spare{std::move(name), std::move(*file), found ? 0 : *size};
     }
     if (auto removed = disk_->remove(name); !removed) return std::unexpected(removed.error());
   }
@@ -77,18 +75,17 @@ void SparePool::prepare(std::uint64_t budget) {
       return;
     }
     growing_ = std::move(*made);
-    zeroed_ = 0;
   }
-  const std::uint64_t length = std::min({round_up(budget, page), piece_max, segment_bytes_ - zeroed_});
-  static std::array<char, piece_max> zeroes;  // never written to: the kernel gives no memory for it
-  if (!growing_.file->write(zeroed_, {zeroes.data(), length})) {
+  const std::uint64_t length = std::min(round_up(budget, page), segment_bytes_ - growing_.written);
+  const std::string_view piece = zeroes(length);
+  if (!growing_.file->write(growing_.written, piece)) {
     [[maybe_unused]] const auto removed = disk_->remove(growing_.name);
     growing_ = {};
     gave_up_ = true;
     return;
   }
-  zeroed_ += length;
-  if (zeroed_ < segment_bytes_) return;
+  growing_.written += piece.size();
+  if (growing_.written < segment_bytes_) return;
   ready_.push_back(std::move(growing_.name));
   growing_ = {};
 }

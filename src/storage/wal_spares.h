@@ -20,6 +20,7 @@ class SparePool {
   struct Spare {
     std::string name;
     std::unique_ptr<File> file;
+    std::uint64_t written = 0;  // up to here it was written before; what follows is only allocated
   };
   // A file of at least `capacity` bytes whose content may be overwritten.
   [[nodiscard]] IoResult<Spare> take(std::uint64_t capacity);
@@ -39,8 +40,7 @@ class SparePool {
   std::deque<std::string> ready_;
   std::size_t found_ = 0;  // of ready_, its first: left by an earlier process
   Spare growing_;
-  std::uint64_t zeroed_ = 0;  // of growing_
-  bool gave_up_ = false;      // preparing failed; take() tries again
+  bool gave_up_ = false;  // preparing failed; take() tries again
 };
 
 }  // namespace quorate::storage::wal

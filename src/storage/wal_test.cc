@@ -135,6 +135,29 @@ TEST(Wal, PreparesTheNextSegmentWhileTheFirstIsFilled) {
   EXPECT_EQ(wal->stats().segments, 2U);
 }
 
+TEST(Wal, SmallBatchesFindZeroesWhereAFileWasOnlyAllocated) {
+  constexpr std::uint64_t mega = 1U << 20U;
+  MemoryDisk disk;
+  std::uint64_t reached = 0;
+  disk.set_hook([&](const MemoryDisk::Access& access) {
+    const bool first = access.file == "wal-0000000001" || access.file == "spare-0000000001";
+    if (first && access.operation == MemoryDisk::Operation::write)
+      reached = std::max(reached, access.offset + access.length);
+    return MemoryDisk::Fault{};
+  });
+  auto wal = must_open(disk, {.segment_bytes = 8 * mega, .cluster = ClusterId(7), .node = NodeId(3)}).wal;
+  EXPECT_GE(reached, mega);
+  std::uint64_t index = 0;
+  for (int i = 0; i < 40; ++i) {
+    append(*wal, one, {AppendEntries{{entry(++index, text(32 << 10))}}});
+    ASSERT_TRUE(wal->sync());
+  }
+  EXPECT_GE(reached, 2 * mega);
+  append(*wal, one, {AppendEntries{{entry(++index, text(2 * mega))}}});
+  ASSERT_TRUE(wal->sync());
+  EXPECT_LT(reached, 4 * mega) << "a large batch fills its pages itself";
+}
+
 TEST(Wal, RefusesEntriesThatDoNotFollow) {
   for (const auto& writes : std::vector<std::vector<Write>>{
            {AppendEntries{{entry(2, "gap")}}},
