@@ -40,6 +40,36 @@ TEST(Explore, RaftHoldsWhereLeadershipIsTransferredAndLogsAreCut) {
   exhausted(explore("raft", snapshot), 21'711, 23);
 }
 
+Bounds lease_scope() {
+  Bounds bounds = scope(2, 0, 0);
+  bounds.candidates = {1, 2};
+  bounds.ticks = 4;
+  bounds.timers = 2;
+  return bounds;
+}
+
+TEST(Explore, NobodyIsElectedWhileALeaseHolds) { exhausted(explore("raft", lease_scope()), 277'797, 28); }
+
+struct ForgetfulRaft : RaftSubject {  // who may vote finds that time has passed, whatever it promised
+  static std::optional<Host::In> input(Host& host, NodeId self, NodeId from, const Message& message,
+                                       Sent& sent) {
+    auto in = host.input(self, from, message, sent);
+    auto* receive = in ? std::get_if<Receive<raft::Message>>(&*in) : nullptr;
+    auto* vote = receive != nullptr ? std::get_if<raft::RequestVote>(&receive->message) : nullptr;
+    if (vote != nullptr) vote->leadership_transfer = true;
+    return in;
+  }
+};
+
+TEST(Explore, ALeaseThatVotersForgetIsFound) {
+  Bounds bounds = lease_scope();
+  bounds.heartbeats = 1;
+  const Report report = Explorer<ForgetfulRaft>(bounds).run();
+  ASSERT_TRUE(report.violation);
+  EXPECT_EQ(report.violation->what, "the lease of term 1 holds, and the leader of term 2 is node 2");
+  EXPECT_EQ(report.violation->trace.size(), 15U);
+}
+
 struct HastyRaft : RaftSubject {  // votes and acknowledgements leave before they are durable
   static constexpr bool waits_for_disk = false;
 };

@@ -268,7 +268,8 @@ class Explorer {
       }
     }
     for (const std::uint32_t fact : facts) {
-      if (auto what = S::contradicts(node.local.protocol(), catalog_.fact(fact))) return broken(*what);
+      if (auto what = S::contradicts(node.local.protocol(), catalog_.fact(fact), node.local.time()))
+        return broken(*what);
     }
     return catalog_.add_known(std::move(facts));
   }

@@ -159,6 +159,8 @@ class Local {
   [[nodiscard]] bool writes() const { return !pending_.empty(); }
   [[nodiscard]] const std::map<TimerId, Instant>& timers() const { return timers_; }
   [[nodiscard]] bool due(TimerId timer) const { return !timed() || timers_.at(timer) <= now_; }
+  // Where it is one for all nodes.
+  [[nodiscard]] std::optional<Instant> time() const { return timed() ? std::optional(now_) : std::nullopt; }
   [[nodiscard]] const Protocol& protocol() const { return protocol_; }
   [[nodiscard]] const Host& host() const { return host_; }
   [[nodiscard]] const Recovered& disk() const { return disk_; }

@@ -111,7 +111,9 @@ struct PaxosSubject {
     return {Fact{"the decision", p.decided()->str(), {}, {}, {}, {}}};
   }
   static std::string shape(const Protocol&) { return {}; }
-  static std::optional<std::string> contradicts(const Protocol&, const Fact&) { return std::nullopt; }
+  static std::optional<std::string> contradicts(const Protocol&, const Fact&, std::optional<Instant>) {
+    return std::nullopt;
+  }
   static std::optional<std::string> differ(const Protocol&, const Protocol&) { return std::nullopt; }
 };
 

@@ -198,7 +198,7 @@ struct RaftSubject {
       const bool leads = receiver.state == raft::State::leader;
       if (past || (present && !leads && receiver.state != raft::State::candidate)) return true;
       if (!present || !leads || m.bounds.heartbeats != 0) return false;
-      if (is<raft::HeartbeatReply>(m.note)) return m.bounds.reads == 0;
+      if (is<raft::HeartbeatReply>(m.note)) return m.bounds.reads == 0 && m.bounds.ticks == 0;
       return m.note.index <= receiver.match[m.from];
     }
     if (is<raft::RequestVote>(m.note) || is<raft::AppendEntries>(m.note) || is<raft::Heartbeat>(m.note) ||
@@ -245,7 +245,11 @@ struct RaftSubject {
     return host.take(self, event, sent);
   }
   // Leader Completeness (§3.6.3): what was committed in earlier terms is in the log of a leader.
-  static std::optional<std::string> contradicts(const Protocol& p, const Fact& fact) {
+  // And a lease holds only while nobody leads a later term (§6.4.1), whether or not a read is asked.
+  static std::optional<std::string> contradicts(const Protocol& p, const Fact& fact,
+                                                std::optional<Instant> time) {
+    if (time && fact.index.none() && fact.epoch > p.term() && p.lease_valid(*time))
+      return "the lease of term " + to_string(p.term()) + " holds, and " + fact.text();
     if (p.state() != raft::State::leader || fact.index.none() || fact.epoch >= p.term()) return std::nullopt;
     if (fact.index < p.log().base()) return std::nullopt;  // cut: the facts of states speak of it
     if (p.log().matches(fact.index, fact.entry_epoch)) return std::nullopt;
