@@ -9,6 +9,7 @@
 #include "core/bytes.h"
 #include "core/ids.h"
 #include "core/time.h"
+#include "models/pace.h"
 #include "storage/engine.h"
 #include "storage/transaction.h"
 
@@ -31,6 +32,16 @@ class Model {
   // Applies one command; all changes go to `txn`, all reads of state go through it. Malformed commands give
   // an error result, the same everywhere. The result goes to the client whose command it is.
   virtual Bytes apply(const Bytes& command, storage::Transaction& txn) = 0;
+
+  // The same in steps, for a model that has commands which take long: nothing once `pace` is spent; then
+  // go_on() is called, with the pace refilled, until there is the result. `command`, `txn` and `pace` stay
+  // valid until then, unless open() comes first. In between nothing else is applied or committed, but queries
+  // are made, and see nothing of it. Where the pauses are changes neither state nor result.
+  virtual std::optional<Bytes> begin(const Bytes& command, storage::Transaction& txn, Pace& pace) {
+    pace.spend(Pace::of_a_command);
+    return apply(command, txn);
+  }
+  virtual std::optional<Bytes> go_on() { return Bytes(); }
 
   // After the last apply() of a batch: changes that need to be made only once for all of it.
   virtual void settle(storage::Transaction&) {}

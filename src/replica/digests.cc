@@ -9,7 +9,7 @@ namespace quorate::replica {
 // One round after another, as long as something is applied. The index is the leader's own: followers hear of
 // it before they hear of anything behind it, so they have it still in front of them, or stand right at it.
 void Replica::compare_digests(Env& env) {
-  if (!leads() || env.now - comparing_since_ < config_.digest_interval) return;
+  if (!leads() || !state_.settled() || env.now - comparing_since_ < config_.digest_interval) return;
   judge_digests(env);
   const SnapshotMeta now = state_.meta();
   if (now.digest.empty() || now.index == compared_) return;
@@ -49,6 +49,7 @@ void Replica::judge_digests(Env& env) {
 
 void Replica::on_frame(Env&, NodeId from, DigestAsk&& frame) {
   if (frame.index == state_.applied().index) {
+    if (!state_.settled()) return;  // it is beyond that; asked again
     send(from, DigestTold{frame.index, state_.meta().digest, state_.model().digest_format()});
   } else if (frame.index > state_.applied().index) {
     digest_asked_by_ = from;

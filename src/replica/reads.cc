@@ -42,7 +42,10 @@ void Replica::on(Env&, rl::ReadReady&& event) {
   serve_ready_reads();
 }
 
+// Not while a command is half done: what it changes is committed, so reads confirmed since wait for it
+// anyhow.
 void Replica::serve_ready_reads() {
+  if (!state_.settled()) return;
   const Index applied = state_.applied().index;
   while (!ready_reads_.empty() && ready_reads_.begin()->first <= applied) {
     auto done = std::move(ready_reads_.begin()->second.done);

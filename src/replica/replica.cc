@@ -11,6 +11,14 @@ namespace {
 // A protocol's own timers stay below 2^62.
 constexpr TimerId tick_timer{(3ULL << 62U) + 1};
 constexpr TimerId model_timer{(3ULL << 62U) + 2};
+constexpr TimerId apply_timer{(3ULL << 62U) + 3};
+
+// Of the time a model may be told of at once, what a command tells, and what it may have been under way.
+constexpr Duration longest_told = models::max_periodic_elapsed * 4 / 5;
+constexpr Duration longest_under_way = models::max_periodic_elapsed - longest_told;
+
+// What has piled up is worked off in that many turns, however fast more comes in.
+constexpr std::size_t bytes_waiting_per_unit = 64;
 
 }  // namespace
 
@@ -107,6 +115,7 @@ void Replica::timer(Env& env, TimerId id) {
   if (halted_) return;
   if (id == tick_timer) return tick(env);
   if (id == model_timer) return ask_model(env);
+  if (id == apply_timer) return apply(env);
   step(env, TimerFired{id});
 }
 
@@ -183,29 +192,52 @@ void Replica::handle(Env& env, rl::Event&& event) {
   std::visit([&](auto&& inner) { on(env, std::forward<decltype(inner)>(inner)); }, std::move(event));
 }
 
-void Replica::on(Env&, rl::Committed&& event) {
+void Replica::on(Env& env, rl::Committed&& event) {
   if (event.entries.empty()) return;
-  host_->applying();
-  const Index before = state_.applied().index;
-  auto executed = state_.apply(event.entries, config_.self, config_.incarnation);
-  if (!executed) return halt(executed.error());
-  const auto own = state_.sessions().by_node.find(config_.self.value);
-  if (own != state_.sessions().by_node.end() && own->second.incarnation > config_.incarnation) {
-    return halt("a later start of this node is in the log: another process runs with this node's id");
-  }
+  const Index before = committed_;
   committed_ = std::max(committed_, event.entries.back().index);
   congested_ = false;
   for (const Entry& entry : event.entries) {
     if (entry.index > before) bytes_since_flush_ += entry.payload.size() + 32;
   }
+  if (auto taken = state_.take(std::move(event.entries)); !taken) return halt(taken.error());
+  if (!apply_due_) apply(env);
+}
+
+// Some of what is committed. A command that takes long is left in its midst, for the next turn: meanwhile the
+// protocol goes on, and so do others' requests as far as they do not wait for it.
+void Replica::apply(Env& env) {
+  host_->applying();
+  applied_at_ = env.now;
+  const Index before = state_.applied().index;
+  models::Pace pace(std::max(config_.apply_units, state_.waiting_bytes() / bytes_waiting_per_unit));
+  auto executed = state_.apply(pace, config_.self, config_.incarnation);
+  const auto own = state_.sessions().by_node.find(config_.self.value);
+  if (own != state_.sessions().by_node.end() && own->second.incarnation > config_.incarnation) {
+    return halt("a later start of this node is in the log: another process runs with this node's id");
+  }
   entries_since_flush_ += state_.applied().index - before;
-  for (auto& command : *executed) {
+  for (auto& command : executed) {
     if (auto done = pending_.settle(command.number)) (*done)(std::move(command.result));
   }
+  apply_due_ = !state_.idle();
+  if (apply_due_) host_->set_timer(apply_timer, env.now + config_.apply_pause);
+  if (state_.settled()) after_applying(env);
+}
+
+void Replica::after_applying(Env& env) {
   tell_sampled_digest();
   serve_ready_reads();
   finish_changes_in_force();
+  for (auto& call : std::exchange(until_settled_, {})) call();
+  for (auto& wanted : std::exchange(wanted_snapshots_, {})) on(env, std::move(wanted));
+  if (std::exchange(checkpoint_due_, false)) checkpoint(env);
   maybe_flush();
+}
+
+void Replica::when_settled(std::move_only_function<void()> call) {
+  if (state_.settled()) return call();
+  until_settled_.push_back(std::move(call));
 }
 
 void Replica::on(Env& env, rl::LeaderChanged&& event) {
@@ -295,8 +327,9 @@ void Replica::tick(Env& env) {
 
 void Replica::ask_model(Env& env) {
   if (!leads()) return;
-  // A pause of this process must not count as time that passed for everybody's leases.
-  const Duration elapsed = std::min(env.now - asked_model_at_, models::max_periodic_elapsed);
+  // A pause of this process must not count as time that passed for everybody's leases. And what the command
+  // in front of this one was under way with, such as a grant, knows nothing of the time before.
+  const Duration elapsed = std::min(env.now - asked_model_at_, longest_told);
   host_->set_timer(model_timer, env.now + config_.periodic_interval);
   compare_digests(env);
   // Nor must the time in which nothing can be committed: what was granted before would be told of it later.
@@ -304,19 +337,23 @@ void Replica::ask_model(Env& env) {
   if (model_command_) return;
   if (auto command = state_.model().periodic(elapsed)) {
     model_command_ = pending_.end();  // what propose() is about to number it
-    propose(env, std::move(*command), [this](const Outcome<Bytes>&) { model_command_.reset(); });
+    propose(env, std::move(*command), [this](const Outcome<Bytes>&) {
+      model_command_.reset();
+      asked_model_at_ = std::max(asked_model_at_, applied_at_ - longest_under_way);
+    });
   }
 }
 
 void Replica::maybe_flush() {
-  if (flushing_) return;
+  if (flushing_ || !state_.settled()) return;
   if (entries_since_flush_ < config_.flush_after_entries && bytes_since_flush_ < config_.flush_after_bytes)
     return;
   begin_flush();
 }
 
 void Replica::checkpoint(Env&) {
-  if (!halted_ && !flushing_ && !state_.applied().index.none()) begin_flush();
+  if (halted_ || flushing_ || state_.applied().index.none()) return;
+  state_.settled() ? begin_flush() : void(checkpoint_due_ = true);
 }
 
 void Replica::begin_flush() {
@@ -367,6 +404,7 @@ std::optional<std::string> Replica::check_invariants() const {
 
 void Replica::close() {
   halted_ = true;
+  until_settled_.clear();
   for (std::uint64_t number = pending_.first(), end = pending_.end(); number < end; ++number) {
     if (auto done = pending_.settle(number)) (*done)(std::unexpected(Failure::stopping));
   }

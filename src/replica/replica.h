@@ -68,6 +68,10 @@ struct Config {
   std::size_t max_batch_bytes = 256U << 10U;    // of one log entry's commands
   std::uint64_t flush_after_entries = 100'000;  // applied since the last flush of the state
   std::uint64_t flush_after_bytes = 12U << 20U;
+  // Work on committed commands (models::Pace) before messages and timers get their turn, and how long that
+  // lasts at least.
+  std::size_t apply_units = 8'000;
+  Duration apply_pause{};
   std::size_t snapshot_chunk_bytes = 256U << 10U;
   Duration snapshot_timeout = 10s;  // without progress, a transfer is given up
 };
@@ -132,6 +136,11 @@ class Replica {
   [[nodiscard]] bool removed(NodeId node) const {
     return state_.removed(node) && membership_.find(node) == nullptr;
   }
+  // False while a command is half done. The model answers queries then, but its engine must not be read
+  // otherwise, nor flushed.
+  [[nodiscard]] bool settled() const { return state_.settled(); }
+  // Calls when that is so: at once, or from within a later call; not at all once closed.
+  void when_settled(std::move_only_function<void()> call);
   [[nodiscard]] models::Model& model() { return state_.model(); }
   [[nodiscard]] storage::Engine& engine() { return state_.engine(); }
   [[nodiscard]] replicated_log::Protocol& protocol() { return *protocol_; }
@@ -199,6 +208,8 @@ class Replica {
 
   // Commands, reads, changes.
   // Changes pile up in memory faster than they are flushed: no more are proposed until the flush is done.
+  // So does what is committed and not applied.
+  [[nodiscard]] bool apply_lags() const { return state_.waiting_bytes() > config_.max_pending_bytes / 4; }
   [[nodiscard]] bool flush_lags() const {
     return flushing_ && bytes_since_flush_ > 4 * config_.flush_after_bytes;
   }
@@ -225,6 +236,10 @@ class Replica {
                                                             replicated_log::Refusal refusal);
   [[nodiscard]] bool in_force(const Change& change) const;
   void finish_changes_in_force();
+
+  // Committed entries.
+  void apply(Env& env);
+  void after_applying(Env& env);
 
   // Time.
   void arm_tick(Env& env);
@@ -256,6 +271,10 @@ class Replica {
   NodeId leader_;
   Epoch epoch_;
   Index committed_;
+  bool apply_due_ = false;                    // not all of that is applied: a timer runs
+  Instant applied_at_ = Instant::min() + 1h;  // when something was last
+  std::vector<std::move_only_function<void()>> until_settled_;
+  std::vector<replicated_log::SendSnapshot> wanted_snapshots_;  // asked for while the state was not settled
   Index flushed_;
   Membership membership_;
 
@@ -283,6 +302,7 @@ class Replica {
   std::vector<replicated_log::SnapshotDelivered> abandoned_;  // to be told at the next pump
   std::uint64_t next_transfer_ = 1;
 
+  bool checkpoint_due_ = false;  // asked for while the state was not settled
   std::optional<SnapshotMeta> flushing_;
   std::optional<SnapshotMeta>
       available_;           // flushed, and not told the protocol while a snapshot is being sent

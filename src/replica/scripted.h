@@ -55,7 +55,8 @@ class ScriptedProtocol final : public rl::Protocol {
   std::optional<rl::Refusal> refuse_with;
 };
 
-// Appends every command to one text and answers with how many there were.
+// Appends every command to one text and answers with its length. What begins with "long" takes three steps,
+// and leaves a row behind in between.
 class TextModel final : public models::Model {
  public:
   void open(storage::Engine& state) override { engine = &state; }
@@ -66,6 +67,21 @@ class TextModel final : public models::Model {
     latest = text;
     txn.put(storage::Table(1), "text", text);
     return Bytes::adopt(std::to_string(text.size()));
+  }
+  std::optional<Bytes> begin(const Bytes& command, storage::Transaction& txn, models::Pace& pace) override {
+    if (!command.view().starts_with("long")) return Model::begin(command, txn, pace);
+    half = command;
+    half_txn = &txn;
+    steps_left = 2;
+    txn.put(storage::Table(1), "half", command.str());
+    latest = "half a command";
+    pace.spend(pace.left());
+    return std::nullopt;
+  }
+  std::optional<Bytes> go_on() override {
+    if (--steps_left > 0) return std::nullopt;
+    half_txn->erase(storage::Table(1), "half");
+    return apply(std::exchange(half, {}), *half_txn);
   }
   void committed(Index index) override { committed_at.push_back(index); }
   std::optional<Bytes> periodic(Duration elapsed) override {
@@ -85,6 +101,9 @@ class TextModel final : public models::Model {
   }
 
   storage::Engine* engine = nullptr;
+  Bytes half;
+  storage::Transaction* half_txn = nullptr;
+  int steps_left = 0;
   bool digests = false;
   std::string latest;  // of the last apply(), which may not be committed yet
   std::vector<Index> committed_at;

@@ -7,6 +7,7 @@ namespace rl = replicated_log;
 
 void Replica::on(Env& env, rl::SendSnapshot&& event) {
   if (senders_.contains(event.to)) return;
+  if (!state_.settled()) return wanted_snapshots_.push_back(std::move(event));
   const std::uint64_t transfer = (config_.incarnation << 24U) + next_transfer_++;
   auto [it, fresh] = senders_.try_emplace(event.to, transfer, event.epoch, state_.meta(),
                                           state_.engine().snapshot(), config_.snapshot_chunk_bytes, env.now);
@@ -53,7 +54,7 @@ void Replica::tend_snapshots(Env& env) {
 }
 
 void Replica::on_frame(Env& env, NodeId from, SnapshotChunk&& frame) {
-  if (frame.meta.index <= state_.applied().index) {  // nothing in it is new
+  if (frame.meta.index <= committed_) {  // nothing in it is new
     return send(from, SnapshotAck{.transfer = frame.transfer, .done = true});
   }
   auto taken = receiver_.chunk(from, frame, env.now);
@@ -73,7 +74,7 @@ void Replica::pin_staged_state(const std::vector<Write>& writes) {
   }
 }
 
-void Replica::on(Env&, rl::Restore&& event) {
+void Replica::on(Env& env, rl::Restore&& event) {
   if (event.meta.index <= state_.applied().index) return;  // applied from the log meanwhile
   if (!receiver_.staged() || receiver_.staged()->index != event.meta.index) {
     return halt("asked to restore a snapshot that is not there");
@@ -96,8 +97,7 @@ void Replica::on(Env&, rl::Restore&& event) {
     if (!session->second.executed_already(number)) continue;
     if (auto done = pending_.settle(number)) (*done)(std::unexpected(Failure::timed_out));
   }
-  serve_ready_reads();
-  finish_changes_in_force();
+  after_applying(env);
 }
 
 }  // namespace quorate::replica

@@ -43,7 +43,10 @@ void State::write_applied(storage::Transaction& txn, const AppliedPoint& applied
 }
 
 void State::load() {
-  applied_ = read_applied(*live_);
+  txn_.emplace(*live_);
+  progress_ = {};
+  half_done_ = false;
+  applied_ = reached_ = read_applied(*live_);
   std::string departed;
   departed_ = {};
   if (live_->get(storage::Table::system, departed_key, departed))
@@ -59,53 +62,87 @@ void State::load() {
 }
 
 void State::assume(const Membership& membership) {
-  if (applied_.membership.members.empty()) applied_.membership = membership;
+  if (applied_.membership.members.empty()) applied_.membership = reached_.membership = membership;
 }
 
 SnapshotMeta State::meta() const {
   return {applied_.index, applied_.epoch, applied_.membership, model_->digest()};
 }
 
-std::expected<std::vector<State::Executed>, std::string> State::apply(const std::vector<Entry>& entries,
-                                                                      NodeId self,
-                                                                      std::uint64_t incarnation) {
-  std::vector<Executed> executed;
-  std::vector<NodeId> touched;
-  storage::Transaction txn(*live_);
-  const Index before = applied_.index;
-  for (const Entry& entry : entries) {
-    if (entry.index <= applied_.index) continue;
-    if (entry.index != applied_.index.next()) {
+std::expected<void, std::string> State::take(std::vector<Entry> entries) {
+  Index last = waiting_.empty() ? reached_.index : waiting_.back().index;
+  const std::size_t before = waiting_.size();
+  for (Entry& entry : entries) {
+    if (entry.index <= last) continue;
+    if (entry.index != last.next()) {
+      waiting_.resize(before);
       return std::unexpected(
-          fmt::format("entry {} committed while {} is applied", entry.index.value, applied_.index.value));
+          fmt::format("entry {} committed while {} is applied", entry.index.value, last.value));
     }
-    applied_.index = entry.index;
-    applied_.epoch = entry.epoch;
-    if (entry.kind == EntryKind::payload) apply_commands(entry, txn, self, incarnation, executed, touched);
-    if (entry.kind == EntryKind::membership) {
-      if (auto membership = codec::decode<Membership>(entry.payload))
-        apply_membership(std::move(*membership), txn);
-    }
-    if (entry.index == sample_at_) sample_.emplace(entry.index, model_->digest());
+    last = entry.index;
+    waiting_.push_back(std::move(entry));
   }
-  if (applied_.index == before) return executed;
+  for (std::size_t i = before; i < waiting_.size(); ++i) waiting_bytes_ += waiting_[i].payload.size();
+  return {};
+}
+
+std::vector<State::Executed> State::apply(models::Pace& pace, NodeId self, std::uint64_t incarnation) {
+  while (!waiting_.empty()) {
+    if (!apply_front(pace, self, incarnation)) return {};
+    drop_front();
+    if (pace.spent()) break;
+  }
+  if (reached_.index == applied_.index) return {};
+  settle();
+  return std::exchange(progress_.executed, {});
+}
+
+std::expected<std::vector<State::Executed>, std::string> State::apply(std::vector<Entry> entries, NodeId self,
+                                                                      std::uint64_t incarnation) {
+  if (auto taken = take(std::move(entries)); !taken) return std::unexpected(taken.error());
+  models::Pace unlimited;
+  return apply(unlimited, self, incarnation);
+}
+
+// The oldest entry, from where it was left; true when it is through.
+bool State::apply_front(models::Pace& pace, NodeId self, std::uint64_t incarnation) {
+  const Entry& entry = waiting_.front();
+  if (entry.kind == EntryKind::payload && !apply_commands(pace, self, incarnation)) return false;
+  reached_.index = entry.index;
+  reached_.epoch = entry.epoch;
+  if (entry.kind == EntryKind::membership) {
+    if (auto membership = codec::decode<Membership>(entry.payload)) apply_membership(std::move(*membership));
+  }
+  if (entry.index == sample_at_) sample_.emplace(entry.index, model_->digest());
+  return true;
+}
+
+void State::drop_front() {
+  waiting_bytes_ -= waiting_.front().payload.size();
+  waiting_.pop_front();
+  progress_.begun = false;
+}
+
+void State::settle() {
+  auto& touched = progress_.touched;
   std::ranges::sort(touched);
   touched.erase(std::ranges::unique(touched).begin(), touched.end());
   for (const NodeId node : touched) {
-    txn.put(storage::Table::system, session_key(node), encoded(sessions_.by_node[node.value]));
+    txn_->put(storage::Table::system, session_key(node), encoded(sessions_.by_node[node.value]));
   }
-  model_->settle(txn);
-  write_applied(txn, applied_);
+  touched.clear();
+  model_->settle(*txn_);
+  applied_ = reached_;
+  write_applied(*txn_, applied_);
   model_->committed(applied_.index);
-  return executed;
 }
 
-void State::apply_membership(Membership next, storage::Transaction& txn) {
-  const Membership before = std::exchange(applied_.membership, std::move(next));
+void State::apply_membership(Membership next) {
+  const Membership before = std::exchange(reached_.membership, std::move(next));
   const std::size_t known = departed_.nodes.size();
   const auto leave = [this](const std::vector<Member>& members) {
     for (const Member& member : members) {
-      if (applied_.membership.find(member.id) == nullptr && !removed(member.id))
+      if (reached_.membership.find(member.id) == nullptr && !removed(member.id))
         departed_.nodes.push_back(member.id);
     }
   };
@@ -116,24 +153,39 @@ void State::apply_membership(Membership next, storage::Transaction& txn) {
     const auto extra = static_cast<std::ptrdiff_t>(departed_.nodes.size() - most_departed);
     departed_.nodes.erase(departed_.nodes.begin(), departed_.nodes.begin() + extra);
   }
-  txn.put(storage::Table::system, departed_key, encoded(departed_));
+  txn_->put(storage::Table::system, departed_key, encoded(departed_));
 }
 
-void State::apply_commands(const Entry& entry, storage::Transaction& txn, NodeId self,
-                           std::uint64_t incarnation, std::vector<Executed>& executed,
-                           std::vector<NodeId>& touched) {
-  const auto batch = codec::decode<CommandBatch>(entry.payload);
-  if (!batch) return;  // nothing a replica ever proposed; skipped alike everywhere
-  for (const Command& command : batch->commands) {
-    // Before it is admitted: a duplicate may tell of settled numbers, and what it tells must outlive a
-    // restart, or replicas would disagree about a late command.
-    if (touched.empty() || touched.back() != command.id.origin) touched.push_back(command.id.origin);
-    if (!sessions_.admit(command)) continue;
-    Bytes result = model_->apply(command.body, txn);
+bool State::apply_commands(models::Pace& pace, NodeId self, std::uint64_t incarnation) {
+  auto& [executed, touched, batch, next, begun] = progress_;
+  if (!std::exchange(begun, true)) {
+    // What does not decode is nothing a replica ever proposed; skipped alike everywhere.
+    batch = codec::decode<CommandBatch>(waiting_.front().payload).value_or(CommandBatch{});
+    next = 0;
+  }
+  for (; next < batch.commands.size(); ++next) {
+    const Command& command = batch.commands[next];
+    if (!half_done_) {
+      // Before it is admitted: a duplicate may tell of settled numbers, and what it tells must outlive a
+      // restart, or replicas would disagree about a late command.
+      if (touched.empty() || touched.back() != command.id.origin) touched.push_back(command.id.origin);
+      if (!sessions_.admit(command)) continue;
+    }
+    auto result = execute(command, pace);
+    if (!result) return false;
     if (command.id.origin == self && command.id.incarnation == incarnation) {
-      executed.push_back({command.id.number, std::move(result)});
+      executed.push_back({command.id.number, std::move(*result)});
     }
   }
+  return true;
+}
+
+std::optional<Bytes> State::execute(const Command& command, models::Pace& pace) {
+  pace_ = pace;
+  auto result = half_done_ ? model_->go_on() : model_->begin(command.body, *txn_, pace_);
+  pace = pace_;
+  half_done_ = !result;
+  return result;
 }
 
 std::expected<void, std::string> State::restore() {
@@ -143,6 +195,7 @@ std::expected<void, std::string> State::restore() {
   if (!opened) return std::unexpected(opened.error().what);
   live_ = std::move(*opened);
   load();
+  while (!waiting_.empty() && waiting_.front().index <= applied_.index) drop_front();
   return {};
 }
 

@@ -1,9 +1,14 @@
-// The applied state of a replica: engine, model, executed commands, and how far it is. One committed batch
-// becomes one atomic engine write that carries the applied index with it, so that a restart never applies an
-// entry twice nor skips one.
+// The applied state of a replica: engine, model, executed commands, and how far it is. A batch of committed
+// entries changes the engine together with the applied index, and no flush comes in between, so that a
+// restart never applies an entry twice nor skips one.
+//
+// Entries are applied in steps: apply() ends when its pace is spent, be it within a command. Between two
+// steps the state is settled unless a command is half done: then the engine holds changes of an entry that is
+// not applied, and must be neither flushed nor handed on, nor has the model's digest a meaning.
 #pragma once
 
 #include <algorithm>
+#include <deque>
 #include <expected>
 #include <memory>
 #include <optional>
@@ -18,6 +23,7 @@
 #include "replica/messages.h"
 #include "replica/sessions.h"
 #include "storage/engine.h"
+#include "storage/transaction.h"
 
 namespace quorate::replica {
 
@@ -44,11 +50,19 @@ class State {
   State(storage::EngineHome& home, std::unique_ptr<storage::Engine> live,
         std::unique_ptr<models::Model> model);
 
-  // Applies what is new of `entries`; those at or below the applied index were applied before a restart.
-  // A gap is an error: nothing is applied.
-  [[nodiscard]] std::expected<std::vector<Executed>, std::string> apply(const std::vector<Entry>& entries,
+  // Takes committed entries in, to be applied in turn; those at or below the applied index were applied
+  // before a restart. A gap is an error: nothing is taken.
+  [[nodiscard]] std::expected<void, std::string> take(std::vector<Entry> entries);
+  // Applies of them what the pace allows, at least something. The commands of `incarnation` of `self` that
+  // are through.
+  std::vector<Executed> apply(models::Pace& pace, NodeId self, std::uint64_t incarnation);
+  // Both, for all of `entries`.
+  [[nodiscard]] std::expected<std::vector<Executed>, std::string> apply(std::vector<Entry> entries,
                                                                         NodeId self,
                                                                         std::uint64_t incarnation);
+  [[nodiscard]] bool settled() const { return !half_done_; }
+  [[nodiscard]] bool idle() const { return waiting_.empty(); }
+  [[nodiscard]] std::size_t waiting_bytes() const { return waiting_bytes_; }
 
   // The digest of the state right behind the entry at `index`, which is not applied yet, for take_sample().
   void sample_at(Index index) { sample_at_ = index; }
@@ -75,15 +89,34 @@ class State {
   static void write_applied(storage::Transaction& txn, const AppliedPoint& applied);
 
  private:
+  // The entries that are applied together, from one state that a crash may leave to the next.
+  struct Progress {
+    std::vector<Executed> executed;
+    std::vector<NodeId> touched;  // their sessions
+    CommandBatch commands;        // of the entry at hand
+    std::size_t next = 0;         // the command at hand
+    bool begun = false;           // with the entry at hand
+  };
+
   void load();
-  void apply_membership(Membership next, storage::Transaction& txn);
-  void apply_commands(const Entry& entry, storage::Transaction& txn, NodeId self, std::uint64_t incarnation,
-                      std::vector<Executed>& executed, std::vector<NodeId>& touched);
+  void apply_membership(Membership next);
+  bool apply_front(models::Pace& pace, NodeId self, std::uint64_t incarnation);
+  bool apply_commands(models::Pace& pace, NodeId self, std::uint64_t incarnation);
+  std::optional<Bytes> execute(const Command& command, models::Pace& pace);
+  void drop_front();
+  void settle();
 
   storage::EngineHome* home_;
   std::unique_ptr<storage::Engine> live_;
   std::unique_ptr<models::Model> model_;
   AppliedPoint applied_;
+  AppliedPoint reached_;  // at the end of the batch under way it is what is applied
+  std::deque<Entry> waiting_;
+  std::size_t waiting_bytes_ = 0;
+  Progress progress_;
+  std::optional<storage::Transaction> txn_;
+  models::Pace pace_;  // what the command at hand is told
+  bool half_done_ = false;
   Departed departed_;
   Sessions sessions_;
   Index sample_at_;

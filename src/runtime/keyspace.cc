@@ -136,6 +136,7 @@ void Keyspace::flush_later(Index upto) {
 }
 
 void Keyspace::tend() {
+  if (flush_due_ && !replica_->settled()) return;
   if (const auto upto = flush_due_) return flush_state(*upto);
   flush_waits_ = false;
 }

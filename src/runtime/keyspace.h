@@ -52,6 +52,9 @@ class Keyspace final : private replica::Host {
   [[nodiscard]] replica::Replica::Status status() const { return replica_->status(); }
   [[nodiscard]] models::Model& model() { return replica_->model(); }
   [[nodiscard]] storage::Engine& engine() { return replica_->engine(); }
+  // False while a command is half done: see replica::Replica.
+  [[nodiscard]] bool settled() const { return replica_->settled(); }
+  void when_settled(std::move_only_function<void()> call) { replica_->when_settled(std::move(call)); }
   // As last told by the protocol; cheaper than status().
   [[nodiscard]] NodeId leader() const { return leader_; }
   [[nodiscard]] Epoch epoch() const { return epoch_; }

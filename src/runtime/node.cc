@@ -196,6 +196,7 @@ std::expected<void, std::string> Node::run() {
 void Node::flush_states() {
   await_flushes();
   for (auto& [id, keyspace] : keyspaces_) {
+    if (!keyspace->settled()) continue;  // in the midst of a command, which the log has
     if (auto flushed = keyspace->engine().flush(); !flushed) {
       spdlog::warn("keyspace {}: {}; the next start replays the log", keyspace->name(), flushed.error().what);
     }

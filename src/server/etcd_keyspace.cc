@@ -125,14 +125,19 @@ void EtcdKeyspace::audit() {
   audit_timer_.expires_after(config_.audit_period);
   audit_timer_.async_wait([this, alive = alive_](boost::system::error_code error) {
     if (error || !*alive) return;
-    (void)audits_.run(model().begin_audit(), [this](bool intact) {
-      const auto alarm = intact ? std::nullopt : model().diverged(node_.id());
-      if (!intact)
-        spdlog::critical("keyspace {}: the state is damaged: rows are not as they were written",
-                         config_.name);
-      if (alarm) keyspace_.propose(*alarm, [](const replica::Outcome<Bytes>&) {});
-      audit();
+    keyspace_.when_settled([this, alive] {
+      if (*alive) audit_now();
     });
+  });
+}
+
+void EtcdKeyspace::audit_now() {
+  (void)audits_.run(model().begin_audit(), [this](bool intact) {
+    const auto alarm = intact ? std::nullopt : model().diverged(node_.id());
+    if (!intact)
+      spdlog::critical("keyspace {}: the state is damaged: rows are not as they were written", config_.name);
+    if (alarm) keyspace_.propose(*alarm, [](const replica::Outcome<Bytes>&) {});
+    audit();
   });
 }
 

@@ -39,6 +39,7 @@ class EtcdKeyspace final : private api::etcd::Backend {
   void compact();
   void guard();
   void audit();
+  void audit_now();
 
   void propose(Bytes command, replica::Done done) override {
     keyspace_.propose(std::move(command), std::move(done));
@@ -54,6 +55,9 @@ class EtcdKeyspace final : private api::etcd::Backend {
     return static_cast<models::etcd::EtcdModel&>(keyspace_.model());
   }
   [[nodiscard]] storage::Engine& engine() override { return keyspace_.engine(); }
+  void when_settled(std::move_only_function<void()> call) override {
+    keyspace_.when_settled(std::move(call));
+  }
   [[nodiscard]] replica::Replica::Status status() const override { return keyspace_.status(); }
   [[nodiscard]] ClusterId cluster() const override { return node_.cluster(); }
   [[nodiscard]] std::uint64_t bytes_on_disk() const override { return node_.bytes_on_disk(); }

@@ -62,12 +62,14 @@ void EtcdChronicle::execute(const replica::Command& command, Moment now, std::ve
       if (holds) this->put(put.key(), put.value(), 0);
       return;
     }
-    case etcd::Op::delete_range: {  // of the workload's: one key
-      const auto key = parse<pb::DeleteRangeRequest>(request).key();
-      const auto at = keys_.find(key);
-      if (at == keys_.end() || !at->second.there()) return;
-      next_revision({{key, std::nullopt}});
-      return erase(key);
+    case etcd::Op::delete_range: {
+      const auto del = parse<pb::DeleteRangeRequest>(request);
+      std::vector<Change> changes;
+      const auto end = keys_.lower_bound(del.range_end());
+      for (auto at = keys_.lower_bound(del.key()); del.key() < del.range_end() && at != end; ++at) {
+        if (at->second.there()) changes.push_back({at->first, std::nullopt});
+      }
+      return erase(std::move(changes));
     }
     case etcd::Op::compact: {
       const auto wanted = parse<pb::CompactionRequest>(request).revision();
@@ -129,6 +131,13 @@ void EtcdChronicle::put(const std::string& key, const std::string& value, std::i
   row.values.emplace_back(revision(), value);
 }
 
+// All in one revision.
+void EtcdChronicle::erase(std::vector<Change> changes) {
+  if (changes.empty()) return;
+  next_revision(changes);
+  for (const Change& change : changes) erase(change.key);
+}
+
 // In the revision that is current.
 void EtcdChronicle::erase(const std::string& key) {
   Key& row = keys_.at(key);
@@ -141,8 +150,7 @@ void EtcdChronicle::end_lease(std::int64_t id) {
   const auto keys = leases_.at(id).keys;
   std::vector<Change> changes;
   for (const auto& key : keys) changes.push_back({key, std::nullopt});
-  if (!changes.empty()) next_revision(std::move(changes));
-  for (const auto& key : keys) erase(key);
+  erase(std::move(changes));
   leases_.erase(id);
 }
 

@@ -65,6 +65,7 @@ class EtcdChronicle {
 
   void put(const std::string& key, const std::string& value, std::int64_t lease);
   void erase(const std::string& key);
+  void erase(std::vector<Change> changes);
   void next_revision(std::vector<Change> changes) { changes_.push_back(std::move(changes)); }
   void end_lease(std::int64_t id);
   [[nodiscard]] Duration end_of(std::int64_t ttl) const;

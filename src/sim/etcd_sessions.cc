@@ -178,6 +178,12 @@ Bytes EtcdSessions::draw(Session& session) {
     alive.set_id(lease());
     return etcd::command(etcd::Op::lease_keep_alive, alive.SerializeAsString());
   }
+  if (choice < 88) {
+    pb::DeleteRangeRequest del;
+    del.set_key("w");
+    del.set_range_end(rng.chance(0.5) ? "x" : fmt::format("w{}", rng.below(own_keys)));
+    return etcd::command(etcd::Op::delete_range, del.SerializeAsString());
+  }
   if (choice < 92) {
     pb::LeaseRevokeRequest revoke;
     revoke.set_id(lease());

@@ -168,7 +168,7 @@ void Node::settle() {
     stage_->checks.fail("invariant", fmt::format("node {}: {}", id_.value, *broken));
   }
   const Index applied = replica_->applied();
-  if (applied != seen_applied_) {
+  if (applied != seen_applied_ && replica_->settled()) {
     seen_applied_ = applied;
     stage_->checks.applied(id_, applied, replica_->model().digest());
   }

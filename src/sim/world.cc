@@ -69,6 +69,12 @@ void World::tune() {
     replica.snapshot_chunk_bytes = 256U << 10U;
   }
   if (rng.chance(0.2)) replica.max_pending = rng.between(1, 4);
+  // Commands that are left half done, or entries that wait, again and again. (Of its own, so that the other
+  // numbers of a seed stay what they were.)
+  if (Rng steps(seed_ ^ 0x5354'4550); steps.chance(0.5)) {
+    replica.apply_units = steps.between(1, 12);
+    replica.apply_pause = steps.between(Duration(0), Duration(1ms));
+  }
   tuning.segment_bytes = rng.between(4, 64) << 10U;
   tuning.sync_time = rng.chance(0.8) ? rng.between(Duration(20us), Duration(1ms))
                                      : rng.between(Duration(1ms), Duration(10ms));

@@ -30,6 +30,8 @@ class Backend {
   [[nodiscard]] virtual storage::Engine& engine() = 0;
   [[nodiscard]] virtual replica::Replica::Status status() const = 0;
   [[nodiscard]] virtual ClusterId cluster() const = 0;
+  // Calls when the engine holds no half of a command: at once, or soon.
+  virtual void when_settled(std::move_only_function<void()> call) { call(); }
   // Bytes of the write-ahead log and state on disk.
   [[nodiscard]] virtual std::uint64_t bytes_on_disk() const = 0;
 

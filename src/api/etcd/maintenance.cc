@@ -18,19 +18,10 @@ void MaintenanceService::add_to(Router& router) {
                                                         if (parse(*call, m, request))
                                                           core_.answer(*call, core_.model().hash_kv(request));
                                                       });
-  router.unary<pb::HashRequest, pb::HashResponse>("/etcdserverpb.Maintenance/Hash",
-                                                  [this](const CallPtr& call, const Message&) {
-                                                    // The first four bytes of the state's digest: equal at
-                                                    // all members that applied the same commands.
-                                                    std::uint32_t hash = 0;
-                                                    const Bytes digest = core_.model().digest();
-                                                    for (const char c : digest.view().substr(0, 4))
-                                                      hash = hash << 8U | static_cast<unsigned char>(c);
-                                                    pb::HashResponse response;
-                                                    core_.fill(*response.mutable_header());
-                                                    response.set_hash(hash);
-                                                    Core::reply(*call, response);
-                                                  });
+  router.unary<pb::HashRequest, pb::HashResponse>(
+      "/etcdserverpb.Maintenance/Hash", [this](const CallPtr& call, const Message&) {
+        core_.backend().when_settled([this, call] { hash(*call); });
+      });
   router.unary<pb::AlarmRequest, pb::AlarmResponse>(
       "/etcdserverpb.Maintenance/Alarm", [this](CallPtr call, Message m) {
         pb::AlarmRequest request;
@@ -50,8 +41,20 @@ void MaintenanceService::add_to(Router& router) {
       "/etcdserverpb.Maintenance/Downgrade",
       [this](CallPtr call, const Message& m) { downgrade(std::move(call), m); });
   router.server_stream<pb::SnapshotRequest, pb::SnapshotResponse>(
-      "/etcdserverpb.Maintenance/Snapshot",
-      [this](const CallPtr& call, const Message&) { send_snapshot(core_, call); });
+      "/etcdserverpb.Maintenance/Snapshot", [this](const CallPtr& call, const Message&) {
+        core_.backend().when_settled([this, call] { send_snapshot(core_, call); });
+      });
+}
+
+// The first four bytes of the state's digest: equal at all members that applied the same commands.
+void MaintenanceService::hash(http::Call& call) {
+  std::uint32_t hash = 0;
+  const Bytes digest = core_.model().digest();
+  for (const char c : digest.view().substr(0, 4)) hash = hash << 8U | static_cast<unsigned char>(c);
+  pb::HashResponse response;
+  core_.fill(*response.mutable_header());
+  response.set_hash(hash);
+  Core::reply(call, response);
 }
 
 void MaintenanceService::status(CallPtr call) {

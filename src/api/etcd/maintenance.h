@@ -16,6 +16,7 @@ class MaintenanceService {
   void add_to(Router& router);
 
  private:
+  void hash(http::Call& call);
   void status(CallPtr call);
   void move_leader(CallPtr call, const Message& message);
   void downgrade(CallPtr call, const Message& message);

@@ -16,6 +16,7 @@
 #include "models/etcd/watch_hub.h"
 #include "models/etcd/wire.h"
 #include "models/etcd/write.h"
+#include "models/stepwise.h"
 
 namespace quorate::models::etcd {
 
@@ -58,9 +59,11 @@ class Implementation final : public EtcdModel {
   explicit Implementation(std::size_t most_answer_bytes) : most_answer_bytes_(most_answer_bytes) {}
 
   void open(storage::Engine& engine) override {
+    work_.reset();
+    arena_.Reset();
     engine_ = &engine;
     state_ = load_state(engine);
-    visible_ = state_;
+    saved_ = visible_ = state_;
     leases_.load(engine);
     alarms_.load(engine);
     load_nodes(engine);
@@ -70,17 +73,32 @@ class Implementation final : public EtcdModel {
   }
 
   Bytes apply(const Bytes& command, storage::Transaction& txn) override {
-    const std::int64_t before = state_.revision;
-    std::string body;
-    const Error error = execute(command.view(), txn, body);
-    if (state_.revision != before && state_.revision % revisions_per_sweep == 0)
-      sweep(state_, txn, sweep_per_step);
-    if (error != Error::none) body.clear();
-    return codec::encode(Result{error, state_.revision, Bytes::adopt(std::move(body))});
+    Pace unlimited;
+    return begin(command, txn, unlimited).value_or(Bytes());
   }
 
+  std::optional<Bytes> begin(const Bytes& command, storage::Transaction& txn, Pace& pace) override {
+    before_ = state_;
+    txn_ = &txn;
+    body_.clear();
+    const std::string_view all = command.view();
+    const auto op = all.empty() ? Op() : static_cast<Op>(all.front());
+    if (!may_take_long(op)) {
+      pace.spend(Pace::of_a_command);
+      return result(execute(all, txn));
+    }
+    changes_before_ = changes_.size();
+    complete_before_ = changes_complete_;
+    work_.emplace(execute_in_steps(op, all.substr(1), txn, pace));
+    return steps();
+  }
+
+  std::optional<Bytes> go_on() override { return steps(); }
+
   void settle(storage::Transaction& txn) override {
-    if (state_ != visible_) save_state(state_, txn);
+    if (state_ == saved_) return;
+    save_state(state_, txn);
+    saved_ = state_;
   }
 
   void forget_nodes(storage::Transaction& txn) override {
@@ -162,7 +180,7 @@ class Implementation final : public EtcdModel {
     if (has_writes(request)) return answer(Error::malformed, {});
     Effort most(SIZE_MAX, most_answer_bytes_);
     std::string body;
-    const Error error = etcd::execute(request, view(&most), leases_, nullptr, body);
+    const Error error = etcd::read(request, view(&most), body);
     return answer(error, std::move(body));
   }
 
@@ -171,11 +189,10 @@ class Implementation final : public EtcdModel {
     if (has_writes(request)) return answer(Error::malformed, {});
     Effort quick(quick_rows, quick_bytes);
     std::string body;
-    const Error error = etcd::execute(request, view(&quick), leases_, nullptr, body);
+    const Error error = etcd::read(request, view(&quick), body);
     if (!quick.spent()) return answer(error, std::move(body));
-    return later([request](const View& then, std::string& answer) {
-      return etcd::execute(request, then, Leases(), nullptr, answer);  // only puts look at leases
-    });
+    return later(
+        [request](const View& then, std::string& answer) { return etcd::read(request, then, answer); });
   }
 
   Result lease_time_to_live(const etcdserverpb::LeaseTimeToLiveRequest& request) override {
@@ -240,15 +257,15 @@ class Implementation final : public EtcdModel {
 
  private:
   [[nodiscard]] View view(Effort* effort = nullptr) const {
-    return {*engine_, visible_.revision, visible_.compacted, effort};
+    return {*engine_, visible_.revision, visible_.compacted, effort, !work_.has_value()};
   }
   template <class Read>
   [[nodiscard]] LongRead later(Read read) const {
     return [read = std::move(read), engine = engine_->snapshot(), revision = visible_.revision,
-            compacted = visible_.compacted, bytes = most_answer_bytes_] {
+            compacted = visible_.compacted, bytes = most_answer_bytes_, settled = !work_.has_value()] {
       Effort most(SIZE_MAX, bytes);
       std::string body;
-      const Error error = read(View{*engine, revision, compacted, &most}, body);
+      const Error error = read(View{*engine, revision, compacted, &most, settled}, body);
       if (error != Error::none) body.clear();
       return Result{error, revision, Bytes::adopt(std::move(body))};
     };
@@ -261,19 +278,71 @@ class Implementation final : public EtcdModel {
   // With nobody watching, changes are not kept for the hub: it is told that some are missing.
   ChangeSink sink() { return hub_.size() != 0 ? &changes_ : nullptr; }
 
-  Error execute(std::string_view command, storage::Transaction& txn, std::string& body) {
+  // Those whose work is not bounded by their size.
+  static bool may_take_long(Op op) {
+    return op == Op::delete_range || op == Op::txn || op == Op::lease_revoke || op == Op::tick;
+  }
+
+  std::optional<Bytes> steps() {
+    if (!work_->go_on()) {
+      publish_before();
+      return std::nullopt;
+    }
+    const Error error = work_->result();
+    work_.reset();
+    arena_.Reset();
+    return result(error);
+  }
+
+  // A command is left half done. Those before it in its batch are through: from now on readers see them, and
+  // nothing later, since they read at the visible revision, which no compaction has gone beyond.
+  void publish_before() {
+    if (visible_ == before_) return;
+    visible_ = before_;
+    std::vector<Change> since(
+        std::move_iterator(changes_.begin() + static_cast<std::ptrdiff_t>(changes_before_)),
+        std::move_iterator(changes_.end()));
+    changes_.resize(std::exchange(changes_before_, 0));
+    const std::vector<Change> before = std::exchange(changes_, std::move(since));
+    changes_complete_ = true;
+    hub_.commit(before, complete_before_, visible_.revision, visible_.compacted);
+  }
+
+  Bytes result(Error error) {
+    if (state_.revision != before_.revision && state_.revision % revisions_per_sweep == 0)
+      sweep(state_, *txn_, sweep_per_step);
+    if (error != Error::none) body_.clear();
+    return codec::encode(Result{error, state_.revision, Bytes::adopt(std::exchange(body_, {}))});
+  }
+
+  Error execute(std::string_view command, storage::Transaction& txn) {
     if (command.empty()) return Error::malformed;
     const auto op = static_cast<Op>(command.front());
     const std::string_view request = command.substr(1);
-    if (op == Op::tick) return tick(request, txn);
     if (op == Op::publish) return publish(request, txn);
-    if (op == Op::alarm) return alarm(request, txn, body);
+    if (op == Op::alarm) return alarm(request, txn, body_);
     if (const Error refused = refused_by_alarm(op); refused != Error::none) return refused;
     Writer writer(state_, txn, sink(), scratch_);
-    const Error error = execute(op, request, writer, txn, body);
+    const Error error = execute(op, request, writer, txn);
     finish(writer);
     arena_.Reset();
     return error;
+  }
+
+  Stepwise<Error> execute_in_steps(Op op, std::string_view request, storage::Transaction& txn, Pace& pace) {
+    if (op == Op::tick) {
+      const Error error = co_await tick(request, txn, pace);
+      co_return error;
+    }
+    if (const Error refused = refused_by_alarm(op); refused != Error::none) co_return refused;
+    pace.spend(Pace::of_a_command);
+    Writer writer(state_, txn, sink(), scratch_);
+    Error error = Error::malformed;
+    if (op == Op::delete_range) error = co_await delete_range(request, writer, pace);
+    if (op == Op::txn) error = co_await transaction(request, writer, pace);
+    if (op == Op::lease_revoke) error = co_await revoke(request, writer, txn, pace);
+    finish(writer);
+    co_return error;
   }
 
   // What etcd's applier refuses while an alarm is raised. Under NOSPACE whatever makes room goes on; of
@@ -293,47 +362,46 @@ class Implementation final : public EtcdModel {
   }
 
   void finish(Writer& writer) {
-    if (writer.changed() && hub_.size() == 0) changes_complete_ = false;
+    if (writer.changed() && !writer.tells()) changes_complete_ = false;
     writer.finish();
   }
 
-  Error execute(Op op, std::string_view request, Writer& writer, storage::Transaction& txn,
-                std::string& body) {
+  Error execute(Op op, std::string_view request, Writer& writer, storage::Transaction& txn) {
     switch (op) {
-      case Op::put: return put(request, writer, body);
-      case Op::delete_range: return delete_range(request, writer, body);
-      case Op::txn: return transaction(request, writer, body);
+      case Op::put: return put(request, writer);
       case Op::compact: return compact(request);
-      case Op::lease_grant: return grant(request, txn, body);
-      case Op::lease_revoke: return revoke(request, writer, txn);
-      case Op::lease_keep_alive: return keep_alive(request, txn, body);
+      case Op::lease_grant: return grant(request, txn, body_);
+      case Op::lease_keep_alive: return keep_alive(request, txn, body_);
       default: return Error::malformed;
     }
   }
 
-  Error put(std::string_view request, Writer& writer, std::string& body) {
+  Error put(std::string_view request, Writer& writer) {
     const auto parsed = Put::parse(request);
     if (!parsed) return parsed.error();
     if (const Error error = validate(*parsed); error != Error::none) return error;
-    return etcd::execute(*parsed, leases_, writer, body);
+    return etcd::execute(*parsed, leases_, writer, body_);
   }
 
-  Error delete_range(std::string_view request, Writer& writer, std::string& body) {
+  Stepwise<Error> delete_range(std::string_view request, Writer& writer, Pace& pace) {
     const auto* parsed = parse<etcdserverpb::DeleteRangeRequest>(arena_, request);
-    if (parsed == nullptr) return Error::malformed;
-    if (parsed->key().empty()) return Error::empty_key;
+    if (parsed == nullptr) co_return Error::malformed;
+    if (parsed->key().empty()) co_return Error::empty_key;
     Effort most(command_rows, command_bytes);
-    return etcd::execute(*parsed, writer, most, body);
+    RangeDeletion deletion(*parsed, writer, most, body_);
+    while (!deletion.go_on(pace)) co_await Pause(pace);
+    co_return deletion.error();
   }
 
-  Error transaction(std::string_view request, Writer& writer, std::string& body) {
+  Stepwise<Error> transaction(std::string_view request, Writer& writer, Pace& pace) {
     const auto* parsed = parse<etcdserverpb::TxnRequest>(arena_, request);
-    if (parsed == nullptr) return Error::malformed;
-    if (const Error error = validate(*parsed); error != Error::none) return error;
-    if (alarms_.raised(etcdserverpb::NOSPACE) && has_puts(*parsed)) return Error::no_space;
+    if (parsed == nullptr) co_return Error::malformed;
+    if (const Error error = validate(*parsed); error != Error::none) co_return error;
+    if (alarms_.raised(etcdserverpb::NOSPACE) && has_puts(*parsed)) co_return Error::no_space;
     Effort most(command_rows, command_bytes);
-    return etcd::execute(*parsed, {writer.reader(), state_.revision, state_.compacted, &most}, leases_,
-                         &writer, body);
+    const View before{writer.reader(), state_.revision, state_.compacted, &most};
+    const Error error = co_await etcd::execute(*parsed, before, leases_, &writer, pace, body_);
+    co_return error;
   }
 
   Error compact(std::string_view request) {
@@ -371,35 +439,34 @@ class Implementation final : public EtcdModel {
     wire::append_int(body, 3, ttl);
   }
 
-  Error revoke(std::string_view request, Writer& writer, storage::Transaction& txn) {
+  Stepwise<Error> revoke(std::string_view request, Writer& writer, storage::Transaction& txn, Pace& pace) {
     const auto* parsed = parse<etcdserverpb::LeaseRevokeRequest>(arena_, request);
-    if (parsed == nullptr) return Error::malformed;
-    if (leases_.find(parsed->id()) == nullptr) return Error::lease_not_found;
-    end_lease(parsed->id(), writer, txn);
-    return Error::none;
+    if (parsed == nullptr) co_return Error::malformed;
+    if (leases_.find(parsed->id()) == nullptr) co_return Error::lease_not_found;
+    LeaseEnd end(parsed->id(), writer);
+    while (!end.go_on(pace)) co_await Pause(pace);
+    leases_.remove(parsed->id(), state_, txn);
+    co_return Error::none;
   }
 
-  void end_lease(std::int64_t id, Writer& writer, storage::Transaction& txn) {
-    std::string row;
-    for (const auto& key : attached_keys(txn, id)) {
-      if (read_current(txn, key, row)) writer.erase(key, row);
-    }
-    leases_.remove(id, state_, txn);
-  }
-
-  Error tick(std::string_view request, storage::Transaction& txn) {
+  Stepwise<Error> tick(std::string_view request, storage::Transaction& txn, Pace& pace) {
     const auto parsed = codec::decode<Tick>(Bytes::copy(request));
-    if (!parsed || parsed->elapsed < Duration::zero()) return Error::malformed;
-    if (alarms_.raised(etcdserverpb::CORRUPT)) return Error::corrupt;  // no lease ends on a state in doubt
+    if (!parsed || parsed->elapsed < Duration::zero()) co_return Error::malformed;
+    if (alarms_.raised(etcdserverpb::CORRUPT)) co_return Error::corrupt;  // no lease ends on a state in doubt
     const Duration left = Duration::max() - state_.log_time;
     state_.log_time += std::min(parsed->elapsed, left);
-    for (const std::int64_t id : leases_.expired(state_.log_time, expiries_per_tick)) {
+    pace.spend(Pace::of_a_command);
+    const auto due = leases_.expired(state_.log_time, expiries_per_tick);
+    for (const std::int64_t id : due) {
       Writer writer(state_, txn, sink(), scratch_);
-      end_lease(id, writer, txn);
+      LeaseEnd end(id, writer);
+      while (!end.go_on(pace)) co_await Pause(pace);
+      leases_.remove(id, state_, txn);
       finish(writer);
+      co_await Pause(pace);
     }
     sweep(state_, txn, sweep_per_tick);
-    return Error::none;
+    co_return Error::none;
   }
 
   Error publish(std::string_view request, storage::Transaction& txn) {
@@ -425,8 +492,10 @@ class Implementation final : public EtcdModel {
 
   const std::size_t most_answer_bytes_;
   storage::Engine* engine_ = nullptr;
-  State state_;    // after the last apply()
-  State visible_;  // after the last committed(): what the engine holds, and readers see
+  State state_;    // after what was applied last
+  State visible_;  // what readers see: after the last committed(), or what publish_before() tells
+  State saved_;    // by the last settle()
+  State before_;   // the command at hand
   Leases leases_;
   Alarms alarms_;
   std::map<NodeId, NodeInfo> nodes_;
@@ -435,6 +504,12 @@ class Implementation final : public EtcdModel {
   Hub hub_;
   google::protobuf::Arena arena_;
   Scratch scratch_;
+  // Of the command at hand.
+  storage::Transaction* txn_ = nullptr;
+  std::string body_;
+  std::size_t changes_before_ = 0;
+  bool complete_before_ = true;
+  std::optional<Steps<Error>> work_;  // of one that may take long; between two calls: it is half done
 };
 
 }  // namespace

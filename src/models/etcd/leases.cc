@@ -70,12 +70,18 @@ void Leases::remove(std::int64_t id, State& state, storage::Transaction& txn) {
 }
 
 std::vector<std::string> attached_keys(const storage::Reader& reader, std::int64_t lease) {
+  return attached_keys(reader, lease, {}, SIZE_MAX);
+}
+
+std::vector<std::string> attached_keys(const storage::Reader& reader, std::int64_t lease,
+                                       std::string_view after, std::size_t limit) {
   std::vector<std::string> keys;
   const std::string prefix = lease_key(lease);
   const auto cursor = reader.cursor(table::attached);
-  for (cursor->seek(prefix); cursor->valid() && cursor->key().starts_with(prefix); cursor->next()) {
+  // No key is empty, and nothing lies between a key and the same with a 0 behind it.
+  cursor->seek(prefix + std::string(after) + '\0');
+  for (; cursor->valid() && cursor->key().starts_with(prefix) && keys.size() < limit; cursor->next())
     keys.emplace_back(cursor->key().substr(prefix.size()));
-  }
   return keys;
 }
 

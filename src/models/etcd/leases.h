@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -51,5 +53,8 @@ class Leases {
 
 // The keys attached to a lease, in order.
 std::vector<std::string> attached_keys(const storage::Reader& reader, std::int64_t lease);
+// The first of them behind `after`, at most `limit`.
+std::vector<std::string> attached_keys(const storage::Reader& reader, std::int64_t lease,
+                                       std::string_view after, std::size_t limit);
 
 }  // namespace quorate::models::etcd

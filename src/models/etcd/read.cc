@@ -14,12 +14,6 @@ using etcdserverpb::RangeRequest;
 
 enum Field : std::uint32_t { kvs = 2, more = 3, count = 4 };
 
-struct Candidate {
-  std::string key;
-  std::string tail;
-  std::int64_t number = 0;  // what is sorted by, unless that is key or value
-};
-
 constexpr std::size_t rows_per_part = 2'000;  // also where they are only counted
 
 bool filtered(const RangeRequest& request) {
@@ -42,8 +36,17 @@ void append_result(const RangeRequest& request, std::string_view key, std::strin
   append_key_value(body, kvs, key, encode_tail(record));
 }
 
+}  // namespace
+
+struct RangeRead::Candidate {
+  std::string key;
+  std::string tail;
+  std::int64_t number = 0;  // what is sorted by, unless that is key or value
+  [[nodiscard]] std::size_t bytes() const { return key.size() + tail.size(); }
+};
+
 // The requested order; equal ones by key, so that every replica answers alike.
-class Order {
+class RangeRead::Order {
  public:
   explicit Order(const RangeRequest& request)
       : target_(request.sort_target()), descending_(request.sort_order() == RangeRequest::DESCEND) {}
@@ -75,63 +78,122 @@ class Order {
   bool descending_;
 };
 
-struct Totals {
-  std::int64_t in_range = 0;
-  std::int64_t matched = 0;
+// A heap takes and gives one at a time, so that it can be left at any moment.
+struct RangeRead::Heap {
+  explicit Heap(const RangeRequest& request) : order(request) {}
+  void push(Candidate candidate) {
+    bytes += candidate.bytes();
+    rows.push_back(std::move(candidate));
+    std::ranges::push_heap(rows, order);
+  }
+  void drop_last() {
+    std::ranges::pop_heap(rows, order);
+    bytes -= rows.back().bytes();
+    rows.pop_back();
+  }
+
+  Order order;
+  std::vector<Candidate> rows;
+  std::size_t bytes = 0;
 };
 
-// Results in key order go straight into the body; behind the limit, keys are only counted.
-Totals read_in_key_order(const RangeRequest& request, Scan& scan, Effort& effort, std::string& body) {
-  Totals totals;
-  const bool filter = filtered(request);
-  for (; scan.valid(); scan.next(), ++totals.in_range) {
-    const bool full = request.limit() > 0 && totals.matched > request.limit();
-    if (full) continue;
-    if (filter && !passes(request, decode_tail(scan.tail()))) continue;
-    ++totals.matched;
-    if (request.limit() > 0 && totals.matched > request.limit()) continue;
-    const std::size_t before = body.size();
-    append_result(request, scan.key(), scan.tail(), body);
-    effort.give(body.size() - before);
-  }
-  return totals;
+RangeRead::RangeRead(const RangeRequest& request, const View& view, std::string& body)
+    : request_(request),
+      view_(view),
+      body_(body),
+      effort_(view.effort != nullptr ? *view.effort : unbounded_),
+      range_(KeyRange::of(request.key(), request.range_end())),
+      error_(check_revision(request.revision(), view)) {
+  if (!request.count_only() && !Order(request).natural()) best_ = std::make_unique<Heap>(request);
 }
 
-// Holds at most about twice the limit in memory, whatever the size of the range; without a limit the result,
-// once.
-Totals read_sorted(const RangeRequest& request, const Order& order, Scan& scan, Effort& effort,
-                   std::string& body) {
-  Totals totals;
-  std::vector<Candidate> best;
-  const auto limit = request.limit() > 0 ? static_cast<std::uint64_t>(request.limit()) : UINT64_MAX;
-  const std::uint64_t slack = std::max<std::uint64_t>(64, std::min<std::uint64_t>(limit, 1U << 20U));
-  std::size_t held = 0;
-  for (; scan.valid() && held <= effort.bytes_left(); scan.next(), ++totals.in_range) {
-    const Record record = decode_tail(scan.tail());
-    if (!passes(request, record)) continue;
-    ++totals.matched;
-    best.push_back({std::string(scan.key()), std::string(scan.tail()), order.number(record)});
-    held += best.back().key.size() + best.back().tail.size();
-    const bool many = best.size() > limit && best.size() - limit >= slack;
-    if (many || (held > effort.bytes_left() && best.size() > limit)) {
-      std::ranges::nth_element(best, best.begin() + static_cast<std::ptrdiff_t>(limit), order);
-      best.resize(limit);
-      held = 0;
-      for (const auto& one : best) held += one.key.size() + one.tail.size();
+RangeRead::~RangeRead() = default;
+
+bool RangeRead::go_on(Pace& pace) {
+  if (error_ != Error::none) return true;
+  if (stage_ == Stage::scan && !scan(pace)) return false;
+  if (stage_ == Stage::sort && !sort(pace)) return false;
+  return write(pace);
+}
+
+// No cursor is kept over a pause: what it stands on may be gone by then.
+bool RangeRead::scan(Pace& pace) {
+  // The newest revision is read where the live keys are, also when asked for by number.
+  const bool newest = request_.revision() <= 0 || request_.revision() == view_.revision;
+  Scan scan(view_.reader, range_, newest ? view_.now() : request_.revision(), &effort_);
+  for (; scan.valid(); scan.next(), ++in_range_) {
+    if (pace.spent()) {
+      range_.begin = scan.key();
+      return false;
     }
+    pace.spend(1);
+    if (!request_.count_only()) take(scan.key(), scan.tail());
   }
-  effort.give(held);
-  if (effort.spent()) return totals;
-  std::ranges::sort(best, order);
-  if (best.size() > limit) best.resize(limit);
-  for (auto& one : best) {
-    append_result(request, one.key, one.tail, body);
+  stage_ = Stage::sort;
+  if (best_) effort_.give(best_->bytes);
+  sorted_ = best_ ? best_->rows.size() : 0;
+  return true;
+}
+
+void RangeRead::take(std::string_view key, std::string_view tail) {
+  best_ ? take_candidate(key, tail) : take_in_order(key, tail);
+}
+
+// Results in key order go straight into the body; behind the limit, keys are only counted.
+void RangeRead::take_in_order(std::string_view key, std::string_view tail) {
+  if (request_.limit() > 0 && matched_ > request_.limit()) return;
+  if (filtered(request_) && !passes(request_, decode_tail(tail))) return;
+  ++matched_;
+  if (request_.limit() > 0 && matched_ > request_.limit()) return;
+  const std::size_t before = body_.size();
+  append_result(request_, key, tail, body_);
+  effort_.give(body_.size() - before);
+}
+
+// Holds no more than the limit in memory, whatever the size of the range; without a limit the result, once.
+void RangeRead::take_candidate(std::string_view key, std::string_view tail) {
+  const Record record = decode_tail(tail);
+  if (!passes(request_, record)) return;
+  ++matched_;
+  best_->push({std::string(key), std::string(tail), best_->order.number(record)});
+  const bool many = request_.limit() > 0 && best_->rows.size() > static_cast<std::uint64_t>(request_.limit());
+  if (many) best_->drop_last();
+  if (best_->bytes > effort_.bytes_left()) effort_.give(best_->bytes);  // which ends the scan
+}
+
+bool RangeRead::sort(Pace& pace) {
+  if (effort_.spent()) sorted_ = 0;
+  for (; sorted_ > 0; --sorted_) {
+    if (pace.spent()) return false;
+    pace.spend(1);
+    std::ranges::pop_heap(best_->rows.begin(), best_->rows.begin() + static_cast<std::ptrdiff_t>(sorted_),
+                          best_->order);
+  }
+  stage_ = Stage::write;
+  return true;
+}
+
+bool RangeRead::write(Pace& pace) {
+  for (; best_ && !effort_.spent() && written_ < best_->rows.size(); ++written_) {
+    if (pace.spent()) return false;
+    pace.spend(1);
+    Candidate& one = best_->rows[written_];
+    append_result(request_, one.key, one.tail, body_);
     std::string().swap(one.tail);  // frees it: the result is not held twice
   }
-  return totals;
+  finish();
+  return true;
 }
 
-}  // namespace
+void RangeRead::finish() {
+  if (effort_.spent()) {
+    error_ = Error::too_large;
+    return;
+  }
+  if (!request_.count_only() && request_.limit() > 0 && matched_ > request_.limit())
+    wire::append_int(body_, more, 1);
+  wire::append_int(body_, count, in_range_);
+}
 
 Error validate(const RangeRequest& request) {
   if (request.key().empty()) return Error::empty_key;
@@ -148,32 +210,17 @@ Error check_revision(std::int64_t revision, const View& view) {
 }
 
 Error read_range(const RangeRequest& request, const View& view, std::string& body) {
-  if (const Error error = check_revision(request.revision(), view); error != Error::none) return error;
-  // The newest revision is read where the live keys are, also when asked for by number.
-  const bool newest = request.revision() <= 0 || request.revision() == view.revision;
-  Effort unbounded(SIZE_MAX, SIZE_MAX);
-  Effort& effort = view.effort != nullptr ? *view.effort : unbounded;
-  Scan scan(view.reader, KeyRange::of(request.key(), request.range_end()), newest ? 0 : request.revision(),
-            &effort);
-  Totals totals;
-  const Order order(request);
-  if (request.count_only()) {
-    for (; scan.valid(); scan.next()) ++totals.in_range;
-  } else if (order.natural()) {
-    totals = read_in_key_order(request, scan, effort, body);
-  } else {
-    totals = read_sorted(request, order, scan, effort, body);
-  }
-  if (effort.spent()) return Error::too_large;
-  if (!request.count_only() && request.limit() > 0 && totals.matched > request.limit())
-    wire::append_int(body, more, 1);
-  wire::append_int(body, count, totals.in_range);
-  return Error::none;
+  Pace unlimited;
+  RangeRead read(request, view, body);
+  read.go_on(unlimited);
+  return read.error();
 }
 
 Error read_range_part(const RangeRequest& request, const View& view, RangeCursor& cursor,
                       std::size_t max_bytes, std::string& body) {
-  if (!Order(request).natural() || filtered(request)) return Error::invalid_sort_option;
+  const bool natural =
+      request.sort_target() == RangeRequest::KEY && request.sort_order() != RangeRequest::DESCEND;
+  if (!natural || filtered(request)) return Error::invalid_sort_option;
   if (cursor.revision == 0) cursor.revision = view.revision;
   const std::int64_t revision = request.revision() > 0 ? request.revision() : cursor.revision;
   if (const Error error = check_revision(revision, view); error != Error::none) return error;
@@ -181,7 +228,8 @@ Error read_range_part(const RangeRequest& request, const View& view, RangeCursor
   if (!cursor.next.empty()) range.begin = cursor.next;
   const auto begins_at = body.size();
   std::size_t rows = 0;
-  for (Scan scan(view.reader, range, revision == view.revision ? 0 : revision); scan.valid(); scan.next()) {
+  for (Scan scan(view.reader, range, revision == view.revision ? view.now() : revision); scan.valid();
+       scan.next()) {
     const bool full = request.limit() > 0 && cursor.taken == request.limit();
     const bool wanted = !full && !request.count_only();
     const bool enough = body.size() - begins_at >= max_bytes && body.size() != begins_at;

@@ -538,6 +538,22 @@ void expect_same_reads(Replica& store, const Reference& reference, Generator& ge
       << request.DebugString();
 }
 
+// Readers see the state of a revision, whole, also while a command is half done.
+void expect_whole(Replica& store, const Reference& reference) {
+  pb::RangeRequest request;
+  request.set_key(all);
+  request.set_range_end(all);
+  const Result result = store.model().range(request);
+  ASSERT_EQ(result.error, Error::none);
+  ASSERT_EQ(result.revision, store.model().revision());
+  std::string seen;
+  std::string expected;
+  const auto response = body_of<pb::RangeResponse>(result);
+  for (const auto& kv : response.kvs()) seen += kv.ShortDebugString() + "\n";
+  for (const auto& [key, kv] : reference.states.at(result.revision)) expected += kv.ShortDebugString() + "\n";
+  ASSERT_EQ(seen, expected) << "at revision " << result.revision;
+}
+
 class Random : public testing::TestWithParam<std::uint64_t> {};
 
 TEST_P(Random, CommandsAnswerAsTheReferenceDoes) {
@@ -548,7 +564,21 @@ TEST_P(Random, CommandsAnswerAsTheReferenceDoes) {
   Replica store;  // batches, restarts
   Replica other;  // one by one
   std::vector<Watcher> watchers;
+  Rng chance(GetParam());
+  store.between = [&] {
+    expect_whole(store, reference);
+    if (!watchers.empty() && chance.below(4) == 0)
+      drain(store.model().watches(), watchers[chance.below(watchers.size())], chance.below(300), true);
+    if (chance.below(10) != 0) return;
+    auto& spec = watchers.emplace_back().spec;
+    spec = {.key = generator.key(), .range_end = generator.end()};
+    spec.start_revision = store.model().revision() + 1;
+    watchers.back().id = store.model().watches().add(spec, [] {});
+  };
+  other.between = [&] { expect_whole(other, reference); };
   for (int round = 0; round < 400; ++round) {
+    store.units = rng.below(2) == 0 ? Pace::unlimited : 1 + rng.below(8);
+    other.units = rng.below(2) == 0 ? Pace::unlimited : 1 + rng.below(8);
     std::vector<Against::Step> steps;
     std::vector<Bytes> commands;
     for (auto n = 1 + rng.below(4); n > 0; --n) {
@@ -594,6 +624,8 @@ TEST_P(Random, CommandsAnswerAsTheReferenceDoes) {
   EXPECT_EQ(rows(store.engine()), rows(other.engine()));
   EXPECT_EQ(load_state(store.engine()).live, hash_of_rows(store.engine()));
   EXPECT_GT(watchers.size(), 10U);
+  EXPECT_GT(store.pauses, 50);
+  EXPECT_GT(other.pauses, 50);
   for (auto& watcher : watchers) {
     if (watcher.gone) continue;
     EXPECT_EQ(watcher.seen, expected_events(reference, watcher.spec)) << watcher.spec.key;

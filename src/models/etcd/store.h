@@ -89,6 +89,7 @@ class Writer {
   void finish();
 
   [[nodiscard]] bool changed() const { return subs_ != 0; }
+  [[nodiscard]] bool tells() const { return sink_ != nullptr; }
   // As a read within the command sees it.
   [[nodiscard]] std::int64_t revision() const { return state_.revision + (changed() ? 1 : 0); }
   [[nodiscard]] const storage::Transaction& reader() const { return txn_; }

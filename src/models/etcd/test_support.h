@@ -1,6 +1,7 @@
 // What the model's tests share: a model over an engine in memory, driven as a replica drives it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -41,7 +42,7 @@ class Replica {
     storage::Transaction txn(*engine_);
     std::vector<Result> results;
     for (const auto& one : commands) {
-      const auto result = codec::decode<Result>(model_->apply(one, txn));
+      const auto result = codec::decode<Result>(apply_in_steps(one, txn));
       EXPECT_TRUE(result.has_value());
       results.push_back(result.value_or(Result{}));
     }
@@ -118,10 +119,26 @@ class Replica {
     return model_->range(request).error;
   }
 
+  // How much a step does, and what is called between two of them.
+  std::size_t units = Pace::unlimited;
+  std::function<void()> between;
+  int pauses = 0;
+
   EtcdModel& model() { return *model_; }
   storage::Engine& engine() { return *engine_; }
 
  private:
+  Bytes apply_in_steps(const Bytes& one, storage::Transaction& txn) {
+    Pace pace(units);
+    auto result = model_->begin(one, txn, pace);
+    for (; !result; result = model_->go_on()) {
+      ++pauses;
+      if (between) between();
+      pace.refill(units);
+    }
+    return *result;
+  }
+
   std::unique_ptr<storage::Engine> engine_;
   std::unique_ptr<EtcdModel> model_;
   Index index_;

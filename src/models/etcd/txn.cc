@@ -149,33 +149,63 @@ bool holds_for(const Compare& compare, const Record& record) {
   }
 }
 
-bool holds(const Compare& compare, const View& view) {
-  Scan scan(view.reader, KeyRange::of(compare.key(), compare.range_end()), 0, view.effort);
-  if (!scan.valid()) return compare.target() != Compare::VALUE && holds_for(compare, Record{});
-  for (; scan.valid(); scan.next()) {
-    if (!holds_for(compare, decode_tail(scan.tail()))) return false;
+// Whether all records of a range compare as wanted, found out in steps.
+class Comparison {
+ public:
+  Comparison(const Compare& compare, const View& view)
+      : compare_(compare), view_(view), range_(KeyRange::of(compare.key(), compare.range_end())) {}
+
+  bool go_on(Pace& pace) {
+    Scan scan(view_.reader, range_, view_.now(), view_.effort);
+    if (!scan.valid() && first_)
+      holds_ = compare_.target() != Compare::VALUE && holds_for(compare_, Record{});
+    for (; scan.valid(); scan.next()) {
+      if (pace.spent()) {
+        range_.begin = scan.key();
+        return false;
+      }
+      pace.spend(1);
+      first_ = false;
+      holds_ = holds_for(compare_, decode_tail(scan.tail()));
+      if (!holds_) return true;
+    }
+    return true;
   }
-  return true;
-}
+  [[nodiscard]] bool holds() const { return holds_; }
+
+ private:
+  const Compare& compare_;
+  const View& view_;
+  KeyRange range_;  // what is left of it
+  bool first_ = true;
+  bool holds_ = true;
+};
 
 // ---- Execution
 
 // Which branch each transaction takes, in the order they are met: a nested one follows the one it is in.
 using Path = std::vector<bool>;
+struct Done {};
 
-void decide(const TxnRequest& request, const View& view, Path& path) {
-  const bool succeeded =
-      std::ranges::all_of(request.compare(), [&](const Compare& compare) { return holds(compare, view); });
+Stepwise<Done> decide(const TxnRequest& request, const View& view, Pace& pace, Path& path) {
+  bool succeeded = true;
+  for (const auto& compare : request.compare()) {
+    Comparison comparison(compare, view);
+    while (!comparison.go_on(pace)) co_await Pause(pace);
+    succeeded = comparison.holds();
+    if (!succeeded) break;
+  }
   path.push_back(succeeded);
   for (const auto& op : succeeded ? request.success() : request.failure()) {
-    if (op.has_request_txn()) decide(op.request_txn(), view, path);
+    if (op.has_request_txn()) co_await decide(op.request_txn(), view, pace, path);
   }
+  co_return Done{};
 }
 
 class Execution {
  public:
-  Execution(const View& before, const Leases& leases, Writer* writer, Path path)
-      : before_(before), leases_(leases), writer_(writer), path_(std::move(path)) {}
+  Execution(const View& before, const Leases& leases, Writer* writer, Pace& pace, Path path)
+      : before_(before), leases_(leases), writer_(writer), pace_(pace), path_(std::move(path)) {}
 
   Error check(const TxnRequest& request) {
     for (const auto& op : branch(request)) {
@@ -186,15 +216,24 @@ class Execution {
   void rewind() { step_ = 0; }
   [[nodiscard]] bool unanswerable() const { return unanswerable_; }
 
-  Error run(const TxnRequest& request, std::string& body) {
+  Stepwise<Error> run(const TxnRequest& request, std::string& body) {
     const bool succeeded = path_[step_];
     wire::append_int(body, 2, succeeded ? 1 : 0);
     for (const auto& op : branch(request)) {
       std::string response;
-      if (const Error error = run(op, response); error != Error::none) return error;
+      if (op.has_request_txn()) {
+        std::string nested;
+        const Error error = co_await run(op.request_txn(), nested);
+        if (error != Error::none) co_return error;
+        wire::append_message(response, 4, with_header(0, nested));
+      } else {
+        Operation operation(*this, op, response);
+        while (!operation.go_on()) co_await Pause(pace_);
+        if (operation.error() != Error::none) co_return operation.error();
+      }
       wire::append_message(body, 3, response);
     }
-    return Error::none;
+    co_return Error::none;
   }
 
  private:
@@ -232,51 +271,67 @@ class Execution {
     return message.append(body);
   }
 
-  Error run(const RequestOp& op, std::string& response) {
-    std::string body;
-    Error error = Error::none;
-    switch (op.request_case()) {
-      case RequestOp::kRequestRange:
-        error = read(op.request_range(), body);
-        wire::append_message(response, 1, with_header(revision(), body));
-        break;
-      case RequestOp::kRequestPut:
-        error = execute(Put::of(op.request_put()), leases_, *writer_, body);
-        wire::append_message(response, 2, with_header(revision(), body));
-        break;
-      case RequestOp::kRequestDeleteRange:
-        error = remove(op.request_delete_range(), body);
-        wire::append_message(response, 3, with_header(revision(), body));
-        break;
-      case RequestOp::kRequestTxn:
-        error = run(op.request_txn(), body);
-        wire::append_message(response, 4, with_header(0, body));
-        break;
-      case RequestOp::REQUEST_NOT_SET: break;
+  // A single read or write of a transaction.
+  class Operation {
+   public:
+    Operation(Execution& txn, const RequestOp& op, std::string& response)
+        : txn_(txn), op_(op), response_(response), view_(txn.before_) {
+      view_.revision = txn.revision();
+      if (op.has_request_range() && !txn.unanswerable_) read_.emplace(op.request_range(), view_, body_);
+      if (op.has_request_delete_range())
+        deletion_.emplace(op.request_delete_range(), *txn.writer_, *view_.effort, body_);
     }
-    return error;
-  }
+    Operation(const Operation&) = delete;
+    Operation& operator=(const Operation&) = delete;
 
-  // A transaction that has begun to write is carried out, even if its answer has become too large to give.
-  Error read(const RangeRequest& request, std::string& body) {
-    if (unanswerable_) return Error::none;
-    const Error error =
-        read_range(request, {before_.reader, revision(), before_.compacted, before_.effort}, body);
-    return note_size(error, body);
-  }
-  Error remove(const etcdserverpb::DeleteRangeRequest& request, std::string& body) {
-    return note_size(execute(request, *writer_, *before_.effort, body), body);
-  }
-  Error note_size(Error error, std::string& body) {
-    if (error != Error::too_large) return error;
-    unanswerable_ = true;
-    body.clear();
-    return Error::none;
-  }
+    bool go_on() {
+      if (read_ && !read_->go_on(txn_.pace_)) return false;
+      if (deletion_ && !deletion_->go_on(txn_.pace_)) return false;
+      finish();
+      return true;
+    }
+    [[nodiscard]] Error error() const { return error_; }
+
+   private:
+    void finish() {
+      switch (op_.request_case()) {
+        case RequestOp::kRequestRange:
+          if (read_) note(read_->error());
+          return answer(1);
+        case RequestOp::kRequestPut:
+          error_ = execute(Put::of(op_.request_put()), txn_.leases_, *txn_.writer_, body_);
+          txn_.pace_.spend(Pace::of_a_command);
+          return answer(2);
+        case RequestOp::kRequestDeleteRange: note(deletion_->error()); return answer(3);
+        case RequestOp::kRequestTxn:
+        case RequestOp::REQUEST_NOT_SET: return;
+      }
+    }
+    // A transaction that has begun to write is carried out, even if its answer has become too large to give.
+    void note(Error error) {
+      error_ = error == Error::too_large ? Error::none : error;
+      if (error != Error::too_large) return;
+      txn_.unanswerable_ = true;
+      body_.clear();
+    }
+    void answer(std::uint32_t field) {
+      wire::append_message(response_, field, with_header(txn_.revision(), body_));
+    }
+
+    Execution& txn_;
+    const RequestOp& op_;
+    std::string& response_;
+    std::string body_;
+    View view_;
+    std::optional<RangeRead> read_;
+    std::optional<RangeDeletion> deletion_;
+    Error error_ = Error::none;
+  };
 
   View before_;
   const Leases& leases_;
   Writer* writer_;
+  Pace& pace_;
   Path path_;
   std::size_t step_ = 0;
   bool unanswerable_ = false;
@@ -310,16 +365,25 @@ bool has_puts(const TxnRequest& request) {
   return std::ranges::any_of(request.success(), puts) || std::ranges::any_of(request.failure(), puts);
 }
 
-Error execute(const TxnRequest& request, const View& before, const Leases& leases, Writer* writer,
-              std::string& body) {
+Stepwise<Error> execute(const TxnRequest& request, const View& before, const Leases& leases, Writer* writer,
+                        Pace& pace, std::string& body) {
   Path path;
-  decide(request, before, path);
-  if (before.effort->spent()) return Error::too_large;
-  Execution execution(before, leases, writer, std::move(path));
-  if (const Error error = execution.check(request); error != Error::none) return error;
+  co_await decide(request, before, pace, path);
+  if (before.effort->spent()) co_return Error::too_large;
+  Execution execution(before, leases, writer, pace, std::move(path));
+  if (const Error error = execution.check(request); error != Error::none) co_return error;
   execution.rewind();
-  if (const Error error = execution.run(request, body); error != Error::none) return error;
-  return execution.unanswerable() ? Error::too_large : Error::none;
+  const Error error = co_await execution.run(request, body);
+  if (error != Error::none) co_return error;
+  co_return execution.unanswerable() ? Error::too_large : Error::none;
+}
+
+Error read(const TxnRequest& request, const View& view, std::string& body) {
+  const Leases none;  // only puts look at leases
+  Pace unlimited;
+  Steps<Error> steps(execute(request, view, none, nullptr, unlimited, body));
+  steps.go_on();
+  return steps.result();
 }
 
 }  // namespace quorate::models::etcd

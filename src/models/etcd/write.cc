@@ -1,5 +1,6 @@
 #include "models/etcd/write.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -11,7 +12,12 @@ using etcdserverpb::DeleteRangeRequest;
 
 namespace {
 
-constexpr std::size_t keys_at_once = 1'000;  // in memory, of a range that is deleted
+constexpr std::size_t units_per_erasure = 3;
+
+// As many as fit into the pace, and into memory.
+std::size_t keys_at_once(const Pace& pace) {
+  return std::clamp<std::size_t>(pace.left() / units_per_erasure, 1, 1'000);
+}
 
 }  // namespace
 
@@ -58,30 +64,52 @@ Error execute(const Put& put, const Leases& leases, Writer& writer, std::string&
   return Error::none;
 }
 
-Error execute(const DeleteRangeRequest& request, Writer& writer, Effort& effort, std::string& body) {
-  KeyRange range = KeyRange::of(request.key(), request.range_end());
+RangeDeletion::RangeDeletion(const DeleteRangeRequest& request, Writer& writer, Effort& effort,
+                             std::string& body)
+    : request_(request),
+      writer_(writer),
+      effort_(effort),
+      body_(body),
+      range_(KeyRange::of(request.key(), request.range_end())) {}
+
+bool RangeDeletion::go_on(Pace& pace) {
+  const std::size_t most = keys_at_once(pace);
   std::vector<std::pair<std::string, std::string>> doomed;  // collected first: writing invalidates the scan
-  std::int64_t deleted = 0;
-  std::string previous;
-  do {
-    doomed.clear();
-    for (Scan scan(writer.reader(), range, 0); scan.valid() && doomed.size() < keys_at_once; scan.next()) {
-      doomed.emplace_back(scan.key(), scan.row());
-    }
-    for (const auto& [key, row] : doomed) {
-      writer.erase(key, row);
-      if (!request.prev_kv() || effort.spent()) continue;
-      const std::size_t before = previous.size();
-      append_key_value(previous, 3, key, tail_of(row));
-      effort.give(previous.size() - before);
-    }
-    deleted += static_cast<std::int64_t>(doomed.size());
-    if (doomed.size() == keys_at_once) range.begin = doomed.back().first;
-  } while (doomed.size() == keys_at_once);
-  if (effort.spent()) return Error::too_large;
-  wire::append_int(body, 2, deleted);
-  body.append(previous);
-  return Error::none;
+  for (Scan scan(writer_.reader(), range_, 0); scan.valid() && doomed.size() < most; scan.next())
+    doomed.emplace_back(scan.key(), scan.row());
+  for (const auto& [key, row] : doomed) {
+    writer_.erase(key, row);
+    if (!request_.prev_kv() || effort_.spent()) continue;
+    const std::size_t before = previous_.size();
+    append_key_value(previous_, 3, key, tail_of(row));
+    effort_.give(previous_.size() - before);
+  }
+  pace.spend(1 + doomed.size() * units_per_erasure);
+  deleted_ += static_cast<std::int64_t>(doomed.size());
+  if (doomed.size() == most) {
+    range_.begin = doomed.back().first;
+    return false;
+  }
+  if (effort_.spent()) {
+    error_ = Error::too_large;
+    return true;
+  }
+  wire::append_int(body_, 2, deleted_);
+  body_.append(previous_);
+  return true;
+}
+
+bool LeaseEnd::go_on(Pace& pace) {
+  const std::size_t most = keys_at_once(pace);
+  const auto keys = attached_keys(writer_.reader(), lease_, last_, most);
+  std::string row;
+  for (const auto& key : keys) {
+    if (read_current(writer_.reader(), key, row)) writer_.erase(key, row);
+  }
+  pace.spend(1 + keys.size() * units_per_erasure);
+  if (keys.size() < most) return true;
+  last_ = keys.back();
+  return false;
 }
 
 }  // namespace quorate::models::etcd
