@@ -133,9 +133,14 @@ func serviceEndpoints(ctx context.Context, c *clientv3.Client) error {
 	if err := manager.AddEndpoint(ctx, "service/1", endpoints.Endpoint{Addr: "127.0.0.1:5"}); err != nil {
 		return err
 	}
-	all, err := manager.List(ctx)
-	if err != nil {
-		return err
+	// The manager lists what some member has (a serializable read), which may come a moment later.
+	for {
+		all, err := manager.List(ctx)
+		if err != nil {
+			return err
+		}
+		if all["service/1"].Addr == "127.0.0.1:5" {
+			return nil
+		}
 	}
-	return expect(all["service/1"].Addr == "127.0.0.1:5", "listed are %v", all)
 }
