@@ -43,7 +43,9 @@ std::optional<Commitment::Kept> Commitment::before(NodeId node, Epoch epoch,
   Kept kept;
   const auto known = leaders_.find(epoch);
   const LogCopy* leader = known == leaders_.end() ? nullptr : copies_->find(known->second);
-  if (leader != nullptr && (leader == copy || leader->epoch() != epoch)) leader = nullptr;
+  // The leader of an epoch that the node enters only with these writes counted nothing of it yet.
+  const bool enters = copy->epoch() != epoch;
+  if (leader != nullptr && (leader == copy || leader->epoch() != epoch || enters)) leader = nullptr;
   const auto* last = copy->at(copy->last());
   for (Index index = copy->last(); index >= *cut; index = index.prev()) {
     const auto* mark = copy->at(index);

@@ -3,9 +3,9 @@
 //  - When an entry is committed, no node that lacks it could win an election any more, whatever crashes now:
 //    of those whose logs do not say more than its own, no quorum of the configuration it goes by is left.
 //  - No node gives up an entry that was committed counting its copy, which needs an entry of the epoch that
-//    committed it in its log (§5.4.2); nor one that it shares with the leader of its epoch, which may have
-//    counted it. Who had not come that far may give up a committed entry: to a late message of a leader that
-//    came before, and lacked what was committed only after it.
+//    committed it in its log (§5.4.2); nor one that it shares with the leader of the epoch it is in, which
+//    may have counted it. Who had not come that far may give up a committed entry: to a late message of a
+//    leader that came before, and lacked what was committed only after it.
 //  - A log goes on behind a snapshot only where it holds the snapshot's last entry.
 //
 // All of it must hold in every state that a correct log with leaders of epochs can reach: an election that

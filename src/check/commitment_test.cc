@@ -132,6 +132,14 @@ TEST_F(CommitmentTest, AcceptsThatInALaterEpoch) {
   EXPECT_FALSE(write(b, other, 6));
 }
 
+TEST_F(CommitmentTest, AcceptsThatInTheStepThatEntersTheEpoch) {
+  hold(b, {entry(1, 1)}, 4);
+  hold(a, {entry(1, 1), entry(2, 5)}, 5);
+  commitment_.leads(a, Epoch(5));
+  const std::vector<Write> other{TruncateFrom{Index(1)}, AppendEntries{{entry(1, 3)}}};
+  EXPECT_FALSE(write(b, other, 5));
+}
+
 // b had acknowledged the entry and lost it: as long as it votes for nobody, c can not be elected without it.
 TEST_F(CommitmentTest, AcceptsALossOfWhoAbstains) {
   hold(a, {entry(1, 2)}, 2);
