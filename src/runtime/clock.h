@@ -19,7 +19,8 @@ inline Instant now() {
 // For waiting, which only the other clock can do: after a suspend the rest of the wait is waited.
 inline std::chrono::steady_clock::time_point to_steady(Instant at) {
   const Duration left = at - now();  // read first: too late by that little, never too early
-  return std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(left);
+  return std::chrono::steady_clock::now() +
+         std::chrono::duration_cast<std::chrono::steady_clock::duration>(left);
 }
 
 }  // namespace quorate::runtime

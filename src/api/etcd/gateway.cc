@@ -225,9 +225,10 @@ class JsonCall final : public http::Call {
     count();
     if (text.size() <= large) return take(read_json(endpoint_, text));
     auto& backlog = exchange_->backlog();
+    const std::size_t size = text.size();
     const bool taken =
-        backlog.takes(text.size()) &&
-        aside_.run([&endpoint = endpoint_, waits = Waiting(backlog, text.size()),
+        backlog.takes(size) &&
+        aside_.run([&endpoint = endpoint_, waits = Waiting(backlog, size),
                     text = std::move(text)] { return read_json(endpoint, text); },
                    [call = boost::intrusive_ptr(this)](auto message) { call->take(std::move(message)); });
     if (!taken) finish(fault::too_many_requests);

@@ -29,7 +29,7 @@ class OutputQueue {
       const std::size_t n = std::min(first.size(), upto - out.size());
       out.append(first.view().substr(0, n));
       first = first.slice(n);
-      if (first.size() == 0) large_.pop_front();
+      if (first.empty()) large_.pop_front();
     }
     if (large_.empty()) out.append(std::exchange(small_, {}));
     return out.size() - before;
