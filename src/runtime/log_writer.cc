@@ -6,6 +6,8 @@
 
 #include <boost/asio/post.hpp>
 
+#include "runtime/time_slice.h"
+
 namespace quorate::runtime {
 
 namespace {
@@ -103,6 +105,7 @@ void LogWriter::stop() {
 }
 
 void LogWriter::run() {
+  prefer_short_turns();
   std::vector<Item> batch;
   while (true) {
     {

@@ -9,6 +9,7 @@
 #include "core/codec.h"
 #include "runtime/clock.h"
 #include "runtime/restore.h"
+#include "runtime/time_slice.h"
 #include "storage/posix_disk.h"
 
 namespace quorate::runtime {
@@ -180,6 +181,7 @@ Keyspace* Node::keyspace(const std::string& name) {
 }
 
 std::expected<void, std::string> Node::run() {
+  prefer_short_turns();
   while (!stopping_ && !halted_) {
     wait_for_input();
     fire_timers();
