@@ -78,6 +78,9 @@ void World::tune() {
   tuning.segment_bytes = rng.between(4, 64) << 10U;
   tuning.sync_time = rng.chance(0.8) ? rng.between(Duration(20us), Duration(1ms))
                                      : rng.between(Duration(1ms), Duration(10ms));
+  // A slow flush for each single entry: who missed some hundred would not be level in time.
+  if (tuning.sync_time > 1ms && settings.max_batch_bytes <= 1024)
+    settings.max_inflight = std::max(settings.max_inflight, std::size_t{16});
   tuning.flush_time = rng.between(Duration(100us), Duration(20ms));
   tuning.pump_delay = rng.chance(0.5) ? Duration(0) : rng.between(Duration(0), Duration(2ms));
   if (rng.chance(0.4))
