@@ -44,6 +44,7 @@ class World final : private Powers {
   void begin_recovery();
   void enter(Phase phase, const char* name);
   void check_progress();
+  [[nodiscard]] Duration recovery_bound() const;
   void judge_leadership();
   void rest();
   void final_checks();
