@@ -110,9 +110,11 @@ class OneNode {
         timers_.insert(set->id);
       } else if (auto* cancel = std::get_if<CancelTimer>(&effect)) {
         timers_.erase(cancel->id);
-      } else if (auto* send = std::get_if<Send<typename P::Message>>(&effect)) {
+      } else if (auto* send = std::get_if<Send<Bytes>>(&effect)) {
+        const auto message = codec::decode<typename P::Message>(send->message);
+        require(message.has_value(), "a message that can not be read");
         require(send->to != self_ && !send->to.none(),
-                "a message to " + to_string(send->to) + ": " + codec::to_json(send->message));
+                "a message to " + to_string(send->to) + ": " + codec::to_json(*message));
         require(send->after <= last_ticket_, "an effect that waits for a write never made");
       } else if (auto* emit = std::get_if<Emit<typename P::Event>>(&effect)) {
         require(emit->after <= last_ticket_, "an event that waits for a write never made");

@@ -1,6 +1,9 @@
 // The JSON gateway and the pages beside it: any path, any body. Every request that is whole gets an answer.
 #include "api/etcd/gateway.h"
 
+#include <string>
+#include <vector>
+
 #include <google/protobuf/util/json_util.h>
 
 #include "choices.h"
@@ -83,15 +86,22 @@ void run(Choices& choices) {
   }
 }
 
+// In two pieces, cut anywhere: what comes out are the same objects as of the whole.
 void objects(std::string_view text) {
-  std::string_view rest = text;
-  for (;;) {
-    const auto before = rest.size();
-    const auto object = api::etcd::first_object(rest);
-    if (object.empty()) break;
-    require(object.front() == '{' && object.back() == '}', "no object");
-    require(rest.size() + object.size() <= before, "text that was not there");
-  }
+  const auto cut_up = [&](std::size_t at) {
+    api::etcd::Objects objects;
+    std::vector<std::string> found;
+    for (const auto piece : {text.substr(0, at), text.substr(at)}) {
+      objects.append(piece);
+      while (const auto object = objects.next()) {
+        require(object->size() >= 2 && object->front() == '{' && object->back() == '}', "no object");
+        found.emplace_back(*object);
+      }
+    }
+    require(objects.size() <= text.size(), "text that was not there");
+    return found;
+  };
+  require(cut_up(text.size() / 2) == cut_up(text.size()), "objects depend on where the text was cut");
 }
 
 }  // namespace
