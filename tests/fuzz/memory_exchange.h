@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 
 #include "api/http/exchange.h"
@@ -17,7 +18,9 @@ class MemoryExchange final : public http::Exchange {
       : version_(version),
         method_(std::move(method)),
         target_(std::move(target)),
-        headers_(std::move(headers)) {}
+        headers_(std::move(headers)) {
+    backlog_ = waiting_.get();
+  }
   ~MemoryExchange() { close(); }
 
   [[nodiscard]] http::Version version() const override { return version_; }
@@ -37,7 +40,7 @@ class MemoryExchange final : public http::Exchange {
   void write(http::Piece piece) override {
     require(responded_, "a body in front of the head");
     if (finished_ || aborted_) return;
-    queued_ += piece.size();
+    queued(piece.size());
     body_ += piece.front();
     body_ += piece.body().view();
   }
@@ -59,7 +62,7 @@ class MemoryExchange final : public http::Exchange {
   // The client takes everything that is queued; a finished exchange is over.
   void drain() {
     const bool was_full = !has_room();
-    queued_ = 0;
+    unqueued(queued_);
     if (finished_ || aborted_) return close();
     if (const auto receiver = receiver_; was_full && receiver) receiver->writable();
   }
@@ -87,6 +90,8 @@ class MemoryExchange final : public http::Exchange {
   std::string target_;
   std::map<std::string, std::string, std::less<>> headers_;
   std::string body_;
+  // Shared with what answers it, such as JSON that is written elsewhere.
+  const std::shared_ptr<http::Backlog> waiting_ = std::make_shared<http::Backlog>();
   bool aborted_ = false;
 };
 
