@@ -36,6 +36,8 @@ class Node(Server):
         super().__init__(FOLDER, tag, *flags, scheme=scheme)
 
     def memory(self):
+        if 'QUORATE_SANITIZED' in os.environ:  # it keeps what is freed: nothing to be judged
+            return 0
         with open(f'/proc/{self.process.pid}/statm', encoding='ascii') as file:
             return int(file.read().split()[1]) * resource.getpagesize()
 
