@@ -17,11 +17,17 @@ def command(*words):
     assert done.returncode == 0, f'{words}: {done.stdout}'
 
 
+def compiler():
+    """What the library was built with: a sanitizer is the compiler's own."""
+    with open(os.path.join(BUILD, 'CMakeCache.txt'), encoding='utf-8') as cache:
+        return next(line.split('=', 1)[1].strip() for line in cache if line.startswith('CMAKE_CXX_COMPILER:'))
+
+
 def the_example_builds_against_the_installed_package_and_counts():
     prefix, build = os.path.join(TEMPORARY, 'prefix'), os.path.join(TEMPORARY, 'build')
     command('cmake', '--install', BUILD, '--component', 'library', '--prefix', prefix)
     command('cmake', '-S', os.path.join(ROOT, 'examples', 'counter'), '-B', build, '-G', 'Ninja',
-            '-DCMAKE_BUILD_TYPE=Release', f'-DCMAKE_PREFIX_PATH={prefix}')
+            '-DCMAKE_BUILD_TYPE=Release', f'-DCMAKE_CXX_COMPILER={compiler()}', f'-DCMAKE_PREFIX_PATH={prefix}')
     command('cmake', '--build', build)
     nodes = [subprocess.Popen([os.path.join(build, 'counter'), str(i), os.path.join(TEMPORARY, f'n{i}')], text=True,
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
