@@ -124,6 +124,8 @@ void Replica::drop_model_command() {
 }
 
 void Replica::on_frame(Env&, NodeId, Forward&& frame) {
+  // Nobody's: there is no session for it, and nobody to refuse it to.
+  std::erase_if(frame.commands, [](const Command& command) { return command.id.origin.none(); });
   std::size_t bytes = forwarded_bytes_;
   for (const Command& command : frame.commands) bytes += command.body.size();
   const bool full =

@@ -132,6 +132,23 @@ TEST(Replica, WhatOthersForwardIsBoundedInBytes) {
   EXPECT_THAT(node.host.take<ForwardRefused>(), IsEmpty());
 }
 
+TEST(Replica, ACommandOfNobodyIsNeitherProposedNorRefused) {
+  Node node(1);
+  node.lead();
+  node.receive(2, Forward{{command(0, 1, "x"), command(2, 1, "y")}});
+  node.pump();
+  const auto proposed = node.protocol->asked<rl::Propose>();
+  ASSERT_THAT(proposed, SizeIs(1));
+  ASSERT_THAT(proposed[0].payloads, SizeIs(1));
+  const auto batch = codec::decode<CommandBatch>(proposed[0].payloads[0]).value();
+  ASSERT_THAT(batch.commands, SizeIs(1));
+  EXPECT_EQ(batch.commands[0].id.origin, NodeId(2));
+  node.follow(3);
+  node.receive(2, Forward{{command(0, 1, "x")}});
+  node.pump();
+  EXPECT_THAT(node.host.take<ForwardRefused>(), IsEmpty());
+}
+
 TEST(Replica, AFollowerAskedToProposeSaysWhoLeads) {
   Node node(2);
   node.follow(1);
