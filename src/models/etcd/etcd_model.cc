@@ -61,6 +61,7 @@ class Implementation final : public EtcdModel {
   void open(storage::Engine& engine) override {
     work_.reset();
     arena_.Reset();
+    complete_before_ = true;
     engine_ = &engine;
     state_ = load_state(engine);
     saved_ = visible_ = state_;
@@ -88,7 +89,7 @@ class Implementation final : public EtcdModel {
       return result(execute(all, txn));
     }
     changes_before_ = changes_.size();
-    complete_before_ = changes_complete_;
+    complete_before_ = std::exchange(changes_complete_, true);
     work_.emplace(execute_in_steps(op, all.substr(1), txn, pace));
     return steps();
   }
@@ -290,6 +291,8 @@ class Implementation final : public EtcdModel {
     }
     const Error error = work_->result();
     work_.reset();
+    const bool before = std::exchange(complete_before_, true);
+    changes_complete_ = changes_complete_ && before;
     arena_.Reset();
     return result(error);
   }
@@ -304,8 +307,7 @@ class Implementation final : public EtcdModel {
         std::move_iterator(changes_.end()));
     changes_.resize(std::exchange(changes_before_, 0));
     const std::vector<Change> before = std::exchange(changes_, std::move(since));
-    changes_complete_ = true;
-    hub_.commit(before, complete_before_, visible_.revision, visible_.compacted);
+    hub_.commit(before, std::exchange(complete_before_, true), visible_.revision, visible_.compacted);
   }
 
   Bytes result(Error error) {
