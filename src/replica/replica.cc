@@ -229,9 +229,9 @@ void Replica::after_applying(Env& env) {
   tell_sampled_digest();
   serve_ready_reads();
   finish_changes_in_force();
-  for (auto& call : std::exchange(until_settled_, {})) call();
-  for (auto& wanted : std::exchange(wanted_snapshots_, {})) on(env, std::move(wanted));
   if (std::exchange(checkpoint_due_, false)) checkpoint(env);
+  for (auto& call : std::exchange(until_settled_, {})) call();  // to whom what was asked before is under way
+  for (auto& wanted : std::exchange(wanted_snapshots_, {})) on(env, std::move(wanted));
   maybe_flush();
 }
 

@@ -25,6 +25,9 @@ struct Midway : Node {
   void end() {
     while (!replica->settled()) turn();
   }
+  void work_off() {
+    while (host.timers.contains(apply_timer)) turn();
+  }
 };
 
 TEST(ReplicaSteps, TheProtocolGoesOnWhileACommandIsHalfDone) {
@@ -44,10 +47,9 @@ TEST(ReplicaSteps, WhatIsCommittedMeanwhileFollowsInOrder) {
   node.commit_at(3, "b");
   node.commit_at(4, "c");
   EXPECT_EQ(node.model->text(), "a");
-  node.end();
+  node.work_off();
   EXPECT_EQ(node.model->text(), "alongbc");
   EXPECT_EQ(node.replica->status().applied, Index(4));
-  EXPECT_FALSE(node.host.timers.contains(apply_timer));
   EXPECT_EQ(node.model->committed_at.back(), Index(4));
 }
 
@@ -55,13 +57,32 @@ TEST(ReplicaSteps, WhatIsCommittedMeanwhileFollowsInOrder) {
 TEST(ReplicaSteps, WhatPiledUpIsAppliedInTurns) {
   Midway node({.self = {}, .apply_units = 1});
   for (std::uint64_t index = 3; index < 6; ++index) node.commit_at(index, std::to_string(index));
-  node.end();  // what is left of its turn is enough for one more
-  for (std::uint64_t applied = 3; applied < 5; ++applied) {
+  node.end();
+  for (std::uint64_t applied = 2; applied < 5; ++applied) {
     EXPECT_EQ(node.replica->status().applied, Index(applied));
     node.turn();
   }
   EXPECT_EQ(node.model->text(), "along345");
   EXPECT_FALSE(node.host.timers.contains(apply_timer));
+}
+
+// However many commands follow that take long: behind each the state is settled, for flushes and reads.
+TEST(ReplicaSteps, ARowOfLongCommandsIsSettledBehindEach) {
+  Midway node({.self = {}, .flush_after_entries = 1, .apply_units = 1000});
+  node.replica->flushed(node.env, Index(1));
+  for (std::uint64_t index = 3; index < 7; ++index) node.commit_at(index, "long");
+  for (std::uint64_t applied = 2; applied < 7; ++applied) {
+    node.read();
+    node.pump();
+    node.emit(rl::ReadReady{{node.protocol->asked<rl::ReadBarrier>().back().id}, Index(applied)});
+    node.end();
+    EXPECT_EQ(node.replica->status().applied, Index(applied));
+    EXPECT_EQ(node.outcomes.back(), "read at " + std::to_string(applied));
+    EXPECT_EQ(node.host.flushes.back(), Index(applied));
+    node.replica->flushed(node.env, Index(applied));
+    if (applied < 6) node.turn();
+  }
+  EXPECT_EQ(node.model->text(), "alonglonglonglonglong");
 }
 
 TEST(ReplicaSteps, AReadConfirmedBeforeWaitsUntilTheCommandIsThrough) {
@@ -96,12 +117,16 @@ TEST(ReplicaSteps, HalfACommandIsNotFlushed) {
   EXPECT_THAT(node.host.flushes, ElementsAre(Index(1), Index(2)));
 }
 
+// Whoever asks for it and then for a settled state finds the flush under way: a compaction comes behind it.
 TEST(ReplicaSteps, ACheckpointAskedForIsMadeWhenTheCommandIsThrough) {
   Midway node;
   node.replica->checkpoint(node.env);
+  std::vector<Index> found;
+  node.replica->when_settled([&] { found = node.host.flushes; });
   EXPECT_THAT(node.host.flushes, IsEmpty());
   node.end();
   EXPECT_THAT(node.host.flushes, ElementsAre(Index(2)));
+  EXPECT_THAT(found, ElementsAre(Index(2)));
 }
 
 TEST(ReplicaSteps, HalfACommandIsNotSentToOthers) {

@@ -87,10 +87,11 @@ std::expected<void, std::string> State::take(std::vector<Entry> entries) {
 }
 
 std::vector<State::Executed> State::apply(models::Pace& pace, NodeId self, std::uint64_t incarnation) {
+  const bool settle_behind = half_done_;  // or a row of long commands would never leave the state settled
   while (!waiting_.empty()) {
     if (!apply_front(pace, self, incarnation)) return {};
     drop_front();
-    if (pace.spent()) break;
+    if (settle_behind || pace.spent()) break;
   }
   if (reached_.index == applied_.index) return {};
   settle();

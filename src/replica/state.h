@@ -2,9 +2,10 @@
 // entries changes the engine together with the applied index, and no flush comes in between, so that a
 // restart never applies an entry twice nor skips one.
 //
-// Entries are applied in steps: apply() ends when its pace is spent, be it within a command. Between two
-// steps the state is settled unless a command is half done: then the engine holds changes of an entry that is
-// not applied, and must be neither flushed nor handed on, nor has the model's digest a meaning.
+// Entries are applied in steps: apply() ends when its pace is spent, be it within a command, and behind an
+// entry that it found half done. Between two steps the state is settled unless a command is half done: then
+// the engine holds changes of an entry that is not applied, and must be neither flushed nor handed on, nor has
+// the model's digest a meaning.
 #pragma once
 
 #include <algorithm>

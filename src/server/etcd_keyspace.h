@@ -66,7 +66,9 @@ class EtcdKeyspace final : private api::etcd::Backend {
   }
   void defragment(std::function<void(storage::IoResult<void>)> done) override {
     keyspace_.checkpoint();  // what was just deleted is to be given back too
-    node_.compact_state(keyspace_.engine(), std::move(done));
+    keyspace_.when_settled([this, done = std::move(done)]() mutable {
+      node_.compact_state(keyspace_.engine(), std::move(done));
+    });
   }
   [[nodiscard]] std::uint64_t quota() const override { return config_.quota; }
   [[nodiscard]] bool has_room(std::uint64_t bytes) const override {
