@@ -144,12 +144,6 @@ void Hub::commit(const std::vector<Change>& changes, bool complete, std::int64_t
       std::ranges::for_each(it->second, hand_to);
     by_range_.for_each_containing(change.key, hand_to);
   }
-  for (const WatchId id : touched) {
-    Watcher& watcher = watchers_.at(id);
-    if (watcher.queue.size() - watcher.head > max_queued_events || watcher.queued_bytes > max_queued_bytes) {
-      fall_behind(watcher, watcher.queue[watcher.head].revision);
-    }
-  }
   notify(touched);
 }
 
@@ -157,6 +151,8 @@ void Hub::enqueue(Watcher& watcher, Encoder& encoder) {
   const Bytes& event = encoder.get(watcher.spec.prev_kv);
   watcher.queued_bytes += event.size();
   watcher.queue.push_back({encoder.change().revision, event});
+  if (watcher.queue.size() - watcher.head > max_queued_events || watcher.queued_bytes > max_queued_bytes)
+    fall_behind(watcher, watcher.queue[watcher.head].revision);
 }
 
 void Hub::fall_behind(Watcher& watcher, std::int64_t next) {

@@ -184,6 +184,22 @@ TEST_F(Watches, ThatAreSlowReadHistoryInstead) {
   EXPECT_TRUE(store.model().watches().synced(id));
 }
 
+// What waited in memory would be there still.
+TEST_F(Watches, ThatNobodyPollsQueueBoundedly) {
+  const WatchId many = watch({.key = "a"});
+  const WatchId large = watch({.key = "b"});
+  for (std::size_t i = 0; i <= Hub::max_queued_events; ++i) store.put("a", "");
+  const std::string value(Hub::max_queued_bytes / 4, 'x');
+  for (int i = 0; i < 5; ++i) store.put("b", value);
+  const std::int64_t now = store.model().revision();
+  store.compact(now);
+  for (const WatchId id : {many, large}) {
+    const WatchBatch batch = store.model().watches().poll(id, 1000);
+    EXPECT_THAT(batch.events, testing::IsEmpty());
+    EXPECT_EQ(batch.compact_revision, now);
+  }
+}
+
 TEST_F(Watches, OfARareKeyAreReadInBoundedSteps) {
   for (std::size_t i = 0; i < Hub::max_scanned + 10; ++i) store.put("b", "");
   const WatchId id = watch({.key = "a", .range_end = "b", .start_revision = 2});
