@@ -9,7 +9,7 @@
 #include <boost/beast/http/string_body.hpp>
 
 #include "api/http/connection.h"
-#include "api/http/output_queue.h"
+#include "api/http/serial_exchange.h"
 #include "api/http/websocket_session.h"
 
 namespace quorate::http {
@@ -18,30 +18,27 @@ namespace {
 namespace beast = boost::beast::http;
 using Parser = beast::request_parser<beast::string_body>;
 
-class Http1Session;
-
-class Http1Exchange final : public Exchange {
+class Http1Exchange final : public SerialExchange {
  public:
-  Http1Exchange(Http1Session& session, Hub& hub) : session_(&session) {
-    high_water_ = hub.limits.stream_high_water;
-    backlog_ = hub.handler->backlog.get();
+  Http1Exchange(const Parser& parser, Hub& hub, Connection& connection)
+      : SerialExchange(hub, connection), request_(parser.get()) {
+    keep_alive_ = request_.keep_alive();
+    head_only_ = request_.method() == beast::verb::head;
   }
   [[nodiscard]] Version version() const override { return Version::http1; }
-  [[nodiscard]] std::string_view method() const override;
-  [[nodiscard]] std::string_view target() const override;
+  [[nodiscard]] std::string_view method() const override { return request_.method_string(); }
+  [[nodiscard]] std::string_view target() const override { return request_.target(); }
   [[nodiscard]] std::string_view header(std::string_view lower_name) const override;
   void respond(int status, std::span<const Field> fields, bool end) override;
   void write(Piece piece) override;
   void finish(std::span<const Field> trailers) override;
   void abort() override;
-  void set_deadline(Clock::time_point at) override { deadline_ = at; }
 
  private:
   friend class Http1Session;
   void put(std::string_view text);
 
-  Http1Session* session_;
-  OutputQueue output_;
+  const Parser::value_type& request_;
   bool chunked_ = false;
   bool keep_alive_ = true;
   bool head_only_ = false;  // HEAD: the body is not sent
@@ -53,7 +50,7 @@ class Http1Session final : public Session {
   Http1Session(Hub& hub, Connection& connection) : hub_(hub), connection_(connection) { next(); }
   ~Http1Session() override {
     account(0);
-    end_exchange();
+    SerialExchange::end(exchange_);
   }
 
   bool received(std::string_view data) override {
@@ -71,21 +68,21 @@ class Http1Session final : public Session {
     out.append(std::exchange(early_out_, {}));
     if (!exchange_) return true;
     exchange_->unqueued(exchange_->output_.take(out, about));
-    if (exchange_->queued_ > hub_.limits.stream_high_water / 2) return true;
+    if (exchange_->much_queued()) return true;
     if (exchange_->queued_ != 0 && (exchange_->aborted_ || exchange_->finished_)) return true;
     if (exchange_->aborted_) {
       closing_ = true;
-      end_exchange();
+      SerialExchange::end(exchange_);
     } else if (exchange_->finished_) {
       if (!exchange_->keep_alive_) closing_ = true;
-      end_exchange();
+      SerialExchange::end(exchange_);
       if (!closing_) {
         next();
         connection_.transport().resume_reading();
         if (!input_.empty()) parse();
       }
-    } else if (std::exchange(exchange_->was_full_, false)) {
-      if (const ReceiverPtr receiver = exchange_->receiver()) receiver->writable();
+    } else {
+      exchange_->tell_writable();
     }
     return true;
   }
@@ -98,10 +95,7 @@ class Http1Session final : public Session {
   }
 
   void tick(Clock::time_point now) override {
-    if (exchange_ && exchange_->deadline_ <= now) {
-      exchange_->clear_deadline();
-      if (const ReceiverPtr receiver = exchange_->receiver()) receiver->deadline();
-    }
+    if (exchange_) exchange_->check_deadline(now);
     if (!exchange_ && body_since_ && now - *body_since_ > hub_.limits.body_timeout) fail(408);
   }
 
@@ -163,10 +157,7 @@ class Http1Session final : public Session {
   void dispatch() {
     account(0);
     body_since_.reset();
-    exchange_ = std::make_unique<Http1Exchange>(*this, hub_);
-    exchange_->secure_ = connection_.secure();
-    exchange_->keep_alive_ = parser_->get().keep_alive();
-    exchange_->head_only_ = parser_->get().method() == beast::verb::head;
+    exchange_ = std::make_unique<Http1Exchange>(*parser_, hub_, connection_);
     if (asks_for_websocket(parser_->get()) && hub_.handler->speaks_websocket(*exchange_)) return change();
     hub_.handler->handle(*exchange_);
     const ReceiverPtr receiver = exchange_->receiver();
@@ -176,7 +167,7 @@ class Http1Session final : public Session {
   }
 
   void change() {
-    end_exchange();
+    SerialExchange::end(exchange_);
     closing_ = true;
     successor_ = make_websocket_session(hub_, connection_, parser_->release());
     if (!input_.empty()) (void)successor_->received(std::exchange(input_, {}));
@@ -194,14 +185,6 @@ class Http1Session final : public Session {
     connection_.flush_soon();
   }
 
-  void end_exchange() {
-    if (!exchange_) return;
-    auto ended = std::move(exchange_);
-    ended->session_ = nullptr;
-    ended->unqueued(ended->queued_);
-    if (const ReceiverPtr receiver = std::move(ended->receiver_)) receiver->closed();
-  }
-
   Hub& hub_;
   Connection& connection_;
   std::unique_ptr<Session> successor_;
@@ -215,12 +198,9 @@ class Http1Session final : public Session {
   bool closing_ = false;
 };
 
-std::string_view Http1Exchange::method() const { return session_->parser_->get().method_string(); }
-std::string_view Http1Exchange::target() const { return session_->parser_->get().target(); }
 std::string_view Http1Exchange::header(std::string_view lower_name) const {
-  const auto& request = session_->parser_->get();
-  const auto at = request.find(lower_name);  // compares without case
-  return at == request.end() ? std::string_view() : std::string_view(at->value());
+  const auto at = request_.find(lower_name);  // compares without case
+  return at == request_.end() ? std::string_view() : std::string_view(at->value());
 }
 
 void Http1Exchange::put(std::string_view text) {
@@ -229,7 +209,7 @@ void Http1Exchange::put(std::string_view text) {
 }
 
 void Http1Exchange::respond(int status, std::span<const Field> fields, bool end) {
-  if (responded_ || session_ == nullptr) return;
+  if (responded_ || over()) return;
   responded_ = true;
   put("HTTP/1.1 ");
   put(std::to_string(status));
@@ -248,7 +228,7 @@ void Http1Exchange::respond(int status, std::span<const Field> fields, bool end)
   }
   if (end && !sized) {
     put("content-length: 0\r\n");
-  } else if (!sized && session_->parser_->get().version() >= 11) {
+  } else if (!sized && request_.version() >= 11) {
     chunked_ = true;
     put("transfer-encoding: chunked\r\n");
   } else if (!sized) {
@@ -257,11 +237,11 @@ void Http1Exchange::respond(int status, std::span<const Field> fields, bool end)
   if (!keep_alive_) put("connection: close\r\n");
   put("\r\n");
   finished_ = end;
-  session_->connection_.flush_soon();
+  flush_soon();
 }
 
 void Http1Exchange::write(Piece piece) {
-  if (finished_ || session_ == nullptr || piece.size() == 0 || head_only_) return;
+  if (finished_ || over() || piece.size() == 0 || head_only_) return;
   if (chunked_) {
     char size[18];
     const auto end = std::to_chars(size, size + sizeof(size), piece.size(), 16).ptr;
@@ -273,20 +253,20 @@ void Http1Exchange::write(Piece piece) {
   queued(piece.body().size());
   if (chunked_) put("\r\n");
   (void)has_room();  // a sender that does not ask is told, too
-  session_->connection_.flush_soon();
+  flush_soon();
 }
 
 void Http1Exchange::finish(std::span<const Field>) {
-  if (finished_ || session_ == nullptr) return;
+  if (finished_ || over()) return;
   finished_ = true;
   if (chunked_ && !head_only_) put("0\r\n\r\n");
-  session_->connection_.flush_soon();
+  flush_soon();
 }
 
 void Http1Exchange::abort() {
-  if (session_ == nullptr) return;
+  if (over()) return;
   finished_ = aborted_ = true;
-  session_->connection_.flush_soon();
+  flush_soon();
 }
 
 }  // namespace

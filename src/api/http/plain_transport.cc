@@ -31,7 +31,10 @@ class PlainTransport final : public Transport {
 
   [[nodiscard]] bool blocked() const override { return blocked_; }
   [[nodiscard]] std::size_t unsent() const override { return pending_.size() - offset_; }
-  void pause_reading() override { paused_ = true; }
+  void pause_reading() override {
+    paused_ = true;
+    watch_for_loss();
+  }
   void resume_reading() override {
     paused_ = false;
     if (!waiting_) wait_readable();
@@ -67,6 +70,16 @@ class PlainTransport final : public Transport {
     if (!paused_) wait_readable();
   }
 
+  // Who does not read hears nothing of the client's end, nor of a failed write.
+  void watch_for_loss() {
+    if (std::exchange(watching_, true) || !socket_.is_open()) return;
+    socket_.async_wait(Tcp::socket::wait_error,
+                       [this, keep = observer_->shared_from_this()](const auto& error) {
+                         watching_ = false;
+                         if (!error && paused_) observer_->lost();
+                       });
+  }
+
   void wait_writable() {
     socket_.async_wait(Tcp::socket::wait_write,
                        [this, keep = observer_->shared_from_this()](const auto& error) {
@@ -81,7 +94,7 @@ class PlainTransport final : public Transport {
                        });
   }
 
-  // Closes the socket on an error; the pending read then tells the observer.
+  // Shuts the socket down on an error; who waits for it then tells the observer.
   std::size_t send(std::string_view data) {
     std::size_t done = 0;
     while (done < data.size()) {
@@ -92,7 +105,7 @@ class PlainTransport final : public Transport {
       if (n < 0) {
         boost::system::error_code ignored;
         socket_.shutdown(Tcp::socket::shutdown_both, ignored);
-        return data.size();  // the read side reports the loss
+        return data.size();
       }
       done += static_cast<std::size_t>(n);
     }
@@ -107,6 +120,7 @@ class PlainTransport final : public Transport {
   bool blocked_ = false;
   bool paused_ = false;
   bool waiting_ = false;
+  bool watching_ = false;
 };
 
 }  // namespace

@@ -60,6 +60,19 @@ TEST(Port, Http1KeepAliveAndPipelining) {
   EXPECT_LT(text.find("/three||body"), text.find("/four||"));
 }
 
+TEST(Port, Http1ClientsThatPipelineAndVanishAreNoticed) {
+  EchoServer server;
+  {
+    RawClient client(server.io, server.port());
+    client.write("GET /hold HTTP/1.1\r\nhost: t\r\n\r\n");
+    client.write(std::string(1 << 20, 'x'));  // more than is read ahead
+    while (server.echo.traffic.sent == 0) server.io.poll();
+  }  // which resets the connection, since the answer is not read
+  Http2Client other(server.io, server.port());
+  EXPECT_EQ(other.unary("/t/Echo", "x").grpc_status(), "0");
+  EXPECT_TRUE(other.until([&] { return server.listener.statistics().connections == 1; }));
+}
+
 TEST(Port, Http1LargeAnswersGoOutInTurns) {
   EchoServer server;
   RawClient client(server.io, server.port());

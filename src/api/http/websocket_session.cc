@@ -1,10 +1,11 @@
 #include "api/http/websocket_session.h"
 
+#include <deque>
 #include <utility>
 
 #include <boost/beast/websocket/rfc6455.hpp>
 
-#include "api/http/output_queue.h"
+#include "api/http/serial_exchange.h"
 #include "api/http/websocket_frames.h"
 
 namespace quorate::http {
@@ -18,30 +19,31 @@ constexpr std::string_view normal_end = {"\x03\xe8", 2};      // 1000
 constexpr std::string_view protocol_error = {"\x03\xea", 2};  // 1002
 constexpr auto farewell = std::chrono::seconds(5);            // for the client to say that it ends, too
 
-class WebSocketSession;
-
-class WebSocketExchange final : public Exchange {
+class WebSocketExchange final : public SerialExchange {
  public:
-  WebSocketExchange(WebSocketSession& session, Hub& hub, bool secure) : session_(&session) {
-    high_water_ = hub.limits.stream_high_water;
-    backlog_ = hub.handler->backlog.get();
-    secure_ = secure;
-  }
+  WebSocketExchange(const WebSocketRequest& request, Hub& hub, Connection& connection)
+      : SerialExchange(hub, connection), request_(request) {}
   [[nodiscard]] Version version() const override { return Version::websocket; }
   [[nodiscard]] std::string_view method() const override { return "POST"; }
-  [[nodiscard]] std::string_view target() const override;
+  [[nodiscard]] std::string_view target() const override { return request_.target(); }
   [[nodiscard]] std::string_view header(std::string_view lower_name) const override;
   // The head was sent with the change of protocols: what it would say stands in the messages.
   void respond(int, std::span<const Field>, bool end) override;
   void write(Piece piece) override;
   void finish(std::span<const Field> trailers) override;
   void abort() override { finish({}); }
-  void set_deadline(Clock::time_point at) override { deadline_ = at; }
+
+  void take(std::string& out, std::size_t upto);
+  // Some of a frame is out, and not all of it: nothing else may stand there (§5.4).
+  [[nodiscard]] bool within_frame() const { return sent_ != 0; }
+  void take_rest_of_frame(std::string& out) {
+    if (within_frame()) take(out, out.size() + frames_.front() - sent_);
+  }
 
  private:
-  friend class WebSocketSession;
-  WebSocketSession* session_;
-  OutputQueue output_;
+  const WebSocketRequest& request_;
+  std::deque<std::size_t> frames_;  // how long those in the queue are
+  std::size_t sent_ = 0;            // of the first
 };
 
 class WebSocketSession final : public Session {
@@ -57,11 +59,11 @@ class WebSocketSession final : public Session {
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
         "sec-websocket-accept: " +
         websocket::accept_key({key.data(), key.size()}) + "\r\n\r\n";
-    exchange_ = std::make_unique<WebSocketExchange>(*this, hub, connection.secure());
+    exchange_ = std::make_unique<WebSocketExchange>(request_, hub, connection);
     hub_.handler->handle(*exchange_);
     connection_.flush_soon();
   }
-  ~WebSocketSession() override { end_exchange(); }
+  ~WebSocketSession() override { SerialExchange::end(exchange_); }
 
   bool received(std::string_view data) override {
     if (!over() && !frames_.read(data)) end(protocol_error);
@@ -70,17 +72,17 @@ class WebSocketSession final : public Session {
 
   bool produce(std::string& out, std::size_t about) override {
     out.append(std::exchange(out_, {}));
+    answer_ping(out);
     if (exchange_) {
-      exchange_->unqueued(exchange_->output_.take(out, about));
-      if (exchange_->queued_ > exchange_->high_water() / 2) return true;
-      if (exchange_->finished_) {
-        if (exchange_->queued_ == 0) end(normal_end);
-      } else if (std::exchange(exchange_->was_full_, false)) {
-        if (const ReceiverPtr receiver = exchange_->receiver()) receiver->writable();
+      exchange_->take(out, about);
+      if (exchange_->much_queued()) return true;
+      if (!exchange_->finished()) {
+        exchange_->tell_writable();
+      } else if (exchange_->queued() == 0) {
+        end(normal_end);
       }
     }
-    if (pong_)
-      out += websocket::frame_head(Opcode::pong, pong_->size()) + *std::exchange(pong_, std::nullopt);
+    answer_ping(out);
     out.append(std::exchange(out_, {}));
     return true;
   }
@@ -90,23 +92,17 @@ class WebSocketSession final : public Session {
   [[nodiscard]] bool reading_head() const override { return false; }
 
   void tick(Clock::time_point now) override {
-    if (exchange_ && exchange_->deadline_ <= now) {
-      exchange_->clear_deadline();
-      if (const ReceiverPtr receiver = exchange_->receiver()) receiver->deadline();
-    }
+    if (exchange_) exchange_->check_deadline(now);
     if (ended_ && now - ended_at_ > farewell) heard_end_ = true;
   }
 
   void begin_shutdown() override {
-    if (exchange_ && !exchange_->finished_) return;  // ended by the handler, or with the connection
-    end(normal_end);
+    if (!exchange_) end(normal_end);  // else ended by the handler, or with the connection
   }
 
  private:
-  friend class WebSocketExchange;
-
   void body(std::string_view data) {
-    if (!exchange_ || exchange_->finished_) return;
+    if (!exchange_ || exchange_->finished()) return;
     if (const ReceiverPtr receiver = exchange_->receiver()) receiver->body(data);
   }
 
@@ -123,18 +119,17 @@ class WebSocketSession final : public Session {
     if (std::exchange(ended_, true)) return;
     heard_end_ = heard_end_ || code == protocol_error;  // whatever it says now is not understood
     ended_at_ = hub_.now;
-    end_exchange();
+    if (exchange_) exchange_->take_rest_of_frame(out_);
+    SerialExchange::end(exchange_);
     out_ += websocket::frame_head(Opcode::close, code.size());
     out_ += code;
     connection_.flush_soon();
   }
 
-  void end_exchange() {
-    if (!exchange_) return;
-    auto ended = std::move(exchange_);
-    ended->session_ = nullptr;
-    ended->unqueued(ended->queued_);
-    if (const ReceiverPtr receiver = std::move(ended->receiver_)) receiver->closed();
+  void answer_ping(std::string& out) {
+    if (!pong_ || ended_ || (exchange_ && exchange_->within_frame())) return;
+    out += websocket::frame_head(Opcode::pong, pong_->size());
+    out += *std::exchange(pong_, std::nullopt);
   }
 
   Hub& hub_;
@@ -149,14 +144,9 @@ class WebSocketSession final : public Session {
   Clock::time_point ended_at_;
 };
 
-std::string_view WebSocketExchange::target() const {
-  const auto target = session_->request_.target();
-  return {target.data(), target.size()};
-}
-
 std::string_view WebSocketExchange::header(std::string_view lower_name) const {
-  const auto at = session_->request_.find(lower_name);
-  return at == session_->request_.end() ? std::string_view() : std::string_view(at->value());
+  const auto at = request_.find(lower_name);
+  return at == request_.end() ? std::string_view() : std::string_view(at->value());
 }
 
 void WebSocketExchange::respond(int, std::span<const Field>, bool end) {
@@ -165,7 +155,7 @@ void WebSocketExchange::respond(int, std::span<const Field>, bool end) {
 }
 
 void WebSocketExchange::write(Piece piece) {
-  if (finished_ || session_ == nullptr) return;
+  if (finished_ || over()) return;
   std::string_view front = piece.front();
   Bytes body = piece.body();
   if (body.view().ends_with('\n')) body = body.slice(0, body.size() - 1);  // lines elsewhere, messages here
@@ -174,15 +164,23 @@ void WebSocketExchange::write(Piece piece) {
   output_.put(head);
   output_.put(front);
   output_.put(body);
-  queued(head.size() + front.size() + body.size());
+  frames_.push_back(head.size() + front.size() + body.size());
+  queued(frames_.back());
   (void)has_room();
-  session_->connection_.flush_soon();
+  flush_soon();
+}
+
+void WebSocketExchange::take(std::string& out, std::size_t upto) {
+  const std::size_t taken = output_.take(out, upto);
+  unqueued(taken);
+  for (sent_ += taken; !frames_.empty() && sent_ >= frames_.front(); frames_.pop_front())
+    sent_ -= frames_.front();
 }
 
 void WebSocketExchange::finish(std::span<const Field>) {
-  if (finished_ || session_ == nullptr) return;
+  if (finished_ || over()) return;
   finished_ = true;
-  session_->connection_.flush_soon();
+  flush_soon();
 }
 
 }  // namespace

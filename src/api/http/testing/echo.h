@@ -41,8 +41,10 @@ class Echo final : public Handler, public CallHost {
       if (at == methods_.end()) return grpc::refuse(exchange, {Code::unimplemented, "unknown method"});
       return grpc::serve(exchange, *this, *at->second);
     }
+    if (exchange.version() == Version::websocket) return exchange.accept(new Lines(exchange));
     exchange.accept(new Page(exchange));
   }
+  bool speaks_websocket(const Exchange&) override { return true; }
   Status admit(const Call&) override { return {}; }
   void started(const Method&) override { ++begun; }
   void handled(const Method&, Code code, Clock::duration) override { codes.push_back(code); }
@@ -54,7 +56,25 @@ class Echo final : public Handler, public CallHost {
   std::size_t flood_peak = 0;  // written ahead of the connection, at most
 
  private:
-  // Echoes its body, with the path and a header in front; /big?N is N bytes more.
+  // Answers each line with as many bytes as it says; "end" ends.
+  class Lines final : public Receiver {
+   public:
+    explicit Lines(Exchange& exchange) : exchange_(&exchange) {}
+    void body(std::string_view chunk) override {
+      line_ += chunk;
+      if (!line_.ends_with('\n')) return;
+      const std::string line = std::exchange(line_, {});
+      if (line == "end\n") return exchange_->finish();
+      exchange_->write(Piece(Bytes::adopt(std::string(std::stoul(line), 'x'))));
+    }
+    void body_end() override {}
+    void closed() override { exchange_ = nullptr; }
+
+   private:
+    Exchange* exchange_;
+    std::string line_;
+  };
+  // Echoes its body, with the path and a header in front; /big?N is N bytes more, /hold has no end.
   class Page final : public Receiver {
    public:
     explicit Page(Exchange& exchange)
@@ -62,6 +82,7 @@ class Echo final : public Handler, public CallHost {
           text_(std::string(exchange.target()) + "|" + std::string(exchange.header("x-test")) + "|") {}
     void body(std::string_view chunk) override { text_ += chunk; }
     void body_end() override {
+      if (exchange_->path() == "/hold") return exchange_->respond(200, {});
       if (exchange_->path() == "/big") text_.append(std::stoul(std::string(exchange_->query())), 'x');
       const std::string size = std::to_string(text_.size());
       const Field fields[] = {{"content-length", size}};
