@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <type_traits>
 #include <utility>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -34,25 +36,34 @@ class Aside {
   Aside& operator=(const Aside&) = delete;
 
   // `done(work())`, with `work` elsewhere and `done` on the reactor. Neither, and false, if too much waits.
+  // Whatever the two hold is copied and destroyed on the reactor only.
   template <class Work, class Done>
   [[nodiscard]] bool run(Work work, Done done) {
     if (waiting_ == most_waiting) return false;
     ++waiting_;
-    start([this, io = io_, alive = alive_, work = std::move(work), done = std::move(done),
+    auto task = std::make_unique<Task<Work, Done>>(std::move(work), std::move(done));
+    start([this, io = io_, alive = alive_, task = std::move(task),
            busy = boost::asio::make_work_guard(*io_)]() mutable {
-      auto result = work();
-      // With the work go its views of the state: given back where they were taken.
-      boost::asio::post(*io, [this, alive = std::move(alive), work = std::move(work), done = std::move(done),
-                              result = std::move(result)]() mutable {
+      task->result.emplace(task->work());
+      boost::asio::post(*io, [this, alive = std::move(alive), task = std::move(task)] {
         if (!*alive) return;
         --waiting_;
-        done(std::move(result));
+        task->done(std::move(*task->result));
       });
     });
     return true;
   }
 
  private:
+  // Handed from thread to thread by its place alone: what it holds counts its owners for one thread.
+  template <class Work, class Done>
+  struct Task {
+    Task(Work does, Done then) : work(std::move(does)), done(std::move(then)) {}
+    Work work;
+    Done done;
+    std::optional<std::invoke_result_t<Work&>> result;
+  };
+
   void start(Piece piece) {
     if (elsewhere_) return elsewhere_(std::move(piece));
     if (!threads_) threads_ = std::make_unique<boost::asio::thread_pool>(2);
