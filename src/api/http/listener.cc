@@ -20,7 +20,7 @@ void set_options(Tcp::socket& socket) {
 }  // namespace
 
 Listener::Listener(boost::asio::io_context& io, Handler& handler, Limits limits, tls::Context* tls)
-    : hub_(io, handler, limits), tls_(tls), acceptor_(io), timer_(io) {}
+    : hub_(io, handler, limits), tls_(tls), acceptor_(io), timer_(io), accept_timer_(io) {}
 
 Listener::~Listener() { close(); }
 
@@ -52,20 +52,19 @@ std::uint16_t Listener::port() const {
 
 void Listener::accept() {
   acceptor_.async_accept([this, alive = std::weak_ptr<bool>(alive_)](const auto& error, Tcp::socket socket) {
-    if (alive.expired() || error == boost::asio::error::operation_aborted) return;
-    if (!error) {
-      adopt(std::move(socket));
-      return accept();
-    }
-    // Out of descriptors or memory: what is open goes on, and another attempt follows in a while.
-    timer_.expires_after(std::chrono::milliseconds(100));
-    ticking_ = true;
-    timer_.async_wait([this, alive](const auto& cancelled) {
-      if (cancelled || alive.expired()) return;
-      ticking_ = false;
-      accept();
-      arm_tick();
-    });
+    // Closed, maybe with a connection in hand that came in the same turn.
+    if (alive.expired() || !acceptor_.is_open()) return;
+    if (error) return accept_later();
+    adopt(std::move(socket));
+    accept();
+  });
+}
+
+// Out of descriptors or memory: what is open goes on, and ends in time, which makes room.
+void Listener::accept_later() {
+  accept_timer_.expires_after(std::chrono::milliseconds(100));
+  accept_timer_.async_wait([this, alive = std::weak_ptr<bool>(alive_)](const auto& cancelled) {
+    if (!cancelled && !alive.expired() && acceptor_.is_open()) accept();
   });
 }
 
@@ -126,6 +125,7 @@ void Listener::close() {
   boost::system::error_code ignored;
   acceptor_.close(ignored);
   timer_.cancel();
+  accept_timer_.cancel();
   for (const auto& connection : connections_) connection->close();
   connections_.clear();
 }

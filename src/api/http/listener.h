@@ -39,6 +39,7 @@ class Listener {
 
  private:
   void accept();
+  void accept_later();
   void arm_tick();
   void tick();
   void adopt(Tcp::socket socket);
@@ -47,6 +48,7 @@ class Listener {
   tls::Context* tls_;
   Tcp::acceptor acceptor_;
   boost::asio::steady_timer timer_;
+  boost::asio::steady_timer accept_timer_;  // for another attempt
   bool ticking_ = false;
   std::unordered_set<std::shared_ptr<Connection>> connections_;
   std::function<void()> shut_down_;

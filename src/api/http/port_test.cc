@@ -1,5 +1,6 @@
 // The port as such: protocol detection, HTTP/1.1, time-outs, bounds, shutdown, and clients that misbehave.
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include "api/http/testing/client.h"
 #include "api/http/testing/echo.h"
@@ -348,6 +349,44 @@ TEST(Port, ShutdownDoesNotWaitForEver) {
   client.until([&] { return false; });
   EXPECT_TRUE(client.closed());
   EXPECT_TRUE(down);
+}
+
+// A client is taken from the kernel's queue, and before the listener hears of it, it shuts down, while
+// another client stays connected. After how many turns of the loop that is so is the loop's to say.
+TEST(Port, ShutdownBearsAClientThatComesThatMoment) {
+  for (int turns = 0; turns < 4; ++turns) {
+    EchoServer server(Limits{.tick = milliseconds(5), .shutdown_grace = milliseconds(30)});
+    Http2Client client(server.io, server.port());
+    client.call("/t/Hold", "x");
+    EXPECT_TRUE(client.until([&] { return server.echo.held.size() == 1; }));
+    const RawClient late(server.io, server.port());
+    const RawClient later(server.io, server.port());
+    bool down = false;
+    std::function<void(int)> shut_down_after = [&](int left) {
+      if (left > 0) return boost::asio::post(server.io, [&, left] { shut_down_after(left - 1); });
+      server.listener.shutdown([&] { down = true; });
+    };
+    shut_down_after(turns);
+    client.until([&] { return down; });
+    EXPECT_TRUE(down) << turns;
+  }
+}
+
+// While it can take in nobody, what is open still ends in time: that is what makes room.
+TEST(Port, OutOfDescriptorsTheIdleAreCutOff) {
+  EchoServer server(quick);
+  RawClient idle(server.io, server.port());
+  EXPECT_TRUE(idle.until([&] { return server.listener.statistics().connections == 1; }));
+  RawClient waiting(server.io, server.port());
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const bool cut_off = idle.until_closed();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(cut_off);
+  waiting.write("GET /in HTTP/1.1\r\nhost: t\r\n\r\n");
+  EXPECT_TRUE(waiting.until_received("/in"));
 }
 
 TEST(Port, TakenAddressIsTold) {
