@@ -39,6 +39,18 @@ def up_again(node):
     wait_for(f'{node.name} to answer after its start', answers)
 
 
+def up_with_room(node):
+    """Whether a node stops or waits on a full disk is its choice; once there is room it must work, after a start if it
+    stopped. Ending may take a moment."""
+    time.sleep(0.2)
+    wait_for(f'{node.name} to answer or to end on a full disk', lambda: not node.running() or node.status(2))
+    if not node.running():
+        if node.process.returncode < 0:
+            raise Trouble(f'{node.name} died of signal {-node.process.returncode} on a full disk: {node.last_words()}')
+        node.start()
+    up_again(node)
+
+
 def disarm(cluster, node):
     """Clears the alarms that a full disk raised, once the node has seen that there is room again."""
     wait_for(f'{node.name} to have room again', lambda: node.metric('quorate_low_on_space') == 0)
@@ -250,17 +262,11 @@ def failed_sync(cluster, rng, stretch):
 
 @fault
 def full_disk(cluster, rng, stretch):
-    """Whether the node stops or waits is its choice; once there is room it must work (after a start if it stopped)."""
     node = rng.choice(cluster.nodes)
     node.disk.set(full=1)
     pause(rng, 0.5, 3, stretch)
     node.disk.heal()
-    pause(rng, 0.2, 0.2)
-    if not node.running():
-        if node.process.returncode < 0:
-            raise Trouble(f'{node.name} died of signal {-node.process.returncode} on a full disk: {node.last_words()}')
-        node.start()
-    up_again(node)
+    up_with_room(node)
 
 
 @fault
@@ -288,9 +294,7 @@ def full_file_system(cluster, rng, stretch):
         pause(rng, 0.5, 3, stretch)
         if mounted:
             os.remove(filler)
-        if not node.running():
-            node.start()
-        up_again(node)
+        up_with_room(node)
     finally:
         node.kill()
         shutil.rmtree(aside)
