@@ -9,6 +9,8 @@
 
 namespace quorate::sim {
 
+class Node;
+
 class Companion {
  public:
   Companion() = default;
@@ -23,6 +25,8 @@ class Companion {
 
   // A command that takes effect, when its entry is committed for the first time, in the order of the log.
   virtual void committed(const replica::Command& command, Index index) = 0;
+  // A node has left a command half done, and others get their turn.
+  virtual void half_done(Node& node) = 0;
   // A client was told the result of its command.
   virtual void answered(const Bytes& command, const Bytes& result) = 0;
   virtual void final_checks() = 0;

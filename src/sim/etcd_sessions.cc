@@ -46,7 +46,7 @@ void EtcdSessions::wake(std::uint32_t number) {
     stage_->queue.push(stage_->now + exponential(session.rng, think),
                        {EventKind::companion, 0, 0, number, {}});
   if (!attached(session)) {
-    attach(session);
+    attach(session, pick_(session.rng));
   } else if (!session.node->paused() && !session.node->halted()) {
     const std::uint64_t choice = session.rng.below(100);
     if (stopped_ || choice < 55) {
@@ -64,9 +64,8 @@ void EtcdSessions::wake(std::uint32_t number) {
 }
 
 // A watch goes on where it was at another node, or begins: now, or with some history.
-void EtcdSessions::attach(Session& session) {
+void EtcdSessions::attach(Session& session, Node* node) {
   session.node = nullptr;
-  Node* node = pick_(session.rng);
   if (node == nullptr || !node->up() || node->halted() || node->paused()) return;
   session.node = node;
   session.process = node->process();
@@ -83,6 +82,17 @@ void EtcdSessions::attach(Session& session) {
   }
   session.watch = model.watches().add(
       {.key = session.key, .range_end = session.range_end, .start_revision = session.next}, [] {});
+}
+
+// Who comes while a command is half done must be told of the whole of it, even where nobody watched before.
+void EtcdSessions::half_done(Node& node) {
+  Session& session = sessions_.front();
+  if (stopped_ || node.paused() || node.halted() || !session.rng.chance(0.3)) return;
+  auto& model = static_cast<etcd::EtcdModel&>(node.replica().model());
+  if (model.watches().size() != 0) return;
+  if (attached(session)) detach(session);
+  session.next = 0;
+  attach(session, &node);
 }
 
 void EtcdSessions::detach(Session& session) {
@@ -165,6 +175,8 @@ Bytes EtcdSessions::draw(Session& session) {
     put.set_key(fmt::format("w{}", rng.below(own_keys)));
     put.set_value(fmt::format("v{}", ++values_));
     if (rng.chance(0.6)) put.set_lease(lease());
+    // One that nobody else writes lives as long as its lease, and several leases may end at once.
+    if (rng.chance(0.3) && put.lease() != 0) put.set_key(fmt::format("l{}", put.lease()));
     return etcd::command(etcd::Op::put, put.SerializeAsString());
   }
   if (choice < 65) {

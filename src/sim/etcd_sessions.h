@@ -29,6 +29,7 @@ class EtcdSessions final : public Companion {
   void stop() override { stopped_ = true; }
   [[nodiscard]] bool idle() const override { return open_ == 0; }
   void committed(const replica::Command& command, Index index) override;
+  void half_done(Node& node) override;
   void answered(const Bytes& command, const Bytes& result) override;
   void final_checks() override;
 
@@ -47,7 +48,7 @@ class EtcdSessions final : public Companion {
 
   [[nodiscard]] static models::etcd::EtcdModel& model_of(const Session& session);
   [[nodiscard]] static bool attached(const Session& session);
-  void attach(Session& session);
+  void attach(Session& session, Node* node);
   void detach(Session& session);
   void poll(Session& session);
   void judge(const Session& session, const models::etcd::WatchBatch& batch);

@@ -7,6 +7,7 @@
 
 #include "core/codec.h"
 #include "sim/ambush.h"
+#include "sim/companion.h"
 #include "sim/draw.h"
 #include "sim/newer_version.h"
 #include "sim/probe.h"
@@ -167,6 +168,7 @@ void Node::settle() {
   if (auto broken = replica_->check_invariants()) {
     stage_->checks.fail("invariant", fmt::format("node {}: {}", id_.value, *broken));
   }
+  if (stage_->companion != nullptr && !replica_->settled()) stage_->companion->half_done(*this);
   const Index applied = replica_->applied();
   if (applied != seen_applied_ && replica_->settled()) {
     seen_applied_ = applied;

@@ -232,6 +232,38 @@ TEST_F(Watches, AddedBetweenApplyAndCommitMissNothing) {
   EXPECT_EQ(drain(id), "2+a 3+a");
 }
 
+// A put and a tick that ends three leases, in one batch; somebody begins to watch at the given pause of it,
+// be it in front of the first lease's end, behind it or within.
+TEST(WatchesAddedInAPause, MissNoDeletionOfATickThatIsHalfDone) {
+  int watched = 0;
+  for (std::size_t units = 1; units < 10; ++units) {
+    for (int at = 1; at < 10; ++at) {
+      SCOPED_TRACE(testing::Message() << units << " units a step, a watch at pause " << at);
+      Replica store;
+      for (int lease = 1; lease <= 3; ++lease) store.grant(lease, 1);
+      for (int lease = 1; lease <= 3; ++lease) store.put("k" + std::to_string(lease), "", lease);  // 2 to 4
+      WatchId id = 0;
+      store.units = units;
+      store.between = [&] {
+        if (store.pauses == at) id = store.model().watches().add({.key = "", .range_end = all}, [] {});
+      };
+      pb::PutRequest put;
+      put.set_key("p");  // 5
+      store.apply({encoded(Op::put, put), command(Op::tick, codec::encode(Tick{3s}).view())});
+      if (id == 0) continue;
+      ++watched;
+      std::string seen;
+      for (bool more = true; more;) {
+        const WatchBatch batch = store.model().watches().poll(id, 1000);
+        for (const auto& event : batch.events) seen += show(event) + " ";
+        more = batch.more;
+      }
+      EXPECT_EQ(seen, "6-k1 7-k2 8-k3 ");
+    }
+  }
+  EXPECT_GT(watched, 3);
+}
+
 TEST_F(Watches, GoOnOverAReceivedSnapshot) {
   const WatchId quick = watch({.key = "a"});
   const WatchId queued = watch({.key = "a"});
