@@ -87,10 +87,15 @@ void Core::answer(http::Call& call, models::etcd::Result result) {
 
 void Core::answer(const CallPtr& call, models::etcd::Reading reading) {
   if (auto* result = std::get_if<models::etcd::Result>(&reading)) return answer(*call, std::move(*result));
-  if (call->crowded()) return call->finish(fault::too_many_requests);
-  const bool taken =
-      aside_.run(std::get<models::etcd::LongRead>(std::move(reading)),
-                 [this, call](models::etcd::Result result) { answer(*call, std::move(result)); });
+  // Many that ask for much and read nothing would have others wait for answers that nobody takes: where too
+  // much is unread by the time a read's turn comes, it is not worth doing.
+  const auto wanted = [call] {
+    if (call->crowded()) call->finish(fault::too_many_requests);
+    return call->open();
+  };
+  const bool taken = aside_.run(
+      std::get<models::etcd::LongRead>(std::move(reading)),
+      [this, call](models::etcd::Result result) { answer(*call, std::move(result)); }, wanted);
   if (!taken) call->finish(fault::too_many_requests);
 }
 

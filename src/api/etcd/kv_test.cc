@@ -296,13 +296,33 @@ TEST_F(LongReads, OfAnEarlierRevisionAndOfTransactions) {
 }
 
 TEST_F(LongReads, AreRefusedBeyondSoMany) {
+  std::vector<std::int32_t> reads;
   for (std::size_t i = 0; i < Aside::most_waiting; ++i)
-    client.call("/etcdserverpb.KV/Range", all().SerializeAsString());
-  EXPECT_TRUE(client.until([&] { return waiting.size() == Aside::most_waiting; }));
+    reads.push_back(client.call("/etcdserverpb.KV/Range", all().SerializeAsString()));
   EXPECT_EQ(failure("etcdserverpb.KV/Range", all()), "8: etcdserver: too many requests");
   EXPECT_EQ(get("k10000").count(), 1);
-  work();
+  EXPECT_EQ(waiting.size(), Aside::at_once);
+  for (const auto id : reads) {
+    EXPECT_TRUE(client.until([&] {
+      work();
+      return client.response(id).closed;
+    }));
+    EXPECT_EQ(client.response(id).grpc_status(), "0");
+  }
   EXPECT_EQ(end<pb::RangeResponse>(begin("Range", all())).count(), 1'100);
+}
+
+TEST_F(LongReads, AreNotBegunOnceTooMuchIsUnread) {
+  std::vector<std::int32_t> reads;
+  for (std::size_t i = 0; i < Aside::at_once + 2; ++i)
+    reads.push_back(client.call("/etcdserverpb.KV/Range", all().SerializeAsString()));
+  EXPECT_TRUE(client.until([&] { return waiting.size() == Aside::at_once; }));
+  client.reset(reads[Aside::at_once]);
+  server.api.handler().backlog->limit = 0;
+  settle();
+  work();
+  EXPECT_EQ(client.finished(reads.back()).grpc_status(), "8");
+  EXPECT_EQ(waiting.size(), 0U);
 }
 
 TEST_F(LongReads, OfAClientThatHasGoneAreDropped) {
