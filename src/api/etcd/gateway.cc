@@ -165,10 +165,12 @@ class JsonCall final : public http::Call {
       : Call(host, endpoint.method, exchange), endpoint_(endpoint), aside_(aside) {
     set_deadline(began_ + whole_request_timeout);
   }
-  ~JsonCall() override { host_->partial -= counted_; }
+  ~JsonCall() override {
+    if (counted_ != 0) host_->partial -= counted_;  // a call that has its request may outlive the host
+  }
 
   void body(std::string_view chunk) override {
-    if (!open()) return;
+    if (!open() || (begun_ && !method().client_streams)) return;
     const std::size_t most = method().client_streams ? most_of_a_stream : 2 * host_->max_message;
     if (arrived_.size() + chunk.size() > most) {  // base64 and names need the room
       return finish(
@@ -182,7 +184,11 @@ class JsonCall final : public http::Call {
     // What comes over a WebSocket has no end: its first object is the request.
     if (!method().client_streams && exchange_ != nullptr &&
         exchange_->version() == http::Version::websocket) {
-      if (const auto object = arrived_.next()) return take_text(std::string(*object));
+      if (const auto object = arrived_.next()) {
+        std::string text(*object);
+        (void)arrived_.rest();  // a unary call has one request
+        return take_text(std::move(text));
+      }
       if (arrived_.nonsense()) return finish({Code::invalid_argument, "malformed JSON"});
     }
     count();
@@ -221,6 +227,7 @@ class JsonCall final : public http::Call {
   }
 
   void take_text(std::string text) {
+    begun_ = true;
     exchange_->clear_deadline();
     count();
     if (text.size() <= large) return take(read_json(endpoint_, text));
@@ -230,7 +237,8 @@ class JsonCall final : public http::Call {
         backlog.takes(size) &&
         aside_.run([&endpoint = endpoint_, waits = Waiting(backlog, size),
                     text = std::move(text)] { return read_json(endpoint, text); },
-                   [call = boost::intrusive_ptr(this)](auto message) { call->take(std::move(message)); });
+                   [call = boost::intrusive_ptr(this)](auto message) { call->take(std::move(message)); },
+                   [call = boost::intrusive_ptr(this)] { return call->open(); });
     if (!taken) finish(fault::too_many_requests);
   }
 
@@ -268,7 +276,8 @@ class JsonCall final : public http::Call {
                             if (!json)
                               return call->whole(http_status(json.error().code), error_body(json.error()));
                             call->whole(200, std::move(*json));
-                          });
+                          },
+                          [call = boost::intrusive_ptr(this)] { return call->exchange_ != nullptr; });
     if (!writing_) finish(fault::too_many_requests);
   }
 
@@ -300,7 +309,7 @@ class JsonCall final : public http::Call {
   Aside& aside_;
   Objects arrived_;
   std::size_t counted_ = 0;  // of it, in host_->partial
-  bool begun_ = false;       // a stream of requests
+  bool begun_ = false;       // its request is there, or the stream of them
   std::string answer_;
   bool writing_ = false;  // aside
 };

@@ -138,6 +138,18 @@ TEST_F(WebSocket, UnaryCallsAnswerOnceAndEnd) {
   EXPECT_EQ(get("foo").kvs(0).value(), "bar");
 }
 
+TEST_F(WebSocket, UnaryCallsTakeOneRequest) {
+  open("/v3/kv/put");
+  EXPECT_TRUE(socket.until_received("\r\n\r\n"));
+  const auto request = [](const char* key) { return R"({"key":")" + std::string(key) + R"("})"; };
+  socket.write(frame(0x81, request("b25l") + request("dHdv")) + frame(0x81, request("dGhyZWU=")));
+  EXPECT_TRUE(socket.until_received("\x88\x02\x03\xe8"));
+  settle();
+  EXPECT_EQ(get("one").count(), 1);
+  EXPECT_EQ(get("two").count(), 0);
+  EXPECT_EQ(get("three").count(), 0);
+}
+
 TEST_F(WebSocket, ErrorsAreMessages) {
   open("/v3/watch");
   EXPECT_TRUE(socket.until_received("\r\n\r\n"));
