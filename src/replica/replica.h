@@ -223,7 +223,6 @@ class Replica {
   void requeue_all();
   void drop_model_command();
   void pump_reads(Env& env);
-  void issue_barrier(Env& env, ReadGroup group);
   void serve_ready_reads();
   void begin_change(Env& env, std::optional<std::vector<Member>> members, NodeId to, Done done);
   void pump_changes(Env& env);
