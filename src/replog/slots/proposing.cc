@@ -140,9 +140,7 @@ void SlotLog::won(Own own, Index slot, Out& out) {
 void SlotLog::displaced(Own own, Out& out) {
   if (!own.insist && own.readers.empty()) return;
   if (leads()) return queue(std::move(own));
-  for (const auto& reader : own.readers) {
-    if (reader.node == self_) local_reads_.push_back(reader.number);
-  }
+  keep_reads(own);
   refuse(own.request, Refusal::lost_leadership, out);
 }
 
@@ -156,28 +154,38 @@ void SlotLog::refuse(std::uint64_t request, Refusal reason, Out& out) {
   std::erase_if(queue_, [&](const Own& own) {
     if (own.request != request) return false;
     queued_bytes_ -= own.payload.size();
+    keep_reads(own);
     return true;
   });
 }
 
-// Leadership went: what was not proposed yet is for the new leader.
+// The reads that were to ride on it go on without it: this node's own; another node asks again by itself.
+void SlotLog::keep_reads(const Own& own) {
+  for (const auto& reader : own.readers) {
+    if (reader.node == self_) local_reads_.push_back(reader.number);
+  }
+}
+
+// Leadership went: what was not proposed yet is for the new leader. Of a request with several payloads some
+// may be in the log.
 void SlotLog::refuse_queue(Out& out) {
   while (!queue_.empty()) {
-    Own own = std::move(queue_.front());
+    const Own own = std::move(queue_.front());
     queue_.pop_front();
     queued_bytes_ -= own.payload.size();
-    for (const auto& reader : own.readers) {
-      if (reader.node == self_) local_reads_.push_back(reader.number);
-    }
-    const bool partly =
-        std::ranges::any_of(assigned_, [&](const auto& a) { return a.second.request == own.request; });
-    refuse(own.request, partly ? Refusal::lost_leadership : Refusal::not_leader, out);
+    keep_reads(own);
+    refuse(own.request, Refusal::lost_leadership, out);
   }
 }
 
 // -------------------------------------------------------------------------------------------------- reads
 
-void SlotLog::ask(Env&, const replicated_log::ReadBarrier& r, Out&) { local_reads_.push_back(r.id); }
+void SlotLog::ask(Env&, const replicated_log::ReadBarrier& r, Out& out) {
+  // A leader that is known and does not answer, be it for a link that carries one way, must cost no memory.
+  if (local_reads_.size() + readers_.size() >= options_.max_reads)
+    return out.emit(Refused{r.id, Refusal::busy, omega_.leader()});
+  local_reads_.push_back(r.id);
+}
 
 void SlotLog::route_reads(Out& out) {
   if (leads()) {

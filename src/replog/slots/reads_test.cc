@@ -95,5 +95,52 @@ TEST(Reads, AChangeLearntFromALogIsNotTakenForTheOwn) {
   EXPECT_TRUE(world.cluster.run_until([&] { return world.nodes[n1].reads.size() == 2; }, 10s));
 }
 
+// 1. Node 1 proposes A, B, C and D at once; the window holds three. A read comes.
+// 2. A wins, so D follows, and the read with it. C and D lose their slots; B's stays open, so the window is
+//    full, and both wait.
+// 3. Leadership goes. C is refused, and with it the request: D is dropped. The read is not D's.
+TEST(Reads, AreNotDroppedWithAProposal) {
+  auto world = three(3);
+  lead(world);
+  const Index first = world.nodes[n1].applied.next();
+  world.cluster.drop = [first](NodeId, NodeId, const Bytes& m) {
+    const auto slot = slot_of(m);
+    return slot && *slot > first;
+  };
+  for (const auto* text : {"A", "B", "C", "D"}) world.asked.insert(text);
+  world.cluster.ask(
+      n1, rl::Propose{100, {Bytes::copy("A"), Bytes::copy("B"), Bytes::copy("C"), Bytes::copy("D")}});
+  world.read(n1);
+  const std::uint64_t read = world.request;
+  ASSERT_TRUE(world.cluster.run_until([&] { return world.nodes[n1].applied == first; }, 1s));
+  const auto lost =
+      codec::encode(paxos::Message(paxos::Decided{codec::encode(Value{n2, 1, 1, EntryKind::noop, {}})}));
+  for (const Index slot : {first + 2, first + 3})
+    world.cluster.inject(n2, n1, codec::encode(Message(InSlot{slot, lost})));
+  EXPECT_THAT(world.nodes[n1].reads, IsEmpty());
+  world.isolate(n1, 3);
+  world.cluster.run_for(5s);
+  const auto refused = [&](std::uint64_t id) {
+    return std::ranges::count(world.nodes[n1].refused, id, &rl::Refused::id);
+  };
+  EXPECT_EQ(refused(100), 1);
+  EXPECT_EQ(world.nodes[n1].refused.front().reason, rl::Refusal::lost_leadership) << "A is in the log";
+  EXPECT_EQ(refused(read), 1);
+}
+
+TEST(Reads, AreBoundedWhereTheLeaderDoesNotAnswer) {
+  auto world = three();
+  lead(world);
+  world.cluster.drop = [](NodeId, NodeId, const Bytes& m) { return is<ReadAnswer>(m); };
+  const std::size_t most = Options().max_reads;
+  for (std::size_t i = 0; i < most + 3; ++i) world.read(n2);
+  world.cluster.run_for(10ms);
+  ASSERT_EQ(world.nodes[n2].refused.size(), 2U);  // the first is on its way
+  EXPECT_EQ(world.nodes[n2].refused[0].reason, rl::Refusal::busy);
+  world.cluster.drop = {};
+  world.cluster.run_for(2s);
+  EXPECT_EQ(world.nodes[n2].reads.size(), most + 1);
+}
+
 }  // namespace
 }  // namespace quorate::slots

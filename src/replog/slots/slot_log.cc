@@ -286,10 +286,8 @@ void SlotLog::ask(Env&, const replicated_log::SnapshotReceived& r, Out& out) {
   decided_.erase(decided_.begin(), decided_.lower_bound(next_));
   // Own proposals in the slots that were skipped: nobody can tell here what became of them.
   while (!assigned_.empty() && assigned_.begin()->first < next_) {
-    auto own = std::move(assigned_.extract(assigned_.begin()).mapped());
-    for (const auto& reader : own.readers) {
-      if (reader.node == self_) local_reads_.push_back(reader.number);
-    }
+    const auto own = std::move(assigned_.extract(assigned_.begin()).mapped());
+    keep_reads(own);
     refuse(own.request, replicated_log::Refusal::lost_leadership, out);
   }
   auto writes = instances_.erase_upto(index, out);

@@ -26,6 +26,7 @@ struct Options {
       32;  // alpha: slots in which proposals may run ahead of the decided prefix; equal at all nodes
   std::size_t max_queued = 4096;  // payloads not yet proposed; more are refused as busy
   std::size_t max_queued_bytes = 64U << 20U;
+  std::size_t max_reads = 65'536;  // of this node's host, not yet on their way; more are refused as busy
 };
 
 class SlotLog {
@@ -103,6 +104,7 @@ class SlotLog {
   void displaced(Own own, Out& out);
   void refuse(std::uint64_t request, replicated_log::Refusal reason, Out& out);
   void refuse_queue(Out& out);
+  void keep_reads(const Own& own);
   void queue(Own own);
   void route_reads(Out& out);
   void refuse_reads(Out& out);
