@@ -19,11 +19,17 @@ void Replica::pump_reads(Env& env) {
   for (const auto mode : {rl::ReadMode::quorum, rl::ReadMode::lease}) {
     auto& queue = unread_[mode == rl::ReadMode::lease ? 1 : 0];
     if (queue.empty()) continue;
-    const std::uint64_t id = next_id_++;
-    barriers_.emplace(id,
-                      ReadGroup{mode, std::exchange(queue, {}), env.now + config_.request_timeout, env.now});
-    step(env, Ask<rl::Request>{rl::ReadBarrier{id, mode}});
+    issue_barrier(env, {mode, std::exchange(queue, {}), env.now + config_.request_timeout, {}});
   }
+}
+
+void Replica::issue_barrier(Env& env, ReadGroup group) {
+  const std::uint64_t id = next_id_++;
+  const auto mode = group.mode;
+  group.asked_at = env.now;
+  group.refused = false;
+  barriers_.emplace(id, std::move(group));
+  step(env, Ask<rl::Request>{rl::ReadBarrier{id, mode}});
 }
 
 void Replica::on(Env&, rl::ReadReady&& event) {
@@ -51,23 +57,28 @@ void Replica::serve_ready_reads() {
 
 // A barrier without an answer is asked again: its messages may be lost, or the leader gone. Under the same
 // id, so that an answer counts whenever it comes: where it takes longer than the interval, none would ever be
-// in time.
+// in time. To a refusal no answer follows.
 void Replica::expire_reads(Env& env) {
   std::vector<rl::ReadBarrier> again;
+  std::vector<ReadGroup> anew;
   for (auto it = barriers_.begin(); it != barriers_.end();) {
     ReadGroup& group = it->second;
     if (env.now >= group.deadline) {
       auto waiters = std::move(group.waiters);
       it = barriers_.erase(it);
       for (auto& done : waiters) done(std::unexpected(Failure::no_leader));
-      continue;
+    } else if (group.refused) {
+      anew.push_back(std::move(group));
+      it = barriers_.erase(it);
+    } else {
+      if (env.now - group.asked_at >= 3 * config_.retry_interval) {
+        group.asked_at = env.now;
+        again.push_back({it->first, group.mode});
+      }
+      ++it;
     }
-    if (env.now - group.issued_at >= 3 * config_.retry_interval) {
-      group.issued_at = env.now;
-      again.push_back({it->first, group.mode});
-    }
-    ++it;
   }
+  for (auto& group : anew) issue_barrier(env, std::move(group));
   for (const auto& barrier : again) {
     if (barriers_.contains(barrier.id)) step(env, Ask<rl::Request>{barrier});
   }

@@ -268,11 +268,11 @@ void Replica::on(Env&, rl::MembershipChanged&& event) {
   finish_changes_in_force();
 }
 
-void Replica::on(Env& env, rl::Refused&& event) {
+void Replica::on(Env&, rl::Refused&& event) {
   if (event.id == asking_) {
     refused_ = event;
   } else if (auto barrier = barriers_.find(event.id); barrier != barriers_.end()) {
-    barrier->second.issued_at = env.now - config_.request_timeout;  // the next tick asks again
+    barrier->second.refused = true;
   } else if (auto asker = transfers_of_others_.extract(event.id)) {
     answer_forwarded(asker.mapped(), event.reason);
   } else {

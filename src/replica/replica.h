@@ -153,7 +153,8 @@ class Replica {
     replicated_log::ReadMode mode;
     std::vector<ReadDone> waiters;
     Instant deadline;
-    Instant issued_at;
+    Instant asked_at;
+    bool refused = false;  // the next tick asks again
   };
   struct Change {  // a membership change or transfer under way
     std::optional<std::vector<Member>> members;
@@ -223,6 +224,7 @@ class Replica {
   void requeue_all();
   void drop_model_command();
   void pump_reads(Env& env);
+  void issue_barrier(Env& env, ReadGroup group);
   void serve_ready_reads();
   void begin_change(Env& env, std::optional<std::vector<Member>> members, NodeId to, Done done);
   void pump_changes(Env& env);

@@ -90,7 +90,9 @@ class Probe final : public replicated_log::Protocol {
     }
   }
 
+  // Asked again, it is the same read: an answer to what was asked first is fresh enough.
   void asked(const replicated_log::ReadBarrier& read) {
+    if (std::ranges::find(asked_, read.id, &ReadJudge::Asked::id) != asked_.end()) return;
     asked_.push_back({read.id, read.mode, now_, leads_, checks_->latest_epoch(), checks_->fresh_from()});
   }
 
