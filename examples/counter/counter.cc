@@ -27,7 +27,7 @@ class Counter final : public models::Model {
   Bytes query(const Bytes&) override { return Bytes::copy(read(*state_)); }
   Bytes digest() const override { return Bytes::copy(read(*state_)); }
   void committed(Index) override {}
-  std::optional<Bytes> periodic(Duration) override { return std::nullopt; }
+  std::optional<Bytes> periodic(const models::ClockReading&) override { return std::nullopt; }
 
  private:
   static constexpr storage::Table table{1};

@@ -2,9 +2,12 @@
 // state, the same results and the same digest at every node. It knows nothing of protocols, peers or clocks.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <boost/describe.hpp>
 
 #include "core/bytes.h"
 #include "core/ids.h"
@@ -15,8 +18,14 @@
 
 namespace quorate::models {
 
-// What one periodic() may be told at most.
-inline constexpr Duration max_periodic_elapsed = 500ms;
+// What the clock of a process shows. Only readings of one process can be compared.
+struct ClockReading {
+  NodeId node;
+  std::uint64_t incarnation = 0;  // of the process
+  Duration shown{};
+  friend bool operator==(const ClockReading&, const ClockReading&) = default;
+};
+BOOST_DESCRIBE_STRUCT(ClockReading, (), (node, incarnation, shown))
 
 class Model {
  public:
@@ -50,10 +59,9 @@ class Model {
   // Here watchers are told.
   virtual void committed(Index index) = 0;
 
-  // Asked of the leader's model from time to time, `elapsed` after the last time it was asked (capped at
-  // max_periodic_elapsed, so that a pause does not count): a command it wants in the log, such as the passing
-  // of time for its leases.
-  virtual std::optional<Bytes> periodic(Duration elapsed) = 0;
+  // Asked of the leader's model from time to time, with what the clock shows: a command it wants in the log,
+  // such as the passing of time for its leases. Not again before that one has its outcome.
+  virtual std::optional<Bytes> periodic(const ClockReading& now) = 0;
 
   // Asked of the leader's model when `member` holds another state than most replicas do: a command that
   // tells everybody, if the model has one and it is not in force yet.

@@ -116,8 +116,7 @@ void Replica::requeue_all() {
   std::ranges::sort(unsent_);
 }
 
-// It tells of time that passed under a leadership that is over: behind commands of the next one it would be a
-// lie.
+// What it wants is a leader's to ask for, and this one's successor asks itself.
 void Replica::drop_model_command() {
   if (!model_command_) return;
   if (auto done = pending_.settle(*model_command_)) (*done)(std::unexpected(Failure::timed_out));

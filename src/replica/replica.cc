@@ -13,10 +13,6 @@ constexpr TimerId tick_timer{(3ULL << 62U) + 1};
 constexpr TimerId model_timer{(3ULL << 62U) + 2};
 constexpr TimerId apply_timer{(3ULL << 62U) + 3};
 
-// Of the time a model may be told of at once, what a command tells, and what it may have been under way.
-constexpr Duration longest_told = models::max_periodic_elapsed * 4 / 5;
-constexpr Duration longest_under_way = models::max_periodic_elapsed - longest_told;
-
 // What has piled up is worked off in that many turns, however fast more comes in.
 constexpr std::size_t bytes_waiting_per_unit = 64;
 
@@ -95,7 +91,6 @@ std::expected<std::vector<Write>, std::string> Replica::rejoin(storage::EngineHo
 // Input.
 
 void Replica::start(Env& env) {
-  asked_model_at_ = env.now;
   protocol_->start(env);
   settle_effects(env);
 }
@@ -248,7 +243,7 @@ void Replica::on(Env& env, rl::LeaderChanged&& event) {
   transfers_of_others_.clear();
   host_->leader_changed(leader_, epoch_);
   if (leads()) {
-    asked_model_at_ = comparing_since_ = env.now;
+    comparing_since_ = env.now;
     told_digests_.clear();
     host_->set_timer(model_timer, env.now + config_.periodic_interval);
   } else {
@@ -327,21 +322,18 @@ void Replica::tick(Env& env) {
 
 void Replica::ask_model(Env& env) {
   if (!leads()) return;
-  // A pause of this process must not count as time that passed for everybody's leases. And what the command
-  // in front of this one was under way with, such as a grant, knows nothing of the time before.
-  const Duration elapsed = std::min(env.now - asked_model_at_, longest_told);
   host_->set_timer(model_timer, env.now + config_.periodic_interval);
   compare_digests(env);
-  // Nor must the time in which nothing can be committed: what was granted before would be told of it later.
-  asked_model_at_ = env.now;
   if (model_command_) return;
-  if (auto command = state_.model().periodic(elapsed)) {
-    model_command_ = pending_.end();  // what propose() is about to number it
-    propose(env, std::move(*command), [this](const Outcome<Bytes>&) {
-      model_command_.reset();
-      asked_model_at_ = std::max(asked_model_at_, applied_at_ - longest_under_way);
-    });
-  }
+  auto command = state_.model().periodic({config_.self, config_.incarnation, env.now.time_since_epoch()});
+  if (!command) return;
+  model_command_ = pending_.end();  // what propose() is about to number it
+  propose(env, std::move(*command),
+          [this, next = env.now + config_.periodic_interval](const Outcome<Bytes>& outcome) {
+            model_command_.reset();
+            // Where committing takes longer than the interval, the next one is due as soon as it is applied.
+            if (outcome) host_->set_timer(model_timer, std::max(applied_at_, next));
+          });
 }
 
 void Replica::maybe_flush() {

@@ -320,7 +320,6 @@ class Replica {
   NodeId digest_asked_by_;
 
   bool ticking_ = false;
-  Instant asked_model_at_;
   std::optional<std::uint64_t> model_command_;  // the number of the one in flight
 };
 

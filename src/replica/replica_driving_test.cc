@@ -47,28 +47,29 @@ TEST(Replica, WhatTheModelWantedAsALeadersIsNotHandedToTheNextLeader) {
   EXPECT_THAT(node.protocol->asked<rl::Propose>(), SizeIs(2));
 }
 
-TEST(Replica, TimeOfAPauseDoesNotReachTheModel) {
+TEST(Replica, TheModelIsAskedAgainWhenItsCommandIsThrough) {
   Node node(1);
-  node.lead();
-  node.pass(250ms);
-  node.env.now += 1h;  // frozen
-  node.host.timers.clear();
-  node.replica->timer(node.env, TimerId((3ULL << 62U) + 2));
-  ASSERT_FALSE(node.model->elapsed_seen.empty());
-  EXPECT_LE(std::ranges::max(node.model->elapsed_seen), 500ms);
-}
-
-TEST(Replica, TimeInWhichNothingCanBeCommittedDoesNotReachTheModel) {
-  Node node(1);
+  const Duration start = node.env.now.time_since_epoch();
+  const auto asked = [&] {
+    std::vector<Duration> times;
+    for (const auto& clock : node.model->clock_seen) times.push_back(clock.shown - start);
+    return times;
+  };
   node.lead();
   node.model->wanted = Bytes::literal("tick");
   node.pass(250ms);
-  node.pass(10s);  // it is not committed
-  const auto before = node.model->elapsed_seen.size();
+  node.pass(310ms);
+  EXPECT_THAT(asked(), ElementsAre(250ms)) << "one at a time";
+  node.model->wanted = Bytes::literal("tick");
   node.commit_proposed();
-  node.pass(250ms);
-  ASSERT_GT(node.model->elapsed_seen.size(), before);
-  EXPECT_LE(node.model->elapsed_seen.at(before), 250ms);
+  node.pass(0ms);
+  EXPECT_THAT(asked(), ElementsAre(250ms, 560ms)) << "that took longer than the interval: the next is due";
+  node.pass(10ms);
+  node.commit_proposed();
+  node.pass(239ms);
+  EXPECT_THAT(asked(), SizeIs(2));
+  node.pass(1ms);
+  EXPECT_THAT(asked(), ElementsAre(250ms, 560ms, 810ms));
 }
 
 TEST(Replica, NobodyAndItselfAreNoPeers) {

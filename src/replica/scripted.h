@@ -84,8 +84,8 @@ class TextModel final : public models::Model {
     return apply(std::exchange(half, {}), *half_txn);
   }
   void committed(Index index) override { committed_at.push_back(index); }
-  std::optional<Bytes> periodic(Duration elapsed) override {
-    elapsed_seen.push_back(elapsed);
+  std::optional<Bytes> periodic(const models::ClockReading& now) override {
+    clock_seen.push_back(now);
     return std::exchange(wanted, std::nullopt);
   }
   Bytes query(const Bytes&) override { return Bytes::adopt(text()); }
@@ -107,7 +107,7 @@ class TextModel final : public models::Model {
   bool digests = false;
   std::string latest;  // of the last apply(), which may not be committed yet
   std::vector<Index> committed_at;
-  std::vector<Duration> elapsed_seen;
+  std::vector<models::ClockReading> clock_seen;
   std::optional<Bytes> wanted;  // what periodic() asks for next
 };
 

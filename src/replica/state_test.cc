@@ -15,7 +15,7 @@ class CountingModel final : public models::Model {
     return Bytes::adopt(std::to_string(++applied));
   }
   void committed(Index) override {}
-  std::optional<Bytes> periodic(Duration) override { return std::nullopt; }
+  std::optional<Bytes> periodic(const models::ClockReading&) override { return std::nullopt; }
   Bytes query(const Bytes&) override { return {}; }
   Bytes digest() const override { return {}; }
   int applied = 0;

@@ -13,7 +13,7 @@ class Deaf final : public models::Model {
   void open(storage::Engine&) override {}
   Bytes apply(const Bytes&, storage::Transaction&) override { return {}; }
   void committed(Index) override {}
-  std::optional<Bytes> periodic(Duration) override { return std::nullopt; }
+  std::optional<Bytes> periodic(const models::ClockReading&) override { return std::nullopt; }
   Bytes query(const Bytes&) override { return {}; }
   Bytes digest() const override { return {}; }
 };

@@ -86,7 +86,7 @@ class Journal final : public models::Model {
     return Bytes::copy(text);
   }
   void committed(Index) override {}
-  std::optional<Bytes> periodic(Duration) override { return std::nullopt; }
+  std::optional<Bytes> periodic(const models::ClockReading&) override { return std::nullopt; }
   Bytes query(const Bytes&) override {
     std::string text;
     state_->get(storage::Table(1), "journal", text);

@@ -6,7 +6,6 @@
 
 #include "api/proto/rpc.pb.h"
 #include "core/codec.h"
-#include "models/etcd/etcd_model.h"
 
 namespace quorate::sim {
 
@@ -27,11 +26,6 @@ Message parse(std::string_view bytes) {
 std::uint64_t hash_of(const Bytes& bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
 }  // namespace
-
-// The next tick may tell of time in front of the grant.
-Duration EtcdChronicle::end_of(std::int64_t ttl) const {
-  return log_time_ + std::chrono::seconds(ttl) + models::max_periodic_elapsed;
-}
 
 std::vector<EtcdChronicle::Expiry> EtcdChronicle::committed(const replica::Command& command, Index index,
                                                             Moment now) {
@@ -79,15 +73,15 @@ void EtcdChronicle::execute(const replica::Command& command, Moment now, std::ve
     case etcd::Op::lease_grant: {
       const auto grant = parse<pb::LeaseGrantRequest>(request);
       const auto ttl = std::max(grant.ttl(), shortest_ttl);
-      leases_.try_emplace(grant.id(), Lease{ttl, end_of(ttl), now, handovers_, {}});
+      leases_.try_emplace(grant.id(), Lease{.ttl = ttl, .since = now});
       return;
     }
     case etcd::Op::lease_keep_alive: {
       const auto at = leases_.find(parse<pb::LeaseKeepAliveRequest>(request).id());
       if (at == leases_.end()) return;
-      at->second.expiry = end_of(at->second.ttl);
       at->second.since = now;
-      at->second.handovers = handovers_;
+      at->second.ticks = 0;
+      at->second.expiry.reset();
       return;
     }
     case etcd::Op::lease_revoke: {
@@ -97,29 +91,47 @@ void EtcdChronicle::execute(const replica::Command& command, Moment now, std::ve
     }
     case etcd::Op::tick: {
       const auto tick = codec::decode<etcd::Tick>(Bytes::copy(request));
-      if (tick) {
-        log_time_ += tick->elapsed;
-        longest_tick_ = std::max(longest_tick_, tick->elapsed);
-      }
-      const bool another =
-          command.id.origin != timekeeper_.origin || command.id.incarnation != timekeeper_.incarnation;
-      if (another) ++handovers_;
-      timekeeper_ = command.id;
-      std::vector<std::pair<Duration, std::int64_t>> due;
-      for (const auto& [id, lease] : leases_) {
-        if (lease.expiry <= log_time_) due.emplace_back(lease.expiry, id);
-      }
-      std::ranges::sort(due);
-      for (const auto& [expiry, id] : due) {
-        const Lease& lease = leases_.at(id);
-        expired.push_back({id, lease.ttl, lease.since, handovers_ - lease.handovers});
-        end_lease(id);
-      }
+      if (tick && tick->behind == ticks_) this->tick(*tick, now, expired);
       return;
     }
     case etcd::Op::alarm:
     case etcd::Op::publish: return;
   }
+}
+
+void EtcdChronicle::tick(const etcd::Tick& tick, Moment now, std::vector<Expiry>& expired) {
+  const bool same = tick.now.node == last_tick_.node && tick.now.incarnation == last_tick_.incarnation;
+  if (same) log_time_ += std::min(tick.now.shown - last_tick_.shown, etcd::longest_tick);
+  last_tick_ = tick.now;
+  ++ticks_;
+  constexpr Duration close = etcd::longest_tick * 3 / 4;
+  if (!same || now - ticked_[1] > close) steady_since_ = now;
+  std::vector<std::pair<Duration, std::int64_t>> due;
+  for (auto& [id, lease] : leases_) {
+    if (++lease.ticks == 2) {
+      lease.expiry = log_time_ + std::chrono::seconds(lease.ttl);
+      lease.begun = now;
+    }
+    if (lease.expiry && *lease.expiry <= log_time_) due.emplace_back(*lease.expiry, id);
+  }
+  std::ranges::sort(due);
+  for (const auto& [expiry, id] : due) {
+    const Lease& lease = leases_.at(id);
+    expired.push_back({id, lease.ttl, lease.since});
+    end_lease(id);
+  }
+  ticked_[1] = std::exchange(ticked_[0], now);
+}
+
+std::vector<EtcdChronicle::Expiry> EtcdChronicle::overdue(std::int64_t drift_ppm) const {
+  std::vector<Expiry> overdue;
+  for (const auto& [id, lease] : leases_) {
+    if (!lease.expiry) continue;
+    const Duration counted = ticked_[1] - std::max(lease.begun, steady_since_);
+    if (counted - counted / 1'000'000 * drift_ppm >= std::chrono::seconds(lease.ttl))
+      overdue.push_back({id, lease.ttl, lease.since});
+  }
+  return overdue;
 }
 
 void EtcdChronicle::put(const std::string& key, const std::string& value, std::int64_t lease) {

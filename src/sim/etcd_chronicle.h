@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "models/etcd/etcd_model.h"
 #include "replica/messages.h"
 #include "sim/clock.h"
 
@@ -30,16 +31,21 @@ class EtcdChronicle {
   struct Expiry {  // of a lease, decided by a tick
     std::int64_t id = 0;
     std::int64_t ttl = 0;
-    Moment since{};               // when its grant or last keep-alive was committed
-    std::uint64_t handovers = 0;  // how often another node logged time since
+    Moment since{};  // when its grant or last keep-alive was committed
   };
 
   // Executes the command. Returns the leases that ended by time.
   std::vector<Expiry> committed(const replica::Command& command, Index index, Moment now);
 
+  // The leases that must have ended by now, as far as can be told from when ticks were committed. A tick read
+  // its clock after the one before it was committed, and before it was itself. So between the readings of two
+  // ticks of one leader at least as much time passed as between the commit of the first of them and that of
+  // the last one before the other; and it counts, unless a tick in between has waited for too long. Clocks
+  // are at most `drift_ppm` slow.
+  [[nodiscard]] std::vector<Expiry> overdue(std::int64_t drift_ppm) const;
+
   [[nodiscard]] std::int64_t revision() const { return static_cast<std::int64_t>(changes_.size()); }
   [[nodiscard]] std::int64_t compacted() const { return compacted_; }
-  [[nodiscard]] Duration longest_tick() const { return longest_tick_; }
   // Empty for revision 1, the store's first, in which nothing changed.
   [[nodiscard]] const std::vector<Change>& changes(std::int64_t revision) const {
     return changes_[static_cast<std::size_t>(revision - 1)];
@@ -52,10 +58,11 @@ class EtcdChronicle {
  private:
   struct Lease {
     std::int64_t ttl = 0;
-    Duration expiry{};  // in log time
     Moment since{};
-    std::uint64_t handovers = 0;  // handovers_ then
-    std::set<std::string> keys;
+    int ticks = 0;                     // since then
+    std::optional<Duration> expiry{};  // in log time, once its time has begun
+    Moment begun{};                    // when the tick that begins it was committed
+    std::set<std::string> keys{};
   };
   struct Key {
     std::int64_t lease = 0;
@@ -68,15 +75,16 @@ class EtcdChronicle {
   void erase(std::vector<Change> changes);
   void next_revision(std::vector<Change> changes) { changes_.push_back(std::move(changes)); }
   void end_lease(std::int64_t id);
-  [[nodiscard]] Duration end_of(std::int64_t ttl) const;
+  void tick(const models::etcd::Tick& tick, Moment now, std::vector<Expiry>& expired);
   void execute(const replica::Command& command, Moment now, std::vector<Expiry>& expired);
 
   std::vector<std::vector<Change>> changes_{1};
   std::int64_t compacted_ = 0;
   Duration log_time_{};
-  Duration longest_tick_{};
-  replica::RequestId timekeeper_;  // of the latest tick
-  std::uint64_t handovers_ = 0;
+  std::uint64_t ticks_ = 0;
+  models::ClockReading last_tick_;
+  Moment ticked_[2] = {};  // when the last two were committed, the latest first
+  Moment steady_since_{};  // since when one leader's ticks follow each other closely
   std::map<std::string, Key> keys_;
   std::map<std::int64_t, Lease> leases_;
   std::unordered_map<std::uint64_t, Place> places_;  // by hash of the command

@@ -41,8 +41,9 @@ class Chronicle : public testing::Test {
     request.set_id(id);
     return etcd::command(etcd::Op::lease_keep_alive, request.SerializeAsString());
   }
-  static Bytes tick(Duration elapsed) {
-    return etcd::command(etcd::Op::tick, codec::encode(etcd::Tick{elapsed}).view());
+  static Bytes tick(Duration reading, std::uint64_t behind, std::uint64_t node = 1) {
+    return etcd::command(etcd::Op::tick,
+                         codec::encode(etcd::Tick{{NodeId(node), 1, reading}, behind}).view());
   }
 
   EtcdChronicle book_;
@@ -81,20 +82,45 @@ TEST_F(Chronicle, EndsLeasesInLogTime) {
   commit(put("a", "1", 7));
   commit(put("b", "1", 7));
   commit(put("b", "2"));
+  EXPECT_THAT(commit(tick(10s, 0)), IsEmpty());
   now_ = 1500ms;
-  EXPECT_THAT(commit(tick(1500ms)), IsEmpty());
   commit(keep_alive(7));
-  EXPECT_THAT(commit(tick(1500ms)), IsEmpty());
-  EXPECT_THAT(commit(tick(models::max_periodic_elapsed)), IsEmpty());
-  const auto expired = commit(tick(500ms));
+  EXPECT_THAT(commit(tick(11s, 1)), IsEmpty());
+  EXPECT_THAT(commit(tick(12s, 2)), IsEmpty());  // its time begins
+  EXPECT_THAT(commit(tick(13s, 3)), IsEmpty());
+  EXPECT_THAT(commit(tick(14s, 3)), IsEmpty());
+  EXPECT_THAT(commit(tick(14s, 4, 2)), IsEmpty());
+  EXPECT_THAT(commit(tick(14s, 5)), IsEmpty());
+  const auto expired = commit(tick(20s, 6));
   ASSERT_EQ(expired.size(), 1U);
   EXPECT_EQ(expired[0].id, 7);
   EXPECT_EQ(expired[0].since, 1500ms);
-  EXPECT_EQ(expired[0].handovers, 0U);
   EXPECT_THAT(book_.changes(5), ElementsAre(Change{"a", std::nullopt}));
   EXPECT_EQ(book_.revision(), 5);
   commit(put("a", "3", 7));  // the lease is gone: nothing happens
   EXPECT_EQ(book_.revision(), 5);
+}
+
+// The leader's clock seems to stand still; that is only known of one that goes on telling the time.
+TEST_F(Chronicle, KnowsWhichLeasesAreOverdue) {
+  constexpr std::int64_t slow = 100'000;  // ppm: a tenth
+  std::uint64_t ticks = 0;
+  const auto pass = [&](int times, std::uint64_t node) {
+    for (; times > 0; --times, now_ += 250ms) commit(tick(1s, ticks++, node));
+  };
+  commit(grant(7, 2));
+  pass(9, 1);  // the second begins its time; the eighth is committed 1.5 s later
+  EXPECT_THAT(book_.overdue(slow), IsEmpty());
+  pass(1, 2);  // another begins, at 2.25 s
+  EXPECT_THAT(book_.overdue(slow), IsEmpty());
+  pass(9, 2);  // up to 4.5 s; the last but one at 4.25 s
+  EXPECT_THAT(book_.overdue(slow), IsEmpty());
+  pass(1, 2);
+  ASSERT_EQ(book_.overdue(slow).size(), 1U);
+  EXPECT_EQ(book_.overdue(slow)[0].id, 7);
+  now_ += 1s;
+  pass(1, 2);
+  EXPECT_THAT(book_.overdue(slow), IsEmpty()) << "one waited for too long to count";
 }
 
 }  // namespace

@@ -236,25 +236,17 @@ void EtcdSessions::settle(const check::Operation& put, const Bytes& command) {
 }
 
 void EtcdSessions::committed(const replica::Command& command, Index index) {
-  while (leaderships_.size() < stage_->leaderships) leaderships_.push_back(stage_->now);
-  const auto expired = chronicle_.committed(command, index, stage_->now);
-  // What a leader slept through must not count: nobody could keep a lease alive meanwhile.
-  if (chronicle_.longest_tick() > models::max_periodic_elapsed)
-    fail("lease", fmt::format("index {} tells of {} ms in one tick", index.value,
-                              chronicle_.longest_tick().count() / 1'000'000));
-  for (const auto& expiry : expired) {
-    // What a leader measured last before it was replaced is logged late, and counts time once more.
-    constexpr Duration late = 3s;
-    const auto changes =
-        std::ranges::count_if(leaderships_, [&](Moment at) { return at + late >= expiry.since; });
-    const Duration slack =
-        models::max_periodic_elapsed * (changes + static_cast<std::int64_t>(expiry.handovers));
-    const Duration granted = std::chrono::seconds(expiry.ttl);
+  const auto drift = stage_->tuning.drift_ppm;
+  const auto told = [&](const EtcdChronicle::Expiry& lease, const char* what) {
+    fail("lease",
+         fmt::format("at index {} lease {} of {} s {} {} ms after it was granted or kept alive", index.value,
+                     lease.id, lease.ttl, what, (stage_->now - lease.since).count() / 1'000'000));
+  };
+  for (const auto& expiry : chronicle_.committed(command, index, stage_->now)) {
     const Duration lasted = stage_->now - expiry.since;
-    if (lasted + lasted * stage_->tuning.drift_ppm / 1'000'000 + slack >= granted) continue;
-    fail("lease", fmt::format("lease {} of {} s ended {} ms after it was granted or kept alive", expiry.id,
-                              expiry.ttl, lasted.count() / 1'000'000));
+    if (lasted + lasted / 1'000'000 * drift < std::chrono::seconds(expiry.ttl)) told(expiry, "ended");
   }
+  for (const auto& lease : chronicle_.overdue(drift)) told(lease, "has not ended");
 }
 
 void EtcdSessions::answered(const Bytes& command, const Bytes& result) {

@@ -66,8 +66,7 @@ class EtcdSessions final : public Companion {
   std::uint64_t position_ = 0;
   std::uint64_t clients_ = 0;
   std::uint64_t values_ = 0;
-  std::int64_t leases_ = 0;          // granted so far: their ids
-  std::vector<Moment> leaderships_;  // when each began
+  std::int64_t leases_ = 0;  // granted so far: their ids
   std::uint32_t open_ = 0;
   bool stopped_ = false;
 };

@@ -28,7 +28,7 @@ class SpoiledStore : public etcd::EtcdModel {
   }
   void settle(storage::Transaction& txn) override { inner_->settle(txn); }
   void committed(Index index) override { inner_->committed(index); }
-  std::optional<Bytes> periodic(Duration elapsed) override { return inner_->periodic(elapsed); }
+  std::optional<Bytes> periodic(const models::ClockReading& now) override { return inner_->periodic(now); }
   std::optional<Bytes> diverged(NodeId member) override { return inner_->diverged(member); }
   Bytes query(const Bytes& request) override { return inner_->query(request); }
   [[nodiscard]] Bytes digest() const override { return inner_->digest(); }
@@ -129,10 +129,20 @@ class DropsAnEvent final : public SpoiledStore {
 TEST(PlantedStates, AWatchThatSkipsAnEventIsFound) { EXPECT_TRUE(found(Store<DropsAnEvent>(), "watch")); }
 
 class HurriesLeases final : public SpoiledStore {
-  std::optional<Bytes> periodic(Duration elapsed) override { return SpoiledStore::periodic(elapsed * 4); }
+  std::optional<Bytes> periodic(const models::ClockReading& now) override {
+    return SpoiledStore::periodic({now.node, now.incarnation, now.shown * 4});
+  }
 };
 
 TEST(PlantedStates, ALeaseThatEndsEarlyIsFound) { EXPECT_TRUE(found(Store<HurriesLeases>(), "lease")); }
+
+class DelaysLeases final : public SpoiledStore {
+  std::optional<Bytes> periodic(const models::ClockReading& now) override {
+    return SpoiledStore::periodic({now.node, now.incarnation, now.shown / 3});
+  }
+};
+
+TEST(PlantedStates, ALeaseThatEndsLateIsFound) { EXPECT_TRUE(found(Store<DelaysLeases>(), "lease")); }
 
 class MiscountsRevisions final : public SpoiledStore {
   Bytes apply(const Bytes& command, storage::Transaction& txn) override {

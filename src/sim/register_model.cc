@@ -53,7 +53,7 @@ class RegisterModel final : public models::Model {
   }
 
   void committed(Index) override {}
-  std::optional<Bytes> periodic(Duration) override { return std::nullopt; }
+  std::optional<Bytes> periodic(const models::ClockReading&) override { return std::nullopt; }
 
   Bytes query(const Bytes& request) override {
     RegisterResult result{.succeeded = true, .value = {}};

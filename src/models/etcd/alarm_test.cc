@@ -104,7 +104,7 @@ TEST_F(AlarmTest, OnADivergedStateNothingIsWritten) {
   EXPECT_EQ(store.grant(2, 10).error, Error::corrupt);
   EXPECT_EQ(revoke(1), Error::corrupt);
   EXPECT_EQ(store.tick(1h).error, Error::corrupt);
-  EXPECT_FALSE(store.model().periodic(250ms)) << "nor is it asked for";
+  EXPECT_FALSE(store.model().periodic({NodeId(1), 1, 250ms})) << "nor is it asked for";
   EXPECT_EQ(store.model().statistics().leases, 1U);
   EXPECT_EQ(store.show("k"), "k=v") << "reads go on";
   EXPECT_THAT(alarm(pb::AlarmRequest::DEACTIVATE, pb::CORRUPT, 3), ElementsAre("3 CORRUPT"));

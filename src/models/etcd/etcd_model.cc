@@ -117,10 +117,11 @@ class Implementation final : public EtcdModel {
   }
 
   // Time is logged only while it matters: for leases, and for a compaction that waits to be carried out.
-  std::optional<Bytes> periodic(Duration elapsed) override {
+  std::optional<Bytes> periodic(const ClockReading& now) override {
     if (leases_.size() == 0 && state_.sweep_to == 0) return std::nullopt;
     if (alarms_.raised(etcdserverpb::CORRUPT)) return std::nullopt;  // time stands still, see tick()
-    return command(Op::tick, codec::encode(Tick{std::max(elapsed, Duration::zero())}).view());
+    // A command that is half done has been applied by nobody, nor been answered what is in its batch.
+    return command(Op::tick, codec::encode(Tick{now, visible_.ticks}).view());
   }
 
   std::optional<Bytes> diverged(NodeId member) override {
@@ -204,8 +205,7 @@ class Implementation final : public EtcdModel {
       wire::append_int(body, 3, -1);
       return answer(Error::none, std::move(body));
     }
-    const auto left = std::chrono::floor<std::chrono::seconds>(lease->expiry - state_.log_time);
-    wire::append_int(body, 3, std::max<std::int64_t>(0, left.count()));
+    wire::append_int(body, 3, Leases::seconds_left(*lease, state_.log_time));
     wire::append_int(body, 4, lease->ttl);
     if (request.keys()) {
       for (const auto& key : attached_keys(*engine_, request.id())) wire::append_message(body, 5, key);
@@ -215,7 +215,7 @@ class Implementation final : public EtcdModel {
 
   Result lease_leases() override {
     std::string body;
-    for (const auto& [expiry, id] : leases_.by_expiry()) {
+    for (const std::int64_t id : leases_.by_end(state_.log_time)) {
       std::string status;
       wire::append_int(status, 1, id);
       wire::append_message(body, 2, status);
@@ -453,11 +453,17 @@ class Implementation final : public EtcdModel {
 
   Stepwise<Error> tick(std::string_view request, storage::Transaction& txn, Pace& pace) {
     const auto parsed = codec::decode<Tick>(Bytes::copy(request));
-    if (!parsed || parsed->elapsed < Duration::zero()) co_return Error::malformed;
+    if (!parsed || parsed->now.shown < Duration::zero()) co_return Error::malformed;
     if (alarms_.raised(etcdserverpb::CORRUPT)) co_return Error::corrupt;  // no lease ends on a state in doubt
-    const Duration left = Duration::max() - state_.log_time;
-    state_.log_time += std::min(parsed->elapsed, left);
+    if (parsed->behind != state_.ticks) co_return Error::none;
     pace.spend(Pace::of_a_command);
+    state_.log_time += counted(parsed->now);
+    state_.last_tick = parsed->now;
+    ++state_.ticks;
+    while (leases_.begin_next(state_, txn)) {
+      pace.spend(Pace::of_a_command);
+      co_await Pause(pace);
+    }
     const auto due = leases_.expired(state_.log_time, expiries_per_tick);
     for (const std::int64_t id : due) {
       Writer writer(state_, txn, sink(), scratch_);
@@ -469,6 +475,13 @@ class Implementation final : public EtcdModel {
     }
     sweep(state_, txn, sweep_per_tick);
     co_return Error::none;
+  }
+
+  // Readings of two clocks have nothing in common.
+  [[nodiscard]] Duration counted(const ClockReading& now) const {
+    const ClockReading& before = state_.last_tick;
+    if (now.node != before.node || now.incarnation != before.incarnation) return {};
+    return std::clamp(now.shown - before.shown, Duration::zero(), longest_tick);
   }
 
   Error publish(std::string_view request, storage::Transaction& txn) {

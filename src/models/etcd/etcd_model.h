@@ -3,7 +3,7 @@
 // A command is one Op byte and the etcd API's request in protobuf form; it is applied without re-encoding.
 // A result is an encoded Result. Leases live in log time: a clock that only advances by Op::tick commands,
 // which the leader's model asks for while leases exist. A keep-alive is a command. So expiry is decided once,
-// in the log, and a leader that was paused, replaced or has a bad clock revokes nothing early.
+// in the log, and a leader that was paused or replaced revokes nothing early (docs/adr/0004-log-time.md).
 #pragma once
 
 #include <cstdint>
@@ -45,10 +45,16 @@ enum class Op : std::uint8_t {
   alarm = 10,            // etcdserverpb.AlarmRequest
 };
 
+// Counts only as the next behind those that its proposer had applied when it read its clock. Then what passed
+// since the one before, if that one is of the same clock.
 struct Tick {
-  Duration elapsed{};
+  ClockReading now;
+  std::uint64_t behind = 0;  // ticks that counted
 };
-BOOST_DESCRIBE_STRUCT(Tick, (), (elapsed))
+BOOST_DESCRIBE_STRUCT(Tick, (), (now, behind))
+
+// What one tick counts at most: time in which nothing could be committed, nobody could keep a lease alive in.
+inline constexpr Duration longest_tick = 1s;
 
 struct Publish {  // a node that started tells its name and addresses
   NodeId node;

@@ -373,11 +373,11 @@ TEST(Compaction, RemovesInBoundedStepsWhatCannotBeReadAnyMore) {
   EXPECT_EQ(rows(store.engine(), 2), 103U);
   store.compact(104);
   EXPECT_GT(rows(store.engine(), 2), 80U);  // one command does not do it all
-  EXPECT_TRUE(store.model().periodic(1s).has_value());
+  EXPECT_TRUE(store.model().periodic({NodeId(1), 1, 1s}).has_value());
   store.tick(1s);
   EXPECT_EQ(rows(store.engine(), 2), 2U);  // a and c
   EXPECT_EQ(rows(store.engine(), 3), 0U);
-  EXPECT_FALSE(store.model().periodic(1s).has_value());
+  EXPECT_FALSE(store.model().periodic({NodeId(1), 1, 1s}).has_value());
   EXPECT_EQ(store.show("a", all, 104), "a=99 c=1");
 }
 
@@ -388,7 +388,7 @@ TEST(Compaction, IsFinishedByLaterCommandsAndSurvivesANextOne) {
   store.compact(30);
   store.reopen();
   for (int i = 0; i < 30; ++i) store.put("b", "x");
-  EXPECT_FALSE(store.model().periodic(1s).has_value());
+  EXPECT_FALSE(store.model().periodic({NodeId(1), 1, 1s}).has_value());
   // Of a0 to a3: the versions at 27 to 30, then one per revision up to 41; then 30 of b.
   EXPECT_EQ(rows(store.engine(), 2), 4U + 11U + 30U);
   EXPECT_EQ(rows(store.engine(), 3), 1U);  // the sixteenth of b

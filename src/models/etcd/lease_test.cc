@@ -39,16 +39,15 @@ TEST_F(LeaseTest, GrantGivesIdAndTtlWithinBounds) {
   EXPECT_EQ(store.grant(8, 9'000'000'000).error, Error::none);
   EXPECT_EQ(body_of<pb::LeaseGrantResponse>(store.grant(9, -3)).ttl(), 1);
   EXPECT_EQ(store.model().revision(), 1);
-  store.tick(Duration::max());
-  store.tick(Duration::max());  // the clock stands still at its end
-  EXPECT_EQ(store.model().statistics().leases, 0U);
 }
 
 TEST_F(LeaseTest, TimeToLiveCountsDownInLogTimeAndListsKeys) {
   store.grant(7, 10);
   store.put("b", "1", 7);
   store.put("a", "1", 7);
-  store.tick(2500ms);
+  EXPECT_EQ(left(7).ttl(), 10);
+  store.begin_leases();
+  store.pass(2500ms);
   EXPECT_EQ(left(7).ttl(), 7);
   EXPECT_EQ(left(7).grantedttl(), 10);
   EXPECT_EQ(left(7).keys_size(), 0);
@@ -62,7 +61,8 @@ TEST_F(LeaseTest, ExpiryDeletesTheKeysInOneRevision) {
   store.put("a", "1", 7);
   store.put("b", "1", 7);
   store.put("c", "1");
-  store.tick(2s + models::max_periodic_elapsed - 1ms);
+  store.begin_leases();
+  store.pass(2s - 1ms);
   EXPECT_EQ(store.model().revision(), 4);
   store.tick(1ms);
   EXPECT_EQ(store.model().revision(), 5);
@@ -70,14 +70,42 @@ TEST_F(LeaseTest, ExpiryDeletesTheKeysInOneRevision) {
   EXPECT_EQ(left(7).ttl(), -1);
 }
 
-// A keep-alive or grant just in front of a tick: the tick tells of time that was over by then.
-TEST_F(LeaseTest, LiveTheirWholeTimeThoughTheNextTickTellsOfTheTimeBefore) {
+// The tick behind a grant tells of time in front of it, and the next one's proposer may have applied the
+// grant only when it read its clock for that one.
+TEST_F(LeaseTest, BeginWithTheSecondTickBehindTheGrant) {
+  store.tick({});
   store.grant(7, 1);
-  store.tick(models::max_periodic_elapsed);  // none of which came behind the grant
+  store.tick(1s);
+  store.tick(1s);
   store.tick(999ms);
   EXPECT_NE(left(7).ttl(), -1);
   store.tick(1ms);
   EXPECT_EQ(left(7).ttl(), -1);
+}
+
+TEST_F(LeaseTest, ATickCountsOnlyAsTheNextBehindThoseItsProposerHadApplied) {
+  const auto tick = [&](std::uint64_t node, std::uint64_t incarnation, Duration reading,
+                        std::uint64_t behind) {
+    const Tick told{{NodeId(node), incarnation, reading}, behind};
+    store.apply(command(Op::tick, codec::encode(told).view()));
+  };
+  store.grant(7, 10);
+  tick(1, 1, 5s, 0);
+  tick(1, 1, 6s, 1);
+  ASSERT_EQ(left(7).ttl(), 10);
+  tick(1, 1, 7s, 1);  // proposed beside the one before
+  tick(1, 1, 7s, 3);
+  EXPECT_EQ(left(7).ttl(), 10);
+  tick(1, 1, 7s, 2);
+  EXPECT_EQ(left(7).ttl(), 9);
+  tick(2, 1, 100s, 3);  // another clock: nothing to compare its reading with
+  tick(1, 1, 200s, 4);
+  tick(1, 2, 300s, 5);
+  EXPECT_EQ(left(7).ttl(), 9);
+  tick(1, 2, 400s, 6);  // nobody could keep a lease alive meanwhile
+  EXPECT_EQ(left(7).ttl(), 8);
+  tick(1, 2, 1s, 7);
+  EXPECT_EQ(left(7).ttl(), 8);
 }
 
 TEST_F(LeaseTest, ExpireInOrderOfTheirEndsEachWithARevision) {
@@ -87,7 +115,8 @@ TEST_F(LeaseTest, ExpireInOrderOfTheirEndsEachWithARevision) {
   store.put("one", "", 1);
   store.put("two", "", 2);
   store.put("three", "", 3);  // revision 4
-  store.tick(10s);
+  store.begin_leases();
+  store.pass(10s);
   EXPECT_EQ(store.model().revision(), 7);
   EXPECT_EQ(store.show("a", all, 5), "one= three=");
   EXPECT_EQ(store.show("a", all, 6), "one=");
@@ -95,11 +124,14 @@ TEST_F(LeaseTest, ExpireInOrderOfTheirEndsEachWithARevision) {
 
 TEST_F(LeaseTest, KeepAliveRenewsAndIsZeroForUnknownOnes) {
   store.grant(7, 2);
-  store.tick(1500ms);
+  store.begin_leases();
+  store.pass(1500ms);
   EXPECT_EQ(keep_alive(7).ttl(), 2);
-  store.tick(1500ms);
+  EXPECT_EQ(left(7).ttl(), 2);
+  store.begin_leases();
+  store.pass(1500ms);
   EXPECT_EQ(left(7).ttl(), 0);
-  store.tick(500ms + models::max_periodic_elapsed);
+  store.pass(500ms);
   EXPECT_EQ(keep_alive(7).ttl(), 0);
   EXPECT_EQ(keep_alive(7).id(), 7);
 }
@@ -141,22 +173,41 @@ TEST_F(LeaseTest, LeasesAreListedByExpiry) {
 }
 
 TEST_F(LeaseTest, TimeIsAskedForOnlyWhileThereAreLeases) {
-  EXPECT_FALSE(store.model().periodic(1s).has_value());
+  EXPECT_FALSE(store.model().periodic({NodeId(1), 1, 1s}).has_value());
   store.grant(7, 1);
-  const auto wanted = store.model().periodic(2s);
-  ASSERT_TRUE(wanted.has_value());
-  store.apply(*wanted);
+  for (int second = 2; second <= 4; ++second) {
+    const auto wanted = store.model().periodic({NodeId(1), 1, std::chrono::seconds(second)});
+    ASSERT_TRUE(wanted.has_value());
+    store.apply(*wanted);
+  }
   EXPECT_EQ(store.model().statistics().leases, 0U);
-  EXPECT_FALSE(store.model().periodic(1s).has_value());
+  EXPECT_FALSE(store.model().periodic({NodeId(1), 1, 5s}).has_value());
+}
+
+// Leases that are granted meanwhile are in front of what it asks for, and may not be answered yet.
+TEST_F(LeaseTest, ATickAskedForInTheMidstOfAnotherDoesNotCount) {
+  for (int id = 1; id <= 3; ++id) store.grant(id, 10);
+  store.tick({});
+  std::optional<Bytes> wanted;
+  store.units = 1;
+  store.between = [&] { wanted = store.model().periodic({NodeId(1), 1, 1s}); };
+  store.tick({});
+  ASSERT_TRUE(wanted.has_value());
+  store.between = nullptr;
+  store.apply(*wanted);
+  EXPECT_EQ(left(1).ttl(), 10);
 }
 
 TEST_F(LeaseTest, SurviveARestartWithWhatIsLeft) {
   store.grant(7, 10);
   store.put("a", "1", 7);
-  store.tick(4s);
+  store.tick({});
+  store.reopen();
+  store.tick({});
+  store.pass(4s);
   store.reopen();
   EXPECT_EQ(left(7).ttl(), 6);
-  store.tick(6s + models::max_periodic_elapsed);
+  store.pass(6s);
   EXPECT_EQ(store.show("a"), "");
 }
 

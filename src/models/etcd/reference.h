@@ -28,7 +28,12 @@ class Reference {
   std::int64_t compacted = 0;
   std::map<std::int64_t, Keys> states{{1, {}}};
   std::map<std::int64_t, std::vector<mvccpb::Event>> events;
-  std::map<std::int64_t, std::pair<std::int64_t, std::int64_t>> leases;  // id -> ttl, expiry in seconds
+  struct Lease {
+    std::int64_t ttl = 0;
+    int ticks = 0;                       // since it was granted or kept alive
+    std::optional<std::int64_t> expiry;  // once its time has begun; in seconds
+  };
+  std::map<std::int64_t, Lease> leases;
   std::int64_t now = 0;
 
   // A command's changes happen on `live`; commit() makes them a revision.
@@ -139,9 +144,9 @@ class Reference {
   void tick(std::int64_t seconds) {
     now += seconds;
     std::vector<std::pair<std::int64_t, std::int64_t>> due;
-    for (const auto& [id, lease] : leases) {
-      // In whole seconds: the half one that leases live longer.
-      if (lease.second < now) due.emplace_back(lease.second, id);
+    for (auto& [id, lease] : leases) {
+      if (++lease.ticks == 2) lease.expiry = now + lease.ttl;
+      if (lease.expiry && *lease.expiry <= now) due.emplace_back(*lease.expiry, id);
     }
     std::ranges::sort(due);
     for (const auto& [expiry, id] : due) revoke(id);

@@ -72,10 +72,10 @@ class Against {
     if (kind < 90) {
       pb::LeaseGrantRequest request;
       request.set_id(id);
-      request.set_ttl(static_cast<std::int64_t>(1 + generator_.rng.below(20)));
+      request.set_ttl(static_cast<std::int64_t>(1 + generator_.rng.below(6)));
       step.command = encoded(Op::lease_grant, request);
       step.error = exists ? Error::lease_exists : Error::none;
-      if (!exists) reference_.leases[id] = {request.ttl(), reference_.now + request.ttl()};
+      if (!exists) reference_.leases[id] = {.ttl = request.ttl(), .ticks = 0, .expiry = {}};
     } else if (kind < 92) {
       pb::LeaseRevokeRequest request;
       request.set_id(id);
@@ -86,16 +86,31 @@ class Against {
       pb::LeaseKeepAliveRequest request;
       request.set_id(id);
       step.command = encoded(Op::lease_keep_alive, request);
-      if (exists) found->second.second = reference_.now + found->second.first;
+      if (exists) found->second = {.ttl = found->second.ttl, .ticks = 0, .expiry = {}};
       pb::LeaseKeepAliveResponse response;
       response.set_id(id);
-      response.set_ttl(exists ? found->second.first : 0);
+      response.set_ttl(exists ? found->second.ttl : 0);
       step.body = response.SerializeAsString();
     } else {
-      const auto seconds = static_cast<std::int64_t>(generator_.rng.below(4));
-      step.command = command(Op::tick, codec::encode(Tick{std::chrono::seconds(seconds)}).view());
-      reference_.tick(seconds);
+      tick(step);
     }
+  }
+
+  // Of one clock mostly, which shows up to two seconds more than before: one counts at most. Of another now
+  // and then, or proposed before the last one was known: that one does not count.
+  void tick(Step& step) {
+    auto& rng = generator_.rng;
+    const auto before = std::exchange(clock_, {NodeId(rng.below(5) == 0 ? 2 : 1), 1, clock_.shown});
+    const auto seconds = static_cast<std::int64_t>(rng.below(3));
+    clock_.shown += std::chrono::seconds(seconds);
+    const bool stale = ticks_ > 0 && rng.below(5) == 0;
+    step.command = command(Op::tick, codec::encode(Tick{clock_, stale ? ticks_ - 1 : ticks_}).view());
+    if (stale) {
+      clock_ = before;
+      return;
+    }
+    ++ticks_;
+    reference_.tick(clock_.node == before.node ? std::min<std::int64_t>(seconds, 1) : 0);
   }
 
   void txn(Step& step) {
@@ -211,6 +226,8 @@ class Against {
 
   Reference& reference_;
   Generator& generator_;
+  ClockReading clock_;  // of the last tick that counted
+  std::uint64_t ticks_ = 0;
 };
 
 }  // namespace quorate::models::etcd::test

@@ -16,6 +16,7 @@
 #include "models/etcd/key_range.h"
 #include "models/etcd/past.h"
 #include "models/etcd/tables.h"
+#include "models/model.h"
 #include "storage/engine.h"
 #include "storage/transaction.h"
 
@@ -44,12 +45,14 @@ struct State {
   std::int64_t sweep_to = 0;        // a compaction being carried out; 0: none
   std::int64_t sweep_revision = 0;  // the next event it looks at
   std::uint32_t sweep_sub = 0;
-  std::int64_t bytes = 0;  // of all kept revisions: keys, values, and what is stored with each
+  std::int64_t bytes = 0;   // of all kept revisions: keys, values, and what is stored with each
+  std::uint64_t ticks = 0;  // that counted
+  ClockReading last_tick;   // what the last of them told
   friend bool operator==(const State&, const State&) = default;
 };
 BOOST_DESCRIBE_STRUCT(State, (),
                       (revision, compacted, keys, chain, live, log_time, sweep_to, sweep_revision, sweep_sub,
-                       bytes))
+                       bytes, ticks, last_tick))
 
 State load_state(const storage::Reader& reader);
 void save_state(const State& state, storage::Transaction& txn);

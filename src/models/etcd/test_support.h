@@ -12,6 +12,7 @@
 #include "api/proto/rpc.pb.h"
 #include "core/codec.h"
 #include "models/etcd/etcd_model.h"
+#include "models/etcd/store.h"
 #include "storage/memory_engine.h"
 #include "storage/transaction.h"
 
@@ -91,7 +92,22 @@ class Replica {
     request.set_ttl(ttl);
     return apply(Op::lease_grant, request);
   }
-  Result tick(Duration elapsed) { return apply(command(Op::tick, codec::encode(Tick{elapsed}).view())); }
+  // The next tick: `elapsed` on the clock of one leader after the one before.
+  Bytes next_tick(Duration elapsed) {
+    const Tick next{{NodeId(1), 1, clock_ += elapsed}, load_state(*engine_).ticks};
+    return command(Op::tick, codec::encode(next).view());
+  }
+  Result tick(Duration elapsed) { return apply(next_tick(elapsed)); }
+  // As many ticks as it takes.
+  void pass(Duration time) {
+    for (; time > longest_tick; time -= longest_tick) tick(longest_tick);
+    tick(time);
+  }
+  // The time of what was granted begins.
+  void begin_leases() {
+    tick({});
+    tick({});
+  }
 
   // "k=v" of every record in the range, joined by spaces.
   std::string show(std::string_view key, std::string_view range_end = {}, std::int64_t revision = 0) {
@@ -142,6 +158,7 @@ class Replica {
   std::unique_ptr<storage::Engine> engine_;
   std::unique_ptr<EtcdModel> model_;
   Index index_;
+  Duration clock_{};
 };
 
 }  // namespace quorate::models::etcd::test

@@ -215,7 +215,8 @@ TEST_F(Watches, SeeExpiriesAndRevocations) {
   const WatchId id = watch({.key = "a", .range_end = all, .prev_kv = true});
   store.grant(7, 1);
   store.put("a", "1", 7);
-  store.tick(2s);
+  store.begin_leases();
+  store.tick(1s);
   EXPECT_EQ(drain(id), "2+a1 3-a(1)");
 }
 
@@ -242,6 +243,7 @@ TEST(WatchesAddedInAPause, MissNoDeletionOfATickThatIsHalfDone) {
       Replica store;
       for (int lease = 1; lease <= 3; ++lease) store.grant(lease, 1);
       for (int lease = 1; lease <= 3; ++lease) store.put("k" + std::to_string(lease), "", lease);  // 2 to 4
+      store.begin_leases();
       WatchId id = 0;
       store.units = units;
       store.between = [&] {
@@ -249,7 +251,7 @@ TEST(WatchesAddedInAPause, MissNoDeletionOfATickThatIsHalfDone) {
       };
       pb::PutRequest put;
       put.set_key("p");  // 5
-      store.apply({encoded(Op::put, put), command(Op::tick, codec::encode(Tick{3s}).view())});
+      store.apply({encoded(Op::put, put), store.next_tick(1s)});
       if (id == 0) continue;
       ++watched;
       std::string seen;

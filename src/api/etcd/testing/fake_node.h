@@ -83,7 +83,7 @@ class FakeNode final : public Backend {
   int defragmented = 0;
   void set_leader(NodeId leader) { status_.leader = leader; }
   void tick(Duration elapsed) {
-    if (auto command = model_->periodic(elapsed)) apply(*command);
+    if (auto command = model_->periodic({status_.self, 1, clock_ += elapsed})) apply(*command);
   }
 
  private:
@@ -114,6 +114,7 @@ class FakeNode final : public Backend {
 
   boost::asio::io_context* io_;
   std::unique_ptr<storage::Engine> engine_;
+  Duration clock_{};
   std::unique_ptr<models::etcd::EtcdModel> model_;
   replica::Replica::Status status_;
   std::vector<std::pair<Bytes, replica::Done>> queue_;
