@@ -119,8 +119,8 @@ void Connection::fail(const std::string& reason) {
 
 void Connection::close() {
   if (!open()) return;
+  open_ = false;
   stream_->close();
-  stream_.reset();
 }
 
 void Connection::close_after_writing() {

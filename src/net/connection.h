@@ -57,7 +57,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     reader_.set_max_payload(max_payload);
     traffic_ = std::move(traffic);
   }
-  [[nodiscard]] bool open() const { return stream_ != nullptr; }
+  [[nodiscard]] bool open() const { return open_; }
   [[nodiscard]] const std::string& remote() const { return remote_; }
   [[nodiscard]] Clock::time_point last_received() const { return last_received_; }
   [[nodiscard]] Clock::time_point opened() const { return opened_; }
@@ -74,7 +74,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_written(boost::system::error_code error, std::size_t bytes);
   void fail(const std::string& reason);
 
-  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<Stream> stream_;  // outlives its operations, which hold the connection
   ConnectionOwner* owner_;
   std::shared_ptr<Traffic> traffic_;
   std::size_t max_queued_;
@@ -84,6 +84,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::vector<Piece> writing_;
   std::size_t queued_bytes_ = 0;  // in both
   std::size_t writing_bytes_ = 0;
+  bool open_ = true;
   bool closing_ = false;
   Clock::time_point opened_ = Clock::now();
   Clock::time_point last_received_ = opened_;

@@ -49,47 +49,43 @@ class PlainStream final : public Stream {
   std::string remote_;
 };
 
-// What a TLS stream's operations under way still need after the stream is gone.
-class TlsCore : public std::enable_shared_from_this<TlsCore> {
+class TlsStream final : public Stream {
  public:
-  TlsCore(tcp::socket socket, std::shared_ptr<tls::Context> context, const std::string& host)
-      : context_(std::move(context)), stream_(std::move(socket), context_->current()) {
+  TlsStream(tcp::socket socket, std::shared_ptr<tls::Context> context, const std::string& host)
+      : remote_(name_of(socket)),
+        context_(std::move(context)),
+        stream_(std::move(socket), context_->current()) {
+    set_options(stream_.next_layer());
     if (context_->side() == tls::Side::client) context_->expect_host(stream_.native_handle(), host);
   }
 
-  void read_some(char* data, std::size_t size, Transferred done) {
+  void read_some(char* data, std::size_t size, Transferred done) override {
     if (state_ == State::ready) return read_now(data, size, std::move(done));
     state_ = State::shaking;
     const auto side =
         context_->side() == tls::Side::client ? ssl::stream_base::client : ssl::stream_base::server;
-    stream_.async_handshake(
-        side, [self = shared_from_this(), data, size, done = std::move(done)](error_code error) mutable {
-          if (error) return done(error, 0);
-          self->state_ = State::ready;
-          self->read_now(data, size, std::move(done));
-          if (auto waiting = std::exchange(self->waiting_, nullptr)) {
-            self->write(std::exchange(self->buffers_, {}), std::move(waiting));
-          }
-        });
+    stream_.async_handshake(side, [this, data, size, done = std::move(done)](error_code error) mutable {
+      if (error) return done(error, 0);
+      state_ = State::ready;
+      read_now(data, size, std::move(done));
+      if (auto waiting = std::exchange(waiting_, nullptr))
+        write(std::exchange(buffers_, {}), std::move(waiting));
+    });
   }
-  void write(const std::vector<boost::asio::const_buffer>& buffers, Transferred done) {
-    if (state_ != State::ready) {
-      buffers_ = buffers;
-      waiting_ = std::move(done);
-      return;
-    }
-    boost::asio::async_write(stream_, buffers,
-                             [self = shared_from_this(), done = std::move(done)](
-                                 error_code error, std::size_t bytes) mutable { done(error, bytes); });
+  void write(const std::vector<boost::asio::const_buffer>& buffers, Transferred done) override {
+    if (state_ == State::ready) return boost::asio::async_write(stream_, buffers, std::move(done));
+    buffers_ = buffers;
+    waiting_ = std::move(done);
   }
   // A writer that waits for the handshake hears nothing: whoever closes a stream asks no more of it.
-  void close() {
+  void close() override {
     error_code ignored;
     waiting_ = nullptr;
     stream_.next_layer().shutdown(tcp::socket::shutdown_both, ignored);
     stream_.next_layer().close(ignored);
   }
-  [[nodiscard]] std::string reason(const error_code& error) {
+  const std::string& remote() const override { return remote_; }
+  std::string reason(const error_code& error) const override {
     return context_->explain(error, stream_.native_handle());
   }
 
@@ -97,38 +93,15 @@ class TlsCore : public std::enable_shared_from_this<TlsCore> {
   enum class State { fresh, shaking, ready };
 
   void read_now(char* data, std::size_t size, Transferred done) {
-    stream_.async_read_some(boost::asio::mutable_buffer(data, size),
-                            [self = shared_from_this(), done = std::move(done)](
-                                error_code error, std::size_t bytes) mutable { done(error, bytes); });
+    stream_.async_read_some(boost::asio::mutable_buffer(data, size), std::move(done));
   }
 
+  std::string remote_;
   std::shared_ptr<tls::Context> context_;
-  ssl::stream<tcp::socket> stream_;
+  mutable ssl::stream<tcp::socket> stream_;
   State state_ = State::fresh;
   std::vector<boost::asio::const_buffer> buffers_;
   Transferred waiting_;
-};
-
-class TlsStream final : public Stream {
- public:
-  TlsStream(tcp::socket socket, std::shared_ptr<tls::Context> context, const std::string& host)
-      : remote_(name_of(socket)) {
-    set_options(socket);
-    core_ = std::make_shared<TlsCore>(std::move(socket), std::move(context), host);
-  }
-  void read_some(char* data, std::size_t size, Transferred done) override {
-    core_->read_some(data, size, std::move(done));
-  }
-  void write(const std::vector<boost::asio::const_buffer>& buffers, Transferred done) override {
-    core_->write(buffers, std::move(done));
-  }
-  void close() override { core_->close(); }
-  const std::string& remote() const override { return remote_; }
-  std::string reason(const error_code& error) const override { return core_->reason(error); }
-
- private:
-  std::string remote_;
-  std::shared_ptr<TlsCore> core_;
 };
 
 }  // namespace

@@ -25,7 +25,8 @@ class Stream {
   Stream& operator=(const Stream&) = delete;
   virtual ~Stream() = default;
 
-  // One of each at a time. Completions run on the io_context, never within the call.
+  // One of each at a time. Completions run on the io_context, never within the call; until then, closed or
+  // not, `done` keeps the stream alive.
   virtual void read_some(char* data, std::size_t size, Transferred done) = 0;
   virtual void write(const std::vector<boost::asio::const_buffer>& buffers, Transferred done) = 0;
   virtual void close() = 0;                                     // outstanding calls complete with an error
