@@ -172,7 +172,7 @@ def a_state_that_does_not_fit_is_taken_once_it_does():
             wait_for('a put', lambda: Gateway(a.endpoint, 30).put(f'fill{i:06}', os.urandom(250_000).hex()))
         Gateway(a.endpoint).put('k', 'last')
         small.start(members, verb=flags)
-        wait_for('it to be told', lambda: 'there is no room for it' in small.log(), 60)
+        wait_for('it to be told', lambda: 'there is no room for it' in small.log(), 120)
         assert Gateway(a.endpoint).get('k') == 'last'
         assert Gateway(small.endpoint).get('k', serializable=True) == 'first'
         subprocess.run(['mount', '-o', 'remount,size=1g', small.data], check=True)

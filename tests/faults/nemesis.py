@@ -349,6 +349,7 @@ def remove(cluster, node):
     change(cluster, f'{node.name} to be removed', '/v3/cluster/member/remove', {'ID': str(node.id)},
            lambda: all(int(m['ID']) != node.id for m in members(cluster)))
     cluster.nodes.remove(node)
+    cluster.changed = time.monotonic()
     cluster.on_change()
     node.kill()
     shutil.rmtree(node.data, ignore_errors=True)
@@ -369,6 +370,7 @@ def add(cluster):
     up_again(node)
     change(cluster, f'{node.name} to be promoted', '/v3/cluster/member/promote', {'ID': str(node.id)},
            lambda: not entry().get('isLearner', False))
+    cluster.changed = time.monotonic()
     cluster.on_change()
     return node
 
@@ -421,6 +423,15 @@ def damage(node, rng):
     return f'{segments[-1]} at {where}', plain
 
 
+def refuses_since_members_changed(cluster, node):
+    """A node whose state was last flushed while it was one of two voters knows of no quorum without it, and says so.
+    That can be only for a while behind a change of members."""
+    if time.monotonic() - cluster.changed > 30:
+        return False
+    wait_for(f'{node.name} to answer or to refuse', lambda: not node.running() or node.status(2))
+    return not node.running() and 'without this node there is no quorum' in node.last_words()
+
+
 @fault
 def damaged_log(cluster, rng, stretch):
     """A flipped bit in the middle of the log. Where it hit no record (a vote), the node must go on, say where and that it
@@ -434,6 +445,10 @@ def damaged_log(cluster, rng, stretch):
         up_again(node)
         return
     if plain and cluster.protocol == 'raft':
+        if refuses_since_members_changed(cluster, node):
+            remove(cluster, node)
+            add(cluster)
+            return
         up_again(node)
         if not node.times_said(f'{where.split()[0]}, offset', 'REPAIR'):
             raise Trouble(f'{node.name} does not tell that it repairs {where}: {node.last_words()}')

@@ -232,6 +232,7 @@ class Cluster:
     def __init__(self, directory, size, seed, protocol='raft', flush_after=2000):
         self.directory, self.protocol, self.flush_after = directory, protocol, flush_after
         self.on_change = lambda: None  # told when members come or go
+        self.changed = -float('inf')  # when they did
         self.preload = disks_can_fail()
         self.proxy = Proxy(seed)
         self.nodes = []
