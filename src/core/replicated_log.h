@@ -164,8 +164,8 @@ using Factory = std::function<std::unique_ptr<Protocol>(const Settings&, Recover
 using Begin = std::vector<Write> (*)(const SnapshotMeta& state);
 
 // The durable writes, records and a snapshot, with which a node goes on whose log was damaged. `records` are
-// all it had, none is missing; of its entries it has none; its state is that of `state`, if it has any. An
-// error says why it can not go on so.
+// all it had, none is missing; of its entries it has none; its state is that of `state`, if it has any. One
+// of index 0 tells only who the members were: the state is lost, too. An error says why it can not go on so.
 using Rejoin = std::expected<std::vector<Write>, std::string> (*)(NodeId self,
                                                                   const std::map<RecordKey, Bytes>& records,
                                                                   const std::optional<SnapshotMeta>& state);

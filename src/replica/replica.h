@@ -86,9 +86,14 @@ class Replica {
   Replica(const Replica&) = delete;
   Replica& operator=(const Replica&) = delete;
 
+  struct StateError {
+    std::string what;
+    bool lost = false;  // the state is damaged, or is not that of the log: to try again is of no use
+  };
   // Finishes a snapshot installation that a crash interrupted and opens the live engine. Fails when the log
-  // was cut in front of a state that is not there: the node has lost data it had promised to keep.
-  static std::expected<std::unique_ptr<storage::Engine>, std::string> recover_state(
+  // was cut in front of a state that is not there: the node has lost data it had promised to keep. A damaged
+  // one is set aside where the log still has everything.
+  static std::expected<std::unique_ptr<storage::Engine>, StateError> recover_state(
       storage::EngineHome& home, const Recovered& recovered);
 
   // The durable writes with which a replica goes on whose log was damaged, but not its `records`: its
@@ -96,6 +101,11 @@ class Replica {
   static std::expected<std::vector<Write>, std::string> rejoin(storage::EngineHome& home, NodeId self,
                                                                const std::map<RecordKey, Bytes>& records,
                                                                replicated_log::Rejoin protocol);
+  // The same where the state is lost, and the log, cut in front of it, is not: all must be brought. `members`
+  // are those that the log tells of.
+  static std::expected<std::vector<Write>, std::string> rejoin_without_state(
+      NodeId self, const std::map<RecordKey, Bytes>& records, const Membership& members,
+      replicated_log::Rejoin protocol);
 
   void start(Env& env);
   void receive(Env& env, NodeId from, const Bytes& frame);

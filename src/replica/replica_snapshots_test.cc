@@ -227,7 +227,7 @@ TEST(RecoverState, FinishesAnInstallationThatACrashInterrupted) {
   stage(home, 9, true);
   home.crash();
   const auto live = Replica::recover_state(home, cut_at(9));
-  ASSERT_TRUE(live) << live.error();
+  ASSERT_TRUE(live) << live.error().what;
   EXPECT_EQ(State::read_applied(**live).index, Index(9));
 }
 
@@ -235,7 +235,7 @@ TEST(RecoverState, DropsAStagedStateThatTheLogDoesNotKnow) {
   storage::MemoryHome home;
   stage(home, 9, true);
   const auto live = Replica::recover_state(home, {});
-  ASSERT_TRUE(live) << live.error();
+  ASSERT_TRUE(live) << live.error().what;
   EXPECT_EQ(State::read_applied(**live).index, Index(0));
   EXPECT_FALSE(home.open_staging());
 }
@@ -246,7 +246,8 @@ TEST(RecoverState, RefusesALogWhoseStateIsGone) {
   stage(home, 9, false);
   const auto half = Replica::recover_state(home, cut_at(9));
   ASSERT_FALSE(half);
-  EXPECT_THAT(half.error(), ::testing::HasSubstr("the state directory was lost"));
+  EXPECT_THAT(half.error().what, ::testing::HasSubstr("the state directory was lost"));
+  EXPECT_TRUE(half.error().lost);
 }
 
 }  // namespace

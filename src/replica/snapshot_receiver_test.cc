@@ -76,6 +76,7 @@ struct SmallHome final : storage::EngineHome {
   storage::IoResult<std::unique_ptr<storage::Engine>> open_staging() override { return create_staging(); }
   storage::IoResult<void> promote_staging() override { return {}; }
   void discard_staging() override { ++discarded; }
+  storage::IoResult<void> set_aside_live() override { return {}; }
   std::size_t room = 0;
   int discarded = 0;
 };

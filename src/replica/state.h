@@ -4,8 +4,8 @@
 //
 // Entries are applied in steps: apply() ends when its pace is spent, be it within a command, and behind an
 // entry that it found half done. Between two steps the state is settled unless a command is half done: then
-// the engine holds changes of an entry that is not applied, and must be neither flushed nor handed on, nor has
-// the model's digest a meaning.
+// the engine holds changes of an entry that is not applied, and must be neither flushed nor handed on, nor
+// has the model's digest a meaning.
 #pragma once
 
 #include <algorithm>

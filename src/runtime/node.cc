@@ -115,24 +115,16 @@ std::expected<std::unique_ptr<Node>, std::string> Node::open(boost::asio::io_con
 }
 
 std::expected<void, std::string> Node::recover() {
-  const std::string log_path =
-      config_.log_directory.empty() ? directory_.path() + "/log" : config_.log_directory;
-  auto disk = storage::open_directory(log_path);
+  auto disk = storage::open_directory(log_path());
   if (!disk) return std::unexpected(disk.error().what);
   log_disk_ = std::move(*disk);
   const storage::WalConfig log_config{.segment_bytes = config_.segment_bytes,
                                       .cluster = config_.identity.cluster,
                                       .node = config_.identity.node};
-  auto opened = storage::Wal::open(*log_disk_, log_config);
-  if (!opened && opened.error().kind == storage::WalError::Kind::corrupt) {
-    const std::string damage = "the log in " + log_path + ": " + opened.error().what;
-    if (auto begun = begin_log_anew(log_config, damage); !begun) return begun;
-    opened = storage::Wal::open(*log_disk_, log_config);
-  }
-  if (!opened) return std::unexpected("the log in " + log_path + ": " + opened.error().what);
-  if (opened->torn_bytes != 0) {
-    spdlog::info("log: cut {} bytes of an unfinished write from its end", opened->torn_bytes);
-  }
+  auto opened = open_log(log_config);
+  if (!opened) return std::unexpected(opened.error());
+  auto states = open_states(*opened, log_config);
+  if (!states) return std::unexpected(states.error());
   writer_ = std::make_unique<LogWriter>(
       context_, std::move(opened->wal),
       [this](const LogWriter::Durable& durable) {
@@ -145,8 +137,10 @@ std::expected<void, std::string> Node::recover() {
   }
   for (auto& keyspace : std::exchange(config_.keyspaces, {})) {
     const KeyspaceId id = keyspace_id(keyspace.name);
-    if (auto added = add_keyspace(std::move(keyspace), std::move(opened->keyspaces[id])); !added)
-      return added;
+    if (keyspaces_.contains(id)) return std::unexpected("keyspace '" + keyspace.name + "' is there twice");
+    auto added =
+        add_keyspace(std::move(keyspace), std::move(opened->keyspaces[id]), std::move(states->at(id)));
+    if (!added) return added;
   }
   update_peers();
   for (auto& [id, keyspace] : keyspaces_) keyspace->start();
@@ -155,22 +149,71 @@ std::expected<void, std::string> Node::recover() {
   return {};
 }
 
-std::expected<void, std::string> Node::add_keyspace(KeyspaceConfig config, Recovered recovered) {
+std::string Node::log_path() const {
+  return config_.log_directory.empty() ? directory_.path() + "/log" : config_.log_directory;
+}
+
+std::expected<storage::Wal::Opened, std::string> Node::open_log(const storage::WalConfig& log) {
+  const auto in_log = [this](const storage::WalError& error) {
+    return "the log in " + log_path() + ": " + error.what;
+  };
+  auto opened = storage::Wal::open(*log_disk_, log);
+  if (!opened && opened.error().kind == storage::WalError::Kind::corrupt) {
+    if (auto begun = begin_log_anew(log, in_log(opened.error()), {}); !begun)
+      return std::unexpected(begun.error());
+    opened = storage::Wal::open(*log_disk_, log);
+  }
+  if (!opened) return std::unexpected(in_log(opened.error()));
+  if (opened->torn_bytes != 0) {
+    spdlog::info("log: cut {} bytes of an unfinished write from its end", opened->torn_bytes);
+  }
+  return std::move(*opened);
+}
+
+// Where a state is lost the log is opened anew, without what it held behind that state.
+std::expected<Node::States, std::string> Node::open_states(storage::Wal::Opened& log,
+                                                           const storage::WalConfig& config) {
+  for (bool again = false;; again = true) {
+    States states;
+    Lost lost;
+    std::string damage;
+    for (const auto& keyspace : config_.keyspaces) {
+      const KeyspaceId id = keyspace_id(keyspace.name);
+      if (states.contains(id)) continue;
+      auto home = std::make_unique<storage::RocksHome>(state_path(keyspace.name), keyspace.storage);
+      const Recovered& recovered = log.keyspaces[id];
+      auto live = replica::Replica::recover_state(*home, recovered);
+      if (live) {
+        states[id] = {std::move(home), std::move(*live)};
+        continue;
+      }
+      const std::string what = "keyspace '" + keyspace.name + "': " + live.error().what;
+      if (!live.error().lost || again) return std::unexpected(what);
+      damage += (damage.empty() ? "" : "; ") + what;
+      lost[id] = recovered.snapshot ? recovered.snapshot->membership : Membership();
+    }
+    if (lost.empty()) return states;
+    states.clear();
+    log = {};
+    if (auto begun = begin_log_anew(config, damage, lost); !begun) return std::unexpected(begun.error());
+    auto opened = open_log(config);
+    if (!opened) return std::unexpected(opened.error());
+    log = std::move(*opened);
+  }
+}
+
+std::expected<void, std::string> Node::add_keyspace(KeyspaceConfig config, Recovered recovered, State state) {
   const std::string name = config.name;
   const KeyspaceId id = keyspace_id(name);
-  if (keyspaces_.contains(id)) return std::unexpected("keyspace '" + name + "' is there twice");
   config.settings.self = config_.identity.node;
   config.settings.initial = first_membership(config_.identity);
   config.replica.self = config_.identity.node;
   config.replica.incarnation = config_.identity.incarnation;
-  auto home = std::make_unique<storage::RocksHome>(directory_.path() + "/state/" + name, config.storage);
-  auto live = replica::Replica::recover_state(*home, recovered);
-  if (!live) return std::unexpected("keyspace '" + name + "': " + live.error());
   spdlog::info("keyspace {}: {} entries in the log{}", name, recovered.log.size(),
                recovered.snapshot ? " behind a snapshot at " + to_string(recovered.snapshot->index) : "");
   memberships_[id] = config.settings.initial;
-  keyspaces_[id] = std::make_unique<Keyspace>(*this, std::move(config), std::move(home), std::move(*live),
-                                              std::move(recovered), random_number());
+  keyspaces_[id] = std::make_unique<Keyspace>(*this, std::move(config), std::move(state.home),
+                                              std::move(state.live), std::move(recovered), random_number());
   if (auto known = keyspaces_[id]->status().membership; !known.members.empty()) memberships_[id] = known;
   return {};
 }

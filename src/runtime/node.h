@@ -123,8 +123,22 @@ class Node final : private net::PeersHandler {
  private:
   Node(boost::asio::io_context& context, DataDirectory directory, NodeConfig config);
   std::expected<void, std::string> recover();
-  std::expected<void, std::string> begin_log_anew(const storage::WalConfig& log, const std::string& damage);
-  std::expected<void, std::string> add_keyspace(KeyspaceConfig config, Recovered recovered);
+  struct State {  // of a keyspace
+    std::unique_ptr<storage::RocksHome> home;
+    std::unique_ptr<storage::Engine> live;
+  };
+  using States = std::map<KeyspaceId, State>;
+  using Lost = std::map<KeyspaceId, Membership>;  // keyspaces whose state is, and who their members were
+  std::expected<storage::Wal::Opened, std::string> open_log(const storage::WalConfig& log);
+  std::expected<States, std::string> open_states(storage::Wal::Opened& log, const storage::WalConfig& config);
+  std::expected<void, std::string> add_keyspace(KeyspaceConfig config, Recovered recovered, State state);
+  // repair.cc
+  std::expected<void, std::string> begin_log_anew(const storage::WalConfig& log, const std::string& damage,
+                                                  const Lost& lost);
+  [[nodiscard]] std::string log_path() const;
+  [[nodiscard]] std::string state_path(const std::string& keyspace) const {
+    return directory_.path() + "/state/" + keyspace;
+  }
   void wait_for_input();
   void fire_timers();
   void end_turn();

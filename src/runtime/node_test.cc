@@ -87,6 +87,66 @@ TEST_F(DamagedLogTest, StopsTheNodeOtherwiseAndChangesNothing) {
   EXPECT_EQ(refusal(rejoining(from_the_state)), "");
 }
 
+struct DamagedStateTest : DamagedLogTest {
+  DamagedStateTest() { std::filesystem::remove_all(path); }
+  // Where `cut`, there are commands until one is behind a flush, and the log is cut there. Then nothing of
+  // the state is to be read.
+  void live_and_die(bool cut) {
+    auto c = rejoining(from_the_state);
+    if (cut) c.keyspaces.front().replica.flush_after_entries = 1;
+    const auto ended = with_node(std::move(c), [&](Node& node) {
+      if (cut) return append_until_flushed(node, false);
+      append(node, "abc");
+    });
+    ASSERT_TRUE(ended) << ended.error();
+    for (const auto& file : std::filesystem::directory_iterator(path + "/state/left/live-1")) {
+      if (file.path().filename().string().starts_with("MANIFEST"))
+        std::ofstream(file.path(), std::ios::binary) << "nothing that RocksDB wrote";
+    }
+  }
+  void append_until_flushed(Node& node, bool flushed) {
+    if (flushed) return append(node, "a");
+    node.keyspace("left")->propose(Bytes::copy("a"), [this, &node](const replica::Outcome<Bytes>&) {
+      node.post(
+          [this, &node] { append_until_flushed(node, !node.keyspace("left")->status().flushed.none()); });
+    });
+  }
+};
+
+TEST_F(DamagedStateTest, IsMadeAgainFromALogThatHasEverything) {
+  live_and_die(false);
+  const auto ended = with_node(config(), [this](Node& node) { append(node, "d"); });
+  ASSERT_TRUE(ended) << ended.error();
+  EXPECT_EQ(last, "abcd");
+  EXPECT_TRUE(std::filesystem::exists(path + "/state/left/damaged"));
+  EXPECT_FALSE(std::filesystem::exists(path + "/log/damaged-0000000001"));
+}
+
+TEST_F(DamagedStateTest, IsGivenUpWithTheLogBehindItWhereTheProtocolCanGoOnWithoutThem) {
+  using testing::HasSubstr;
+  live_and_die(true);
+  EXPECT_THAT(refusal(config()), HasSubstr("keyspace 'left': open "));
+  EXPECT_THAT(refusal(config()), HasSubstr("its protocol can not go on without its entries"));
+  auto off = rejoining(from_the_state);
+  off.repair = false;
+  EXPECT_THAT(refusal(std::move(off)), HasSubstr("repair = \"refuse\""));
+  EXPECT_FALSE(std::filesystem::exists(path + "/state/left/damaged")) << "a refusal changes nothing";
+  const auto ended = with_node(rejoining(from_the_state), [this](Node& node) { append(node, "d"); });
+  ASSERT_TRUE(ended) << ended.error();
+  EXPECT_EQ(last, "d") << "a member of one has nobody who brings it the rest";
+  EXPECT_TRUE(std::filesystem::exists(path + "/state/left/damaged"));
+  EXPECT_TRUE(std::filesystem::exists(path + "/log/damaged-0000000001"));
+  EXPECT_EQ(refusal(config()), "") << "it is whole again";
+}
+
+TEST_F(DamagedStateTest, ThatIsGoneIsTakenForLost) {
+  live_and_die(true);
+  std::filesystem::remove_all(path + "/state");
+  const auto ended = with_node(rejoining(from_the_state), [this](Node& node) { append(node, "d"); });
+  ASSERT_TRUE(ended) << ended.error();
+  EXPECT_EQ(last, "d");
+}
+
 TEST_F(NodeTest, AnswersOnceDurableAndRemembersAfterARestart) {
   std::vector<std::string> answers;
   auto ended = with_node(config(), [&](Node& node) {

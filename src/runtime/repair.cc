@@ -1,4 +1,4 @@
-// A node's log that is found damaged at its start.
+// A node's log or state that is found damaged at its start.
 #include <algorithm>
 
 #include <spdlog/spdlog.h>
@@ -7,10 +7,11 @@
 
 namespace quorate::runtime {
 
-// The damaged log is set aside. What it held is brought by other members; until then each protocol abstains
-// from what could harm them.
+// The log is set aside, and with it the states that are lost. What they held is brought by other members;
+// until then each protocol abstains from what could harm them. Whatever moment the power goes: as long as the
+// new log is not in place, the next start finds the old one, and the same states lost.
 std::expected<void, std::string> Node::begin_log_anew(const storage::WalConfig& log,
-                                                      const std::string& damage) {
+                                                      const std::string& damage, const Lost& lost) {
   const auto refuse = [&damage](const std::string& why) {
     return std::unexpected(damage + ". It can not be repaired from the other members: " + why +
                            ". Restore the file, or remove this member, empty its data directory and let it "
@@ -19,23 +20,36 @@ std::expected<void, std::string> Node::begin_log_anew(const storage::WalConfig& 
   if (!config_.repair) return refuse("the configuration says repair = \"refuse\"");
   const auto saved = storage::Wal::salvage(*log_disk_, log);
   if (!saved) return refuse(saved.error().what);
+  for (const auto& [id, members] : lost) {
+    if (!saved->records.contains(id)) return refuse("its log tells nothing of one of its keyspaces");
+  }
   std::map<KeyspaceId, std::vector<Write>> contents;
   for (const auto& [id, records] : saved->records) {
     const auto id_of = [](const KeyspaceConfig& each) { return keyspace_id(each.name); };
     const auto keyspace = std::ranges::find(config_.keyspaces, id, id_of);
     if (keyspace == config_.keyspaces.end())
       return refuse("it also holds a keyspace that is not configured, of id " + to_string(id));
-    storage::RocksHome home(directory_.path() + "/state/" + keyspace->name, keyspace->storage);
-    auto writes = replica::Replica::rejoin(home, config_.identity.node, records, keyspace->rejoin);
+    storage::RocksHome home(state_path(keyspace->name), keyspace->storage);
+    const auto gone = lost.find(id);
+    auto writes = gone == lost.end()
+                      ? replica::Replica::rejoin(home, config_.identity.node, records, keyspace->rejoin)
+                      : replica::Replica::rejoin_without_state(config_.identity.node, records, gone->second,
+                                                               keyspace->rejoin);
     if (!writes) return refuse("keyspace '" + keyspace->name + "': " + writes.error());
     contents[id] = std::move(*writes);
+  }
+  for (const auto& keyspace : config_.keyspaces) {
+    if (!lost.contains(keyspace_id(keyspace.name))) continue;
+    storage::RocksHome home(state_path(keyspace.name), keyspace.storage);
+    if (auto aside = home.set_aside_live(); !aside)
+      return std::unexpected(damage + ". It could not be set aside: " + aside.error().what);
   }
   if (auto begun = storage::Wal::begin_anew(*log_disk_, log, *saved, contents); !begun)
     return std::unexpected(damage + ". A new log could not be begun: " + begun.error().what);
   spdlog::error(
-      "{}. REPAIR: a new log is begun, and what the damaged one held is taken from the other members. Its "
-      "files are beside it as damaged-*; delete them when all is well",
-      damage);
+      "{}. REPAIR: a new log is begun, and what {} held is taken from the other members. What was damaged is "
+      "beside it, by the name of damaged; delete it when all is well",
+      damage, lost.empty() ? "the damaged one" : "the lost state and the log behind it");
   return {};
 }
 

@@ -8,11 +8,22 @@
 namespace quorate::sim {
 namespace {
 
-Options raft() {
+Options of(const char* protocol) {
+  const auto found = registry::find(protocol).value();
   Options options;
-  options.factory = registry::find("raft").value()->make;
-  options.rejoin = registry::find("raft").value()->rejoin;
+  options.protocol = protocol;
+  options.factory = found->make;
+  options.rejoin = found->rejoin;
+  options.leaders = found->family == registry::Family::replicated_log;
   return options;
+}
+Options raft() { return of("raft"); }
+
+TEST(CrashPoints, NodesOfPaxosComeBackFromASampleOfThem) {
+  const CrashPointReport report = enumerate_crash_points(of("paxos"), 1, 211, 2);
+  EXPECT_EQ(report.failed, 0U) << report.failures.front();
+  EXPECT_GT(report.operations, 25U);
+  EXPECT_GT(report.recoveries, 50U);
 }
 
 TEST(CrashPoints, NodesComeBackFromASampleOfThem) {

@@ -16,7 +16,9 @@ bool fits(const DiskFaults::Armed& fault, Disk::Operation operation) {
   using Kind = Disk::FaultKind;
   switch (fault.kind) {
     case Kind::none: return false;
-    case Kind::io_error: return operation == Op::write || operation == Op::sync || operation == Op::allocate;
+    case Kind::io_error:
+      if (fault.directory) return operation == Op::sync_directory;
+      return operation == Op::write || operation == Op::sync || operation == Op::allocate;
     case Kind::full: return operation == Op::write || operation == Op::allocate || operation == Op::create;
     case Kind::failed_sync: return operation == Op::sync;
     case Kind::lost: return operation == Op::write;

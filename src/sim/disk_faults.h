@@ -19,6 +19,7 @@ class DiskFaults {
     std::uint64_t detail = 0;  // of MemoryDisk::Fault
     bool lasting = false;      // strikes every such access until it is disarmed, else one
     bool reads = false;        // misdirected and flipped: a read, else a write
+    bool directory = false;    // an error of the directory's sync, which comes seldom, else of the files'
     std::uint32_t number = 0;  // names it for disarm()
     std::function<void()> struck{};
   };

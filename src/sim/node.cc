@@ -44,8 +44,17 @@ bool Node::start() {
   Recovered recovered = std::move(opened->keyspaces[keyspace]);
   if (!accept(recovered)) return false;
   auto live = replica::Replica::recover_state(home_, recovered);
+  if (!live && live.error().lost) {
+    const Membership members = recovered.snapshot ? recovered.snapshot->membership : Membership();
+    refusal_ = live.error().what;
+    opened.reset();
+    if (!begin_log_anew(&members) || !(opened = open_log())) return false;
+    recovered = std::move(opened->keyspaces[keyspace]);
+    if (!accept(recovered)) return false;
+    live = replica::Replica::recover_state(home_, recovered);
+  }
   if (!live) {
-    refusal_ = live.error();
+    refusal_ = live.error().what;
     return false;
   }
   log_ = std::move(opened->wal);

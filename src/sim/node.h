@@ -54,11 +54,12 @@ class Node final : public replica::Host {
   [[nodiscard]] NodeId leader() const { return leader_; }
   [[nodiscard]] Epoch epoch() const { return epoch_; }
   void set_sync_time(Duration mean) { sync_time_ = mean; }
-  void set_newer(bool newer) { newer_ = newer; }  // which release the next process runs
-  void stall(bool on) { stalled_ = on; }          // the disk does nothing, and does not fail
-  void operate(std::uint64_t operation);          // a client's operation arrives
-  void gather();                                  // commands were handed in: pump soon
-  void settle();                                  // after anything was asked of the replica
+  void set_newer(bool newer) { newer_ = newer; }       // which release the next process runs
+  void lose_state() { (void)home_.set_aside_live(); }  // of a node that is down; in memory nothing can fail
+  void stall(bool on) { stalled_ = on; }               // the disk does nothing, and does not fail
+  void operate(std::uint64_t operation);               // a client's operation arrives
+  void gather();                                       // commands were handed in: pump soon
+  void settle();                                       // after anything was asked of the replica
 
   void send(NodeId to, Bytes frame) override;
   void persist(Ticket ticket, std::vector<Write> writes) override;
@@ -80,7 +81,7 @@ class Node final : public replica::Host {
 
   [[nodiscard]] storage::WalConfig log_config() const;
   std::optional<storage::Wal::Opened> open_log();
-  bool begin_log_anew();
+  bool begin_log_anew(const Membership* members);
   bool accept(const Recovered& recovered);
   void took_place();
   void dispatch(Event event);

@@ -20,16 +20,21 @@ std::optional<storage::Wal::Opened> Node::open_log() {
   auto opened = storage::Wal::open(disk_, log_config());
   if (opened) return std::move(*opened);
   refusal_ = opened.error().what;
-  if (opened.error().kind != storage::WalError::Kind::corrupt || !begin_log_anew()) return std::nullopt;
+  if (opened.error().kind != storage::WalError::Kind::corrupt || !begin_log_anew(nullptr))
+    return std::nullopt;
   opened = storage::Wal::open(disk_, log_config());
   if (opened) return std::move(*opened);
   refusal_ = opened.error().what;
   return std::nullopt;
 }
 
-// The log is damaged: the node goes on without its entries, if all its records are there.
-bool Node::begin_log_anew() {
+// The log is damaged: the node goes on without its entries, if all its records are there. With `members`,
+// those that the log tells of, it is the state that is lost.
+bool Node::begin_log_anew(const Membership* members) {
   if (stage_->options.rejoin == nullptr) return false;
+  if (!disk_faults_.tampered())
+    stage_->checks.fail("recovery",
+                        fmt::format("node {} gives up a log that nothing damaged: {}", id_.value, refusal_));
   const auto saved = storage::Wal::salvage(disk_, log_config());
   if (!saved) {
     refusal_ = saved.error().what;
@@ -45,7 +50,9 @@ bool Node::begin_log_anew() {
       stage_->checks.fail("recovery", fmt::format("node {} {}", id_.value, refusal_));
     return false;
   }
-  auto writes = replica::Replica::rejoin(home_, id_, records, stage_->options.rejoin);
+  const auto how = stage_->options.rejoin;
+  auto writes = members == nullptr ? replica::Replica::rejoin(home_, id_, records, how)
+                                   : replica::Replica::rejoin_without_state(id_, records, *members, how);
   if (!writes) {
     refusal_ += "; " + writes.error();
     return false;

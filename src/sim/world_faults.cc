@@ -275,6 +275,8 @@ void World::disk_fault(std::uint32_t number, Node& node, Duration down, Rng& rng
       armed.kind = DiskFault::io_error;
       armed.lasting = fault.intensity < 0.3;
       if (!armed.lasting) armed.skip = rng.below(6);
+      armed.directory = !armed.lasting && rng.chance(0.3);
+      if (armed.directory) armed.skip = 0;
       break;
     case FaultKind::failed_sync:
       armed.kind = DiskFault::failed_sync;
@@ -305,6 +307,11 @@ void World::disk_fault(std::uint32_t number, Node& node, Duration down, Rng& rng
 void World::damage_at_rest(std::uint32_t number, Node& node, Duration down, Rng& rng) {
   const Fault& fault = plan_[number];
   stop_node(node, Survival::cached, "killed", down);
+  if (fault.kind == FaultKind::lost_file && rng.chance(0.3)) {  // the state's directory
+    node.disk_faults().tamper();
+    node.lose_state();
+    return took_effect(number);
+  }
   auto files = node.disk().list();
   if (!files || files->empty()) return;
   const std::string name = (*files)[rng.below(files->size())];

@@ -11,7 +11,8 @@
 
 namespace quorate::storage {
 
-enum class IoErrorKind : std::uint8_t { not_found, exists, full, failed_sync, failed };
+// `corrupt`: the disk gave what it has, and that can not be what was written.
+enum class IoErrorKind : std::uint8_t { not_found, exists, full, failed_sync, failed, corrupt };
 
 struct IoError {
   IoErrorKind kind = IoErrorKind::failed;

@@ -113,6 +113,8 @@ class EngineHome {
   // read: the state they show goes with the last of them.
   [[nodiscard]] virtual IoResult<void> promote_staging() = 0;
   virtual void discard_staging() = 0;
+  // The live state is of no use any more: the next one to be opened is empty. No engine may be open.
+  [[nodiscard]] virtual IoResult<void> set_aside_live() = 0;
 };
 
 }  // namespace quorate::storage

@@ -2,7 +2,9 @@
 #include "storage/engine.h"
 
 #include <array>
+#include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <thread>
 
@@ -392,6 +394,40 @@ TEST(RocksHome, ADamagedDatabaseIsAnErrorThatNamesIt) {
   const auto opened = kind.home->open_live();
   ASSERT_FALSE(opened);
   EXPECT_THAT(opened.error().what, ::testing::HasSubstr(kind.path + "/live-1"));
+  EXPECT_EQ(opened.error().kind, IoErrorKind::corrupt);
+  ASSERT_TRUE(kind.home->set_aside_live());
+  EXPECT_TRUE(std::filesystem::exists(kind.path + "/damaged/CURRENT"));
+  EXPECT_THAT(keys(*kind.home->open_live().value(), table_a), IsEmpty());
+}
+
+// A block of a table that nobody reads at the start.
+TEST(RocksHome, DamageFoundAtWorkIsKnownToTheNextStart) {
+  RocksKind kind;
+  {
+    auto engine = kind.home->open_live().value();
+    put(*engine, table_a, "k", "v");
+    ASSERT_TRUE(engine->flush());
+  }
+  for (const auto& file : std::filesystem::directory_iterator(kind.path + "/live-1")) {
+    if (file.path().extension() != ".sst") continue;
+    std::fstream table(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+    table.seekp(3);
+    table.put('\x7f');
+  }
+  {
+    auto engine = kind.home->open_live().value();
+    std::atomic<bool> cancel{false};
+    const auto compacted = engine->compaction()(cancel);
+    ASSERT_FALSE(compacted);
+    EXPECT_EQ(compacted.error().kind, IoErrorKind::corrupt);
+  }
+  kind.reopen();
+  const auto opened = kind.home->open_live();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, IoErrorKind::corrupt);
+  EXPECT_THAT(opened.error().what, ::testing::HasSubstr("found damaged earlier"));
+  ASSERT_TRUE(kind.home->set_aside_live());
+  EXPECT_THAT(keys(*kind.home->open_live().value(), table_a), IsEmpty());
 }
 
 TEST(RocksHome, AnUnusablePathIsAnError) {

@@ -200,6 +200,11 @@ IoResult<void> MemoryHome::promote_staging() {
 
 void MemoryHome::discard_staging() { staging_.reset(); }
 
+IoResult<void> MemoryHome::set_aside_live() {
+  live_ = std::make_shared<Store>();
+  return {};
+}
+
 std::unique_ptr<Engine> make_memory_engine() {
   return std::make_unique<LayeredEngine>(
       std::make_shared<MemoryEngine>(std::make_shared<MemoryHome::Store>()));

@@ -27,6 +27,7 @@ class MemoryHome final : public EngineHome {
   [[nodiscard]] IoResult<std::unique_ptr<Engine>> open_staging() override;
   [[nodiscard]] IoResult<void> promote_staging() override;
   void discard_staging() override;
+  [[nodiscard]] IoResult<void> set_aside_live() override;
 
   struct Store;  // one engine's memory
 

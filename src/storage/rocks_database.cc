@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -14,6 +15,8 @@ namespace quorate::storage::rocks {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* mark_name = "/DAMAGED";
 
 // The newest rows of `table` as a sorted file at `path`; false if there are none.
 IoResult<bool> write_file(const Database& database, Table table, const std::string& path,
@@ -42,11 +45,30 @@ IoResult<bool> write_file(const Database& database, Table table, const std::stri
 }  // namespace
 
 IoError io_error(const char* operation, const std::string& path, const rocksdb::Status& status) {
-  return {status.IsNoSpace() ? IoErrorKind::full : IoErrorKind::failed,
+  // Of a file that its manifest names and that is gone it says that the path is not found.
+  const bool corrupt = status.IsCorruption() || status.IsPathNotFound();
+  return {status.IsNoSpace() ? IoErrorKind::full
+          : corrupt          ? IoErrorKind::corrupt
+                             : IoErrorKind::failed,
           std::string(operation) + " " + path + ": " + status.ToString()};
 }
 
+void mark(const std::string& path, const rocksdb::Status& status) {
+  if (!status.IsCorruption()) return;
+  std::ofstream(path + mark_name) << status.ToString() << "\n";  // one that a crash loses is made again
+}
+
+IoResult<void> not_marked(const std::string& path) {
+  std::ifstream file(path + mark_name);
+  if (!file) return {};
+  std::string what;
+  std::getline(file, what);
+  return std::unexpected(IoError{IoErrorKind::corrupt,
+                                 path + ": found damaged earlier: " + what + " (" + path + mark_name + ")"});
+}
+
 void stop(const std::string& path, const rocksdb::Status& status) {
+  mark(path, status);
   std::fprintf(stderr, "quorate: state in %s: %s. The node stops; nothing acknowledged is lost.\n",
                path.c_str(), status.ToString().c_str());
   std::abort();
@@ -106,6 +128,7 @@ IoResult<void> Database::take_in(const std::string& incoming,
   }
   if (files.empty()) return {};
   if (const auto status = db->IngestExternalFiles(files); !status.ok()) {
+    mark(path, status);
     return std::unexpected(io_error("take in", incoming, status));
   }
   return {};

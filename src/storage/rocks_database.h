@@ -23,6 +23,11 @@ inline std::string_view view(const rocksdb::Slice& text) { return {text.data(), 
 
 [[nodiscard]] IoError io_error(const char* operation, const std::string& path, const rocksdb::Status& status);
 
+// A database in which corruption was found is marked, and is not opened again: what went unnoticed at one
+// start may do so at the next. Other failures may be over by then, and leave no mark.
+void mark(const std::string& path, const rocksdb::Status& status);
+[[nodiscard]] IoResult<void> not_marked(const std::string& path);
+
 // State that can not be read or written leaves nothing safe to do; the log on disk is the way back.
 [[noreturn]] void stop(const std::string& path, const rocksdb::Status& status);
 

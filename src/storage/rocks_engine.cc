@@ -30,6 +30,7 @@ using rocks::view;
 
 constexpr std::string_view live_prefix = "live-";
 constexpr const char* staging_name = "staging";
+constexpr const char* damaged_name = "damaged";
 
 std::string live_name(std::uint64_t generation) {
   return std::string(live_prefix) + std::to_string(generation);
@@ -204,6 +205,7 @@ class RocksEngine final : public BaseEngine {
       const std::vector<rocksdb::ColumnFamilyHandle*> all(database->families.begin(),
                                                           database->families.end());
       if (const auto status = database->db->Flush(options, all); !status.ok()) {
+        rocks::mark(database->path, status);
         return std::unexpected(io_error("flush", database->path, status));
       }
       return {};
@@ -237,6 +239,7 @@ class RocksEngine final : public BaseEngine {
         const auto status = database->db->CompactRange(options, family, nullptr, nullptr);
         if (status.ok()) continue;
         if (status.IsNoSpace()) database->db->Resume().PermitUncheckedError();
+        rocks::mark(database->path, status);
         return std::unexpected(io_error("compact", database->path, status));
       }
       return {};
@@ -245,6 +248,7 @@ class RocksEngine final : public BaseEngine {
 
  private:
   void note(const rocksdb::Status& status) {
+    rocks::mark(database_->path, status);
     if (failed_.ok()) failed_ = status;
   }
   [[nodiscard]] std::uint64_t sum(const std::string& property) const {
@@ -318,6 +322,7 @@ IoResult<void> RocksHome::settle() {
 IoResult<std::unique_ptr<BaseEngine>> RocksHome::open_at(const std::string& name) {
   auto database = std::make_shared<Database>();
   database->path = at(name);
+  if (auto sound = rocks::not_marked(database->path); !sound) return std::unexpected(sound.error());
   const auto options = table_options(shared_->config, shared_->cache);
   std::vector<std::string> known;
   auto settings = database_options(shared_->config);
@@ -389,6 +394,15 @@ IoResult<void> RocksHome::promote_staging() {
     fs::remove_all(old, error);  // a leftover is dropped by the next open
   }
   return {};
+}
+
+IoResult<void> RocksHome::set_aside_live() {
+  if (auto settled = settle(); !settled) return settled;
+  std::error_code error;
+  fs::remove_all(at(damaged_name), error);
+  if (error) return std::unexpected(io_error("remove", at(damaged_name), error));
+  if (!fs::exists(at(live_name(generation_)), error)) return {};
+  return rename_directory(at(live_name(generation_)), at(damaged_name), path_);
 }
 
 void RocksHome::discard_staging() {

@@ -2,7 +2,8 @@
 // write-ahead log replays what was not flushed), flushed atomically over all tables.
 //
 // A read that RocksDB cannot do (damaged file) stops the process with a message: the state in memory could no
-// longer be trusted. Errors of opening, of flushing and of writing to a staging engine are values.
+// longer be trusted. Errors of opening, of flushing and of writing to a staging engine are values. What is
+// found corrupt at work is marked by a file, so that the next opening fails with `corrupt` too.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,7 @@ struct RocksConfig {
 };
 
 // Below `path`: live-N/, whose highest N is the live state (older ones are still being read, or left over
-// from a crash), and staging/ (a received snapshot).
+// from a crash), staging/ (a received snapshot) and damaged/ (the last that was set aside).
 class RocksHome final : public EngineHome {
  public:
   explicit RocksHome(std::string path, RocksConfig config = {});
@@ -32,6 +33,7 @@ class RocksHome final : public EngineHome {
   [[nodiscard]] IoResult<std::unique_ptr<Engine>> open_staging() override;
   [[nodiscard]] IoResult<void> promote_staging() override;
   void discard_staging() override;
+  [[nodiscard]] IoResult<void> set_aside_live() override;
 
  private:
   struct Shared;

@@ -37,8 +37,8 @@ def links_fail_one_way_and_in_part():
 
 
 def disks_fail():
-    campaign('disks', ['failed_sync', 'full_disk', 'torn_write', 'slow_disk_of_leader', 'damaged_log'], rounds=1,
-             faults_a_round=5)
+    campaign('disks', ['failed_sync', 'full_disk', 'torn_write', 'slow_disk_of_leader', 'damaged_log',
+                       'damaged_state'], rounds=1, faults_a_round=6)
 
 
 def members_come_and_go():

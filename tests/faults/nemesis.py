@@ -3,6 +3,7 @@
 Each waits with pause(), so that a run can be ended early. `stretch` scales how long harm lasts. A fault raises Trouble
 when a node reacts to harm as it must not.
 """
+import glob
 import http.client
 import os
 import shutil
@@ -430,6 +431,47 @@ def refuses_since_members_changed(cluster, node):
         return False
     wait_for(f'{node.name} to answer or to refuse', lambda: not node.running() or node.status(2))
     return not node.running() and 'without this node there is no quorum' in node.last_words()
+
+
+def damage_state(node, rng):
+    """Takes from the state of a keyspace what shows when it is opened. Tells what; None: there is no table yet."""
+    states = glob.glob(os.path.join(node.data, 'state', '*', 'live-*'))
+    manifests = glob.glob(os.path.join(states[0], 'MANIFEST-*')) if states else []
+    tables = glob.glob(os.path.join(states[0], '*.sst')) if states else []
+    if not manifests or not tables:
+        return None
+    what = rng.choice(('manifest', 'table', 'directory'))
+    if what == 'manifest':
+        with open(manifests[0], 'r+b') as file:
+            file.write(os.urandom(64))
+    elif what == 'table':
+        os.remove(rng.choice(tables))
+    else:
+        shutil.rmtree(os.path.join(node.data, 'state'))
+    return what
+
+
+@fault
+def damaged_state(cluster, rng, stretch):
+    """The state below the log is damaged or gone. Where the log was cut behind it the node must say that it repairs, and
+    have again what it lost (protocols that can not: refuse to start; then it is replaced); where it was not, go on."""
+    node = follower(cluster, rng)
+    node.kill()
+    repairs, repaired = node.times_said('REPAIR'), node.times_said('has again what it lost')
+    what = damage_state(node, rng)
+    node.start()
+    wait_for(f'{node.name} to answer or to end', lambda: not node.running() or node.status(2))
+    if node.running():
+        if node.times_said('REPAIR') > repairs:
+            wait_for(f'{node.name} to have again what it lost with the {what} of its state',
+                     lambda: node.times_said('has again what it lost') > repaired)
+        return
+    excused = (refuses_since_members_changed(cluster, node) if cluster.protocol == 'raft' else
+               'can not go on without its entries' in node.last_words())
+    if what is None or not excused:
+        raise Trouble(f'{node.name} ended; the {what} of its state was damaged: {node.last_words()}')
+    remove(cluster, node)
+    add(cluster)
 
 
 @fault

@@ -229,6 +229,22 @@ TEST(RaftRejoinRefused, WhereNoOthersAreAQuorum) {
   EXPECT_FALSE(rejoin(NodeId(1), records_of(voters({1, 2, 3})), SnapshotMeta{Index(9), Epoch(3), joint, {}}));
 }
 
+// The state is lost, too; who took part last is known from the log behind it.
+TEST(RaftRejoinWithoutState, BeginsAtIndexZeroWithTheMembersThatTheLogKnew) {
+  const SnapshotMeta none{Index(), Epoch(), voters({1, 4, 5}), {}};
+  const auto writes = rejoin(NodeId(1), records_of(voters({1, 2, 3})), none);
+  ASSERT_TRUE(writes) << writes.error();
+  std::map<RecordKey, Bytes> records;
+  for (const auto& write : *writes) {
+    ASSERT_TRUE(std::holds_alternative<PutRecord>(write)) << "no snapshot of what is not there";
+    records[std::get<PutRecord>(write).key] = std::get<PutRecord>(write).value;
+  }
+  EXPECT_EQ(codec::decode<HardState>(records.at(hard_state_key))->term, Epoch(5));
+  EXPECT_EQ(codec::decode<Lost>(records.at(lost_key))->term, Epoch(4));
+  EXPECT_EQ(*codec::decode<Membership>(records.at(initial_key)), none.membership);
+  EXPECT_FALSE(rejoin(NodeId(1), records_of(voters({1, 2, 3})), SnapshotMeta{{}, {}, voters({1, 2}), {}}));
+}
+
 TEST(RaftRejoinRefused, WhereTermAndVoteAreNotKnown) {
   auto records = records_of(voters({1, 2, 3}));
   records[hard_state_key] = Bytes::copy("\xff");

@@ -19,6 +19,10 @@
 // (1). Reads and leases: until (3) no leader is elected with its vote, so who was promised silence is as safe
 // as if the node were down.
 //
+// The same holds where the state is lost as well, or is lost alone and the log behind it is given up for
+// that: the argument knows of no state. Who has none starts at index 0; that the members known last stand for
+// the initial ones there is of no consequence, since (3) lets nobody count on them.
+//
 // An acknowledgement of a later leader's own entry implies (3): a node that lacks entries never helps to
 // commit.
 //
@@ -47,14 +51,14 @@ std::expected<std::vector<Write>, std::string> rejoin(NodeId self, const std::ma
   std::vector<Write> writes{PutRecord{hard_state_key, codec::encode(HardState{hard->term.next(), NodeId()})},
                             PutRecord{lost_key, codec::encode(Lost{hard->term})}};
   std::optional<Membership> membership;
-  if (const auto initial = records.find(initial_key); initial != records.end()) {
+  const bool stateless = state && state->index.none();
+  if (const auto initial = records.find(initial_key); initial != records.end() && !stateless) {
     if (auto decoded = codec::decode<Membership>(initial->second)) membership = std::move(*decoded);
     writes.emplace_back(PutRecord{initial_key, initial->second});
   }
-  if (state) {
-    membership = state->membership;
-    writes.emplace_back(SnapshotTaken{*state});
-  }
+  if (state) membership = state->membership;
+  if (stateless) writes.emplace_back(PutRecord{initial_key, codec::encode(*membership)});
+  if (state && !stateless) writes.emplace_back(SnapshotTaken{*state});
   if (!membership || (state && membership->voters().empty()))
     return std::unexpected("it is not recorded who the members are");
   if (!dispensable(self, *membership))

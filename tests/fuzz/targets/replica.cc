@@ -73,7 +73,7 @@ class Machine final : public Host {
     flush_due_ = nullptr;
     last_ticket_ = Ticket();
     auto live = Replica::recover_state(home_, disk_);
-    require(live.has_value(), live ? "" : "does not start again: " + live.error());
+    require(live.has_value(), live ? "" : "does not start again: " + live.error().what);
     ++config_.incarnation;
     replica_ = std::make_unique<Replica>(config_, *this, protocol_->make(settings_, disk_), home_,
                                          std::move(*live), models::etcd::EtcdModel::create());
