@@ -87,7 +87,7 @@ void EtcdSessions::attach(Session& session, Node* node) {
 // Who comes while a command is half done must be told of the whole of it, even where nobody watched before.
 void EtcdSessions::half_done(Node& node) {
   Session& session = sessions_.front();
-  if (stopped_ || node.paused() || node.halted() || !session.rng.chance(0.3)) return;
+  if (stopped_ || node.paused() || node.halted() || !session.rng.chance(0.8)) return;
   auto& model = static_cast<etcd::EtcdModel&>(node.replica().model());
   if (model.watches().size() != 0) return;
   if (attached(session)) detach(session);
@@ -176,7 +176,7 @@ Bytes EtcdSessions::draw(Session& session) {
     put.set_value(fmt::format("v{}", ++values_));
     if (rng.chance(0.6)) put.set_lease(lease());
     // One that nobody else writes lives as long as its lease, and several leases may end at once.
-    if (rng.chance(0.3) && put.lease() != 0) put.set_key(fmt::format("l{}", put.lease()));
+    if (rng.chance(0.6) && put.lease() != 0) put.set_key(fmt::format("l{}", put.lease()));
     return etcd::command(etcd::Op::put, put.SerializeAsString());
   }
   if (choice < 65) {

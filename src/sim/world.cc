@@ -72,7 +72,7 @@ void World::tune() {
   // Commands that are left half done, or entries that wait, again and again. (Of its own, so that the other
   // numbers of a seed stay what they were.)
   if (Rng steps(seed_ ^ 0x5354'4550); steps.chance(0.5)) {
-    replica.apply_units = steps.chance(0.7) ? steps.between(1, 12) : steps.between(12, 60);
+    replica.apply_units = steps.chance(0.5) ? steps.between(1, 12) : steps.between(12, 32);
     replica.apply_pause = steps.between(Duration(0), Duration(1ms));
   }
   tuning.segment_bytes = rng.between(4, 64) << 10U;
