@@ -10,8 +10,9 @@ namespace pb = etcdserverpb;
 
 namespace {
 
-constexpr std::size_t share = 64U << 10U;  // bytes a watcher may send before the next one's turn
-constexpr int turns = 32;                  // of watchers, before the other work of the reactor
+constexpr std::size_t share = 64U << 10U;    // bytes a watcher may send before the next one's turn
+constexpr int turns = 32;                    // of watchers, before the other work of the reactor
+constexpr std::size_t rows_a_turn = 20'000;  // looked at or given, before that: some ten milliseconds
 constexpr std::int64_t no_watcher = -1;
 constexpr std::string_view everything_from = {"\0", 1};
 
@@ -30,16 +31,31 @@ void WatchService::add_to(Router& router) {
 void WatchService::wake(WatchStream& stream) {
   if (std::exchange(stream.awake_, true)) return;
   awake_.push_back(&stream);
-  if (awake_.size() > 1) return;
+  if (std::exchange(posted_, true)) return;
   boost::asio::post(core_.io(), [this, alive = std::weak_ptr<bool>(alive_)] {
-    if (alive.expired()) return;
-    const auto batch = std::exchange(awake_, {});
-    for (WatchStream* each : batch) {
-      if (!streams_.contains(each)) continue;  // ended by one before it
-      each->awake_ = false;
-      each->pump();
-    }
+    if (!alive.expired()) run();
   });
+}
+
+// A large commit concerns many streams, and what they tell of it may be much: others get their turn in
+// between.
+void WatchService::run() {
+  posted_ = false;
+  std::size_t rows = 0;
+  for (std::size_t n = awake_.size(); n > 0 && !awake_.empty() && rows < rows_a_turn; --n) {
+    WatchStream& stream = *awake_.front();
+    awake_.pop_front();
+    stream.awake_ = false;
+    rows += stream.pump();
+  }
+  if (awake_.empty()) {
+    shared_number_ = 0;
+    shared_events_ = {};
+  } else if (!std::exchange(posted_, true)) {
+    boost::asio::post(core_.io(), [this, alive = std::weak_ptr<bool>(alive_)] {
+      if (!alive.expired()) run();
+    });
+  }
 }
 
 void WatchService::arm() {
@@ -152,18 +168,23 @@ void WatchStream::cancel(std::int64_t id) {
   if (progress_wanted_) service_.wake(*this);
 }
 
-void WatchStream::pump() {
-  for (int i = 0; i < turns && !ready_.empty() && call_->has_room(); ++i) {
+std::size_t WatchStream::pump() {
+  std::size_t rows = 0;
+  for (int i = 0; i < turns && rows < rows_a_turn && !ready_.empty() && call_->has_room(); ++i) {
     const std::int64_t id = ready_.front();
     ready_.pop_front();
-    if (const auto at = watchers_.find(id); at != watchers_.end()) take(at);
+    if (const auto at = watchers_.find(id); at != watchers_.end()) rows += take(at);
   }
-  if (!call_->has_room()) return;  // writable() comes back here
-  if (!ready_.empty()) return service_.wake(*this);
-  if (progress_wanted_ && answer_progress()) progress_wanted_ = false;
+  if (!call_->has_room()) return rows;  // writable() comes back here
+  if (!ready_.empty()) {
+    service_.wake(*this);
+  } else if (progress_wanted_ && answer_progress()) {
+    progress_wanted_ = false;
+  }
+  return rows;
 }
 
-void WatchStream::take(Watchers::iterator at) {
+std::size_t WatchStream::take(Watchers::iterator at) {
   const std::int64_t id = at->first;
   Watcher& watcher = at->second;
   watcher.ready = false;
@@ -180,35 +201,49 @@ void WatchStream::take(Watchers::iterator at) {
     send_response(fields, id, 0);  // as etcd: this one answer carries no revision
     hub().remove(watcher.cursor);
     watchers_.erase(at);
-    return;
+    return batch.rows;
   }
   if (batch.more) {
     watcher.ready = true;
     ready_.push_back(id);
   }
+  return batch.rows;
+}
+
+Bytes WatchStream::whole(const models::etcd::WatchBatch& batch) {
+  if (batch.same != 0 && batch.same == service_.shared_number_) return service_.shared_events_;
+  std::string events;
+  for (const Bytes& event : batch.events) append_bytes(events, events_field, event.view());
+  Bytes bytes = Bytes::adopt(std::move(events));
+  if (batch.same != 0 && !service_.awake_.empty()) {
+    service_.shared_number_ = batch.same;
+    service_.shared_events_ = bytes;
+  }
+  return bytes;
 }
 
 // Events of one revision stay in one response, unless the client puts fragments together itself.
 void WatchStream::send_events(std::int64_t id, bool fragment, const models::etcd::WatchBatch& batch) {
   const std::size_t limit = service_.core_.settings().max_request_bytes;
   const std::int64_t revision = service_.core_.model().revision();
-  const auto flush = [&](std::string body) {
+  const auto flush = [&](Bytes body) {
     Front front = service_.core_.front(revision);
     front.field(2, static_cast<std::uint64_t>(id));
-    call_->send(front.view(), Bytes::adopt(std::move(body)));
+    call_->send(front.view(), std::move(body));
   };
+  if (!fragment) return flush(whole(batch));
   std::string events;
   for (const Bytes& event : batch.events) {
-    if (fragment && !events.empty() && events.size() + event.size() > limit) {
+    if (!events.empty() && events.size() + event.size() > limit) {
       std::string part;
       append_field(part, fragment_field, 1);
       part += events;
-      flush(std::move(part));
+      flush(Bytes::adopt(std::move(part)));
       events.clear();
     }
     append_bytes(events, events_field, event.view());
   }
-  flush(std::move(events));
+  flush(Bytes::adopt(std::move(events)));
 }
 
 bool WatchStream::in_future(const Watcher& watcher) const {

@@ -27,13 +27,18 @@ class WatchService {
  private:
   friend class WatchStream;
   void wake(WatchStream& stream);  // runs its pump once this turn's events are all there
+  void run();
   void arm();
 
   Core& core_;
   boost::asio::steady_timer timer_;  // for watchers that want progress while nothing happens
   bool armed_ = false;
   std::unordered_set<WatchStream*> streams_;
-  std::vector<WatchStream*> awake_;
+  std::deque<WatchStream*> awake_;
+  bool posted_ = false;  // run() comes
+  // Many who watch the same are told a large revision by the same bytes.
+  std::uint64_t shared_number_ = 0;
+  Bytes shared_events_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
@@ -44,8 +49,8 @@ class WatchStream final : public http::CallStream {
 
   void message(Message message) override;
   void writable() override { pump(); }
-  void pump();
-  void remind();  // of progress, at every progress interval
+  std::size_t pump();  // what it does is bounded; how many rows it was
+  void remind();       // of progress, at every progress interval
 
  private:
   friend class WatchService;
@@ -62,7 +67,8 @@ class WatchStream final : public http::CallStream {
   void create(const etcdserverpb::WatchCreateRequest& request);
   void cancel(std::int64_t id);
   void refuse(const std::string& reason);
-  void take(Watchers::iterator at);
+  std::size_t take(Watchers::iterator at);
+  [[nodiscard]] Bytes whole(const models::etcd::WatchBatch& batch);
   void send_events(std::int64_t id, bool fragment, const models::etcd::WatchBatch& batch);
   void send_response(std::string_view fields, std::int64_t id, std::int64_t revision);
   bool answer_progress();

@@ -1,5 +1,7 @@
 #include "api/etcd/watch.h"
 
+#include <algorithm>
+
 #include "api/etcd/testing/api_server.h"
 
 namespace quorate::api::etcd::testing {
@@ -285,6 +287,41 @@ TEST_F(WatchSmallMessages, FragmentsSplitBetweenEvents) {
   EXPECT_FALSE(parts[4].fragment());
   for (std::size_t i = 2; i < 5; ++i) EXPECT_EQ(parts[i].events_size(), 1);
   EXPECT_EQ(responses(whole, 3).at(2).events_size(), 3);
+}
+
+// More than is read or told at a stretch: in one response to each watcher all the same, and in its turn.
+TEST_F(Watch, ALargeRevisionIsToldWholeToAllWhoWatchIt) {
+  constexpr int txns = 100;
+  constexpr int puts = 128;
+  for (int i = 0; i < txns; ++i) {
+    pb::TxnRequest txn;
+    for (int j = 0; j < puts; ++j)
+      txn.add_success()->mutable_request_put()->set_key("k" + std::to_string(1000 * (i + 100) + j));
+    call<pb::TxnResponse>("etcdserverpb.KV/Txn", txn);
+  }
+  const auto one = open();
+  const auto two = open();
+  create(one, "k", "l");
+  create(one, "k", "l", 0, [](auto& request) { request.set_fragment(true); });
+  create(two, "k", "l");
+  responses(one, 2);
+  responses(two, 1);
+  pb::DeleteRangeRequest del;
+  del.set_key("k");
+  del.set_range_end("l");
+  call<pb::DeleteRangeResponse>("etcdserverpb.KV/DeleteRange", del);
+  put("k", "next");
+  auto told = responses(one, 6);
+  std::ranges::stable_sort(told, {}, [](const auto& response) { return response.watch_id(); });
+  const auto second = responses(two, 3);
+  ASSERT_EQ(told.size(), 6U);
+  ASSERT_EQ(second.size(), 3U);
+  for (const auto& large : {told[1], told[4], second[1]}) {
+    ASSERT_EQ(large.events_size(), txns * puts);
+    EXPECT_EQ(large.events(1).kv().key(), "k100001");
+    EXPECT_EQ(large.events(1).type(), mvccpb::Event::DELETE);
+  }
+  for (const auto& next : {told[2], told[5], second[2]}) EXPECT_EQ(next.events(0).kv().value(), "next");
 }
 
 class WatchQuickTimers : public Watch {

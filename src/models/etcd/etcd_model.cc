@@ -28,6 +28,9 @@ namespace {
 constexpr std::int64_t revisions_per_sweep = 16;
 constexpr std::size_t sweep_per_step = 8 * revisions_per_sweep;
 constexpr std::size_t sweep_per_tick = 1024;
+// Of changes to watchers, one to one, in a commit, and in a step of a command that has more of them.
+constexpr std::size_t most_told_at_once = 1'000'000;
+constexpr std::size_t told_in_a_step = 100'000;
 // Leases ended by one tick; the rest follows with the next.
 constexpr std::size_t expiries_per_tick = 1000;
 
@@ -75,7 +78,9 @@ class Implementation final : public EtcdModel {
 
   Bytes apply(const Bytes& command, storage::Transaction& txn) override {
     Pace unlimited;
-    return begin(command, txn, unlimited).value_or(Bytes());
+    auto result = begin(command, txn, unlimited);
+    while (!result) result = go_on();
+    return *result;
   }
 
   std::optional<Bytes> begin(const Bytes& command, storage::Transaction& txn, Pace& pace) override {
@@ -90,6 +95,7 @@ class Implementation final : public EtcdModel {
     }
     changes_before_ = changes_.size();
     complete_before_ = std::exchange(changes_complete_, true);
+    worked_ = false;
     work_.emplace(execute_in_steps(op, all.substr(1), txn, pace));
     return steps();
   }
@@ -285,16 +291,27 @@ class Implementation final : public EtcdModel {
   }
 
   std::optional<Bytes> steps() {
-    if (!work_->go_on()) {
+    if (!worked_) worked_ = work_->go_on();
+    if (!worked_ || much_to_tell()) {
       publish_before();
-      return std::nullopt;
+      hand_out();
     }
+    if (!worked_ || much_to_tell()) return std::nullopt;
     const Error error = work_->result();
     work_.reset();
     const bool before = std::exchange(complete_before_, true);
     changes_complete_ = changes_complete_ && before;
     arena_.Reset();
     return result(error);
+  }
+
+  // Watchers are told of a command at its commit, but of so many changes it is prepared while it goes on.
+  [[nodiscard]] bool much_to_tell() const {
+    return (changes_.size() - changes_before_) * hub_.size() > most_told_at_once;
+  }
+  void hand_out() {
+    const auto handed = static_cast<std::ptrdiff_t>(hub_.hand_out(changes_, told_in_a_step));
+    changes_.erase(changes_.begin(), changes_.begin() + handed);
   }
 
   // A command is left half done. Those before it in its batch are through: from now on readers see them, and
@@ -525,6 +542,7 @@ class Implementation final : public EtcdModel {
   std::size_t changes_before_ = 0;
   bool complete_before_ = true;
   std::optional<Steps<Error>> work_;  // of one that may take long; between two calls: it is half done
+  bool worked_ = false;               // but for telling watchers
 };
 
 }  // namespace

@@ -115,6 +115,8 @@ struct WatchBatch {
   std::vector<Bytes> events;            // mvccpb.Event encodings, in order
   std::vector<std::int64_t> revisions;  // of each event
   bool more = false;                    // poll again
+  std::size_t rows = 0;                 // that were looked at or are given: the work that it was
+  std::uint64_t same = 0;               // not 0: batches with the same number have the same events
 };
 
 class WatchHub {
@@ -126,9 +128,9 @@ class WatchHub {
   // `ready` is called (never from within add or poll) when poll() would give something after it gave nothing.
   virtual WatchId add(WatchSpec spec, std::move_only_function<void()> ready) = 0;
   virtual void remove(WatchId id) = 0;
-  // Events up to about `max_bytes`, at least one revision if there is any. A revision is never split. A
-  // watcher that reads far in the past may get a batch without events and with `more`: each poll does bounded
-  // work.
+  // Events up to about `max_bytes`. A revision is never split: one that is larger comes alone. A watcher that
+  // reads far in the past, or a large revision, may get a batch without events and with `more`: each poll
+  // does bounded work, but for handing over what is of one revision.
   virtual WatchBatch poll(WatchId id, std::size_t max_bytes) = 0;
   // True when the watcher has seen everything up to the current revision.
   [[nodiscard]] virtual bool synced(WatchId id) const = 0;

@@ -1,6 +1,7 @@
 #include "models/etcd/watch_hub.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -13,6 +14,12 @@ RangeEnd end_of(const KeyRange& range) {
 }
 
 bool wanted(const WatchSpec& spec, bool deleted) { return deleted ? !spec.no_delete : !spec.no_put; }
+
+// Whether they are told the same of a revision.
+bool same(const WatchSpec& a, const WatchSpec& b) {
+  return a.key == b.key && a.range_end == b.range_end && a.prev_kv == b.prev_kv && a.no_put == b.no_put &&
+         a.no_delete == b.no_delete;
+}
 
 bool creates(bool deleted, std::string_view tail) {
   if (deleted) return false;
@@ -66,29 +73,38 @@ WatchId Hub::add(WatchSpec spec, std::move_only_function<void()> ready) {
   watcher.id = id;
   watcher.range = KeyRange::of(spec.key, spec.range_end);
   watcher.next = spec.start_revision > 0 ? spec.start_revision : revision_ + 1;
-  watcher.lagging = watcher.next <= revision_;
+  watcher.lagging = watcher.next <= std::max(revision_, handed_);  // what was handed out it has not got
   watcher.spec = std::move(spec);
   watcher.ready = std::move(ready);
-  if (watcher.range.kind == KeyRange::Kind::point) {
-    by_key_[watcher.range.begin].push_back(&watcher);
-  } else {
-    by_range_.insert(watcher.range.begin, end_of(watcher.range), &watcher);
-  }
+  if (!watcher.lagging) index(watcher);
   return id;
 }
 
 void Hub::remove(WatchId id) {
   const auto it = watchers_.find(id);
   if (it == watchers_.end()) return;
-  const Watcher& watcher = it->second;
+  unindex(it->second);
+  watchers_.erase(it);
+}
+
+void Hub::index(Watcher& watcher) {
+  if (std::exchange(watcher.indexed, true)) return;
+  if (watcher.range.kind == KeyRange::Kind::point) {
+    by_key_[watcher.range.begin].push_back(&watcher);
+  } else {
+    by_range_.insert(watcher.range.begin, end_of(watcher.range), &watcher);
+  }
+}
+
+void Hub::unindex(Watcher& watcher) {
+  if (!std::exchange(watcher.indexed, false)) return;
   if (watcher.range.kind == KeyRange::Kind::point) {
     const auto place = by_key_.find(watcher.range.begin);
     std::erase(place->second, &watcher);
     if (place->second.empty()) by_key_.erase(place);
   } else {
-    by_range_.erase(watcher.range.begin, end_of(watcher.range), &it->second);
+    by_range_.erase(watcher.range.begin, end_of(watcher.range), &watcher);
   }
-  watchers_.erase(it);
 }
 
 bool Hub::synced(WatchId id) const {
@@ -101,6 +117,8 @@ void Hub::open(const storage::Reader& engine, std::int64_t revision, std::int64_
   engine_ = &engine;
   revision_ = revision;
   compacted_ = compacted;
+  handed_ = 0;
+  touched_.clear();
   std::vector<WatchId> ids;
   for (auto& [id, watcher] : watchers_) {
     // What happened between the two states was not handed out: it is in the history.
@@ -110,6 +128,9 @@ void Hub::open(const storage::Reader& engine, std::int64_t revision, std::int64_
                   queued ? watcher.queue[watcher.head].revision : std::max(watcher.next, before + 1));
     }
     watcher.lagging = watcher.next <= revision_;
+    watcher.large = false;
+    watcher.reading.reset();
+    watcher.lagging ? unindex(watcher) : index(watcher);
     if (watcher.lagging) ids.push_back(id);
   }
   notify(ids);
@@ -117,34 +138,50 @@ void Hub::open(const storage::Reader& engine, std::int64_t revision, std::int64_
 
 void Hub::commit(const std::vector<Change>& changes, bool complete, std::int64_t revision,
                  std::int64_t compacted) {
-  const std::int64_t before = revision_;
-  revision_ = revision;
+  const std::int64_t before = std::exchange(revision_, revision);
   compacted_ = compacted;
-  if (watchers_.empty()) return;
-  if (!complete) {
+  const bool in_parts = std::exchange(handed_, 0) != 0;
+  if (complete && !watchers_.empty()) {
+    for (const auto& change : changes) hand_out(change);
+  }
+  auto ids = std::exchange(touched_, {});
+  if (complete && !in_parts) return notify(ids);
+  ids.clear();
+  for (auto& [id, watcher] : watchers_) {
     // They were all added after the first of the changes, and expect everything since then.
-    std::vector<WatchId> ids;
-    for (auto& [id, watcher] : watchers_) {
-      if (watcher.next <= revision_ && !watcher.lagging)
-        fall_behind(watcher, std::max(watcher.next, before + 1));
-      if (watcher.lagging) ids.push_back(id);
+    if (!complete && watcher.next <= revision_ && !watcher.lagging) {
+      fall_behind(watcher, std::max(watcher.next, before + 1));
+      unindex(watcher);
     }
-    return notify(ids);
+    if (!level(watcher)) ids.push_back(id);
   }
-  std::vector<WatchId> touched;
-  for (const auto& change : changes) {
-    Encoder encoder(*this, change);
-    const auto hand_to = [&](Watcher* watcher) {
-      if (watcher->lagging || change.revision < watcher->next || !wanted(watcher->spec, change.deleted))
-        return;
-      if (watcher->head == watcher->queue.size()) touched.push_back(watcher->id);
-      enqueue(*watcher, encoder);
-    };
-    if (const auto it = by_key_.find(change.key); it != by_key_.end())
-      std::ranges::for_each(it->second, hand_to);
-    by_range_.for_each_containing(change.key, hand_to);
+  notify(ids);
+}
+
+std::size_t Hub::hand_out(std::span<const Change> changes, std::size_t most) {
+  std::size_t queued = 0;
+  std::size_t handed = 0;
+  for (; handed < changes.size() && queued < most; ++handed) {
+    handed_ = changes[handed].revision;
+    queued += hand_out(changes[handed]);
   }
-  notify(touched);
+  return handed;
+}
+
+std::size_t Hub::hand_out(const Change& change) {
+  Encoder encoder(*this, change);
+  std::size_t queued = 0;
+  const auto hand_to = [&](Watcher* watcher) {
+    if (change.revision < watcher->next || !wanted(watcher->spec, change.deleted)) return;
+    ++queued;
+    if (watcher->head == watcher->queue.size()) touched_.push_back(watcher->id);
+    enqueue(*watcher, encoder);
+  };
+  if (const auto it = by_key_.find(change.key); it != by_key_.end())
+    std::ranges::for_each(it->second, hand_to);
+  by_range_.for_each_containing(change.key, hand_to);
+  for (Watcher* watcher : std::exchange(fallen_, {})) unindex(*watcher);
+  return queued;
 }
 
 void Hub::enqueue(Watcher& watcher, Encoder& encoder) {
@@ -153,11 +190,13 @@ void Hub::enqueue(Watcher& watcher, Encoder& encoder) {
   watcher.queue.push_back({encoder.change().revision, event});
   if (watcher.queue.size() - watcher.head > max_queued_events || watcher.queued_bytes > max_queued_bytes)
     fall_behind(watcher, watcher.queue[watcher.head].revision);
+  if (watcher.lagging) fallen_.push_back(&watcher);  // not now: the indexes are being walked
 }
 
 void Hub::fall_behind(Watcher& watcher, std::int64_t next) {
   watcher.lagging = true;
   watcher.next = next;
+  watcher.large = false;
   watcher.queue = {};
   watcher.head = watcher.queued_bytes = 0;
 }
@@ -181,6 +220,7 @@ WatchBatch Hub::poll(WatchId id, std::size_t max_bytes) {
   batch.revision = revision_;
   if (it == watchers_.end()) return batch;
   Watcher& watcher = it->second;
+  ++polls_;
   batch = watcher.lagging ? poll_history(watcher, max_bytes) : poll_queue(watcher, max_bytes);
   if (batch.compact_revision != 0) {
     remove(id);
@@ -196,7 +236,7 @@ WatchBatch Hub::poll_queue(Watcher& watcher, std::size_t max_bytes) {
   std::size_t bytes = 0;
   auto& head = watcher.head;
   const auto& queue = watcher.queue;
-  for (; head < queue.size(); ++head) {
+  for (; head < queue.size() && queue[head].revision <= revision_; ++head) {
     const bool begins =
         head == 0 || batch.revisions.empty() || queue[head].revision != batch.revisions.back();
     if (begins && bytes >= max_bytes && !batch.events.empty()) {
@@ -209,6 +249,7 @@ WatchBatch Hub::poll_queue(Watcher& watcher, std::size_t max_bytes) {
     batch.events.push_back(std::move(watcher.queue[head].event));
   }
   watcher.queued_bytes -= bytes;
+  batch.rows = batch.events.size();
   if (head > queue.size() / 2) {
     watcher.queue.erase(watcher.queue.begin(), watcher.queue.begin() + static_cast<std::ptrdiff_t>(head));
     head = 0;
@@ -224,12 +265,16 @@ WatchBatch Hub::poll_history(Watcher& watcher, std::size_t max_bytes) {
   }
   if (watcher.range.kind == KeyRange::Kind::point) {
     read_key_history(watcher, max_bytes, batch);
+  } else if (watcher.large) {
+    read_large(watcher, batch);
   } else {
     read_range_history(watcher, max_bytes, batch);
   }
+  batch.rows = std::max(batch.rows, batch.events.size());
   if (!batch.more) batch.revision = revision_;
   watcher.next = batch.revision + 1;
-  watcher.lagging = batch.more;
+  watcher.lagging = batch.more || watcher.next <= handed_;
+  if (!watcher.lagging) index(watcher);
   return batch;
 }
 
@@ -249,7 +294,7 @@ void Hub::read_key_history(Watcher& watcher, std::size_t max_bytes, WatchBatch& 
       }
       last = at.revision;
       if (engine_->get(table::history, history_key(at), row))
-        take(watcher, at, decode_event(row), batch, bytes);
+        take(watcher.spec, at, decode_event(row), batch, bytes);
     }
     from = {last, found.back().sub + 1};
   }
@@ -258,27 +303,102 @@ void Hub::read_key_history(Watcher& watcher, std::size_t max_bytes, WatchBatch& 
 void Hub::read_range_history(Watcher& watcher, std::size_t max_bytes, WatchBatch& batch) {
   const auto events = engine_->cursor(table::history);
   std::size_t bytes = 0;
-  std::size_t scanned = 0;
   std::int64_t last = 0;
-  for (events->seek(history_key({watcher.next, 0})); events->valid(); events->next(), ++scanned) {
+  for (events->seek(history_key({watcher.next, 0})); events->valid(); events->next(), ++batch.rows) {
     const Position at = history_position(events->key());
     if (at.revision > revision_) break;
-    const bool enough = (bytes >= max_bytes && !batch.events.empty()) || scanned >= max_scanned;
+    const bool enough = (bytes >= max_bytes && !batch.events.empty()) || batch.rows >= max_scanned;
     if (at.revision != last && enough) {
       batch.more = true;
       batch.revision = at.revision - 1;
       return;
     }
+    if (batch.rows >= max_scanned) return stop_before(last, watcher, batch);
     last = at.revision;
     const EventView event = decode_event(events->value());
-    if (watcher.range.contains(event.key)) take(watcher, at, event, batch, bytes);
+    if (watcher.range.contains(event.key)) take(watcher.spec, at, event, batch, bytes);
   }
 }
 
-void Hub::take(const Watcher& watcher, Position at, const EventView& event, WatchBatch& batch,
+// That revision is too large for what is left of this poll, if not for one: it is read by itself.
+void Hub::stop_before(std::int64_t revision, Watcher& watcher, WatchBatch& batch) {
+  while (!batch.revisions.empty() && batch.revisions.back() == revision) {
+    batch.revisions.pop_back();
+    batch.events.pop_back();
+  }
+  batch.more = true;
+  batch.revision = revision - 1;
+  watcher.large = true;
+}
+
+void Hub::read_large(Watcher& watcher, WatchBatch& batch) {
+  batch.more = true;
+  batch.revision = watcher.next - 1;
+  if (watcher.reading == nullptr) watcher.reading = large_of(watcher);
+  if (watcher.reading == nullptr) return;  // others are read: it waits
+  Large& large = *watcher.reading;
+  large.asked_at = polls_;
+  if (!large.whole) read_on(large, batch.rows);
+  if (!large.whole) return;
+  batch.revision = watcher.next;
+  if (watcher.reading.use_count() == 1) {
+    batch.events = std::move(large.events);
+  } else {
+    batch.events = large.events;
+  }
+  batch.revisions.assign(batch.events.size(), watcher.next);
+  batch.same = large.id;
+  watcher.large = false;
+  watcher.reading.reset();
+}
+
+void Hub::read_on(Large& large, std::size_t& rows) {
+  const auto events = engine_->cursor(table::history);
+  WatchBatch part;
+  std::size_t bytes = 0;
+  for (events->seek(history_key(large.next)); rows < max_scanned; events->next(), ++rows) {
+    const Position at = events->valid() ? history_position(events->key()) : Position{};
+    large.whole = at.revision != large.next.revision;
+    if (large.whole) break;
+    const EventView event = decode_event(events->value());
+    if (large.range.contains(event.key)) take(large.spec, at, event, part, bytes);
+    large.next.sub = at.sub + 1;
+  }
+  std::ranges::move(part.events, std::back_inserter(large.events));
+}
+
+std::shared_ptr<Hub::Large> Hub::large_of(const Watcher& watcher) {
+  std::erase_if(large_, [](const auto& large) { return large.expired(); });
+  for (const auto& weak : large_) {
+    const auto large = weak.lock();
+    if (large->next.revision == watcher.next && same(large->spec, watcher.spec)) return large;
+  }
+  if (large_.size() >= max_large && !make_room()) return nullptr;
+  auto large = std::make_shared<Large>(
+      Large{.id = ++last_large_, .spec = watcher.spec, .range = watcher.range, .next = {watcher.next, 0}});
+  large_.push_back(large);
+  return large;
+}
+
+// One that nobody asks for any more, such as that of a client that takes nothing, is given up: whose it is
+// begins anew.
+bool Hub::make_room() {
+  const std::uint64_t patience = 1000 + 4 * watchers_.size();
+  const auto idle = std::ranges::find_if(
+      large_, [&](const auto& large) { return large.lock()->asked_at + patience < polls_; });
+  if (idle == large_.end()) return false;
+  const auto given_up = idle->lock();
+  for (auto& [id, watcher] : watchers_) {
+    if (watcher.reading == given_up) watcher.reading.reset();
+  }
+  large_.erase(idle);
+  return true;
+}
+
+void Hub::take(const WatchSpec& spec, Position at, const EventView& event, WatchBatch& batch,
                std::size_t& bytes) {
-  if (!wanted(watcher.spec, event.deleted)) return;
-  const bool with_previous = watcher.spec.prev_kv && !creates(event.deleted, event.tail);
+  if (!wanted(spec, event.deleted)) return;
+  const bool with_previous = spec.prev_kv && !creates(event.deleted, event.tail);
   batch.events.push_back(Bytes::adopt(
       encode_event(event, with_previous ? previous(event.superseded, at.revision) : std::nullopt)));
   batch.revisions.push_back(at.revision);

@@ -211,6 +211,130 @@ TEST_F(Watches, OfARareKeyAreReadInBoundedSteps) {
   EXPECT_EQ(drain(id), std::to_string(Hub::max_scanned + 12) + "+a1");
 }
 
+// One command that changes more than can be told at a stretch.
+class LargeCommand : public Watches {
+ protected:
+  static constexpr int keys = 2 * static_cast<int>(Hub::max_scanned) + 5;
+  void fill() {
+    std::vector<Bytes> puts;
+    for (int i = 0; i < keys; ++i) {
+      pb::PutRequest put;
+      put.set_key("k" + std::to_string(100'000 + i));
+      puts.push_back(encoded(Op::put, put));
+    }
+    store.apply(puts);
+  }
+  // Whether these are the deletions of all keys, in order.
+  static void expect_all(const WatchBatch& batch, std::int64_t revision) {
+    ASSERT_EQ(batch.events.size(), static_cast<std::size_t>(keys));
+    EXPECT_EQ(batch.revision, revision);
+    for (int i = 0; i < keys; i += 100)
+      EXPECT_EQ(show(batch.events[i]), std::to_string(revision) + "-k" + std::to_string(100'000 + i));
+  }
+  WatchBatch poll(WatchId id) { return store.model().watches().poll(id, 1); }
+  // Polls until there are events; each poll looks at so many rows at most.
+  WatchBatch next_events(WatchId id) {
+    for (;;) {
+      WatchBatch batch = poll(id);
+      if (!batch.events.empty() || !batch.more) return batch;
+      EXPECT_LE(batch.rows, Hub::max_scanned);
+    }
+  }
+};
+
+TEST_F(LargeCommand, IsReadInBoundedStepsOnceForAllWhoWatchTheSame) {
+  fill();
+  const WatchId first = watch({.key = "k", .range_end = "l"});
+  const WatchId same = watch({.key = "k", .range_end = "l"});
+  const WatchId other = watch({.key = "k", .range_end = "l", .prev_kv = true});
+  const WatchId none = watch({.key = "k", .range_end = "l", .no_delete = true});
+  const WatchId unconcerned = watch({.key = "l", .range_end = "m"});
+  const WatchId one = watch({.key = "k100007"});
+  const std::int64_t revision = store.del("k", "l").revision;
+  store.put("k", "next");
+  int polls = 0;
+  WatchBatch batch = poll(first);
+  for (; batch.events.empty(); batch = poll(first)) {
+    ++polls;
+    ASSERT_TRUE(batch.more);
+    EXPECT_LT(batch.revision, revision);
+    EXPECT_LE(batch.rows, Hub::max_scanned);
+    (void)poll(same);
+  }
+  EXPECT_GE(polls, 1);
+  expect_all(batch, revision);
+  const WatchBatch again = next_events(same);
+  expect_all(again, revision);
+  EXPECT_NE(batch.same, 0U);
+  EXPECT_EQ(again.same, batch.same);
+  EXPECT_EQ(again.events.front().data(), batch.events.front().data()) << "the events are shared";
+  EXPECT_NE(next_events(other).same, batch.same);
+  for (const WatchId id : {first, same, none}) {
+    EXPECT_EQ(drain(id), std::to_string(revision + 1) + "+knext");
+    EXPECT_TRUE(store.model().watches().synced(id));
+  }
+  EXPECT_TRUE(store.model().watches().synced(unconcerned)) << "who is not concerned reads nothing";
+  EXPECT_EQ(drain(one), std::to_string(revision) + "-k100007");
+}
+
+TEST_F(LargeCommand, IsToldAtItsCommitThoughItIsHandedOutBefore) {
+  const WatchId early = watch({.key = "k", .range_end = "l"});
+  const WatchId one = watch({.key = "k100001"});
+  fill();
+  while (poll(early).more) {
+  }
+  (void)poll(one);
+  const std::int64_t before = store.model().revision();
+  std::vector<WatchId> late;
+  store.units = 1000;
+  store.between = [&] {
+    EXPECT_EQ(poll(one).events.size(), 0U);
+    EXPECT_EQ(next_events(early).events.size(), 0U);
+    if (store.pauses % 4 == 0) late.push_back(watch({.key = "k", .range_end = "l"}));
+    for (const WatchId id : late) EXPECT_EQ(next_events(id).events.size(), 0U);
+  };
+  const int told = ready(1);
+  store.del("k", "l");
+  EXPECT_GT(store.pauses, 5);
+  EXPECT_EQ(ready(1), told + 1);
+  expect_all(next_events(early), before + 1);
+  EXPECT_EQ(drain(one), std::to_string(before + 1) + "-k100001");
+  EXPECT_GT(late.size(), 1U);
+  for (const WatchId id : late) expect_all(next_events(id), before + 1);
+}
+
+TEST_F(LargeCommand, IsReadForAFewAtATimeAndNobodyWaitsForWhoDoesNotCome) {
+  fill();
+  std::vector<WatchId> all_of_them;
+  for (std::size_t i = 0; i < 2 * Hub::max_large; ++i)
+    all_of_them.push_back(watch({.key = "k" + std::string(i, '\0'), .range_end = "l"}));
+  const std::int64_t revision = store.del("k", "l").revision;
+  for (std::size_t i = 0; i < Hub::max_large; ++i) {  // they begin, and do not come again
+    while (poll(all_of_them[i]).rows == 0) {
+    }
+    (void)poll(all_of_them[i]);
+  }
+  for (std::size_t i = Hub::max_large; i < 2 * Hub::max_large; ++i)
+    expect_all(next_events(all_of_them[i]), revision);
+  for (std::size_t i = 0; i < Hub::max_large; ++i) expect_all(next_events(all_of_them[i]), revision);
+}
+
+// Watched by so many that it can not be handed to all of them at its commit.
+TEST_F(LargeCommand, TakesAStepMoreForEachShareOfManyWatchers) {
+  pb::TxnRequest txn;
+  for (int i = 0; i < 1000; ++i) txn.add_success()->mutable_request_put()->set_key("k" + std::to_string(i));
+  std::vector<WatchId> many;
+  for (int i = 0; i < 1500; ++i) many.push_back(watch({.key = "k", .range_end = "l"}));
+  store.apply(Op::txn, txn);
+  EXPECT_GE(store.pauses, 3);
+  for (std::size_t i = 0; i < many.size(); i += 100) {
+    const WatchBatch batch = poll(many[i]);
+    ASSERT_EQ(batch.events.size(), 1000U);
+    EXPECT_EQ(show(batch.events[999]), "2+k999");
+    EXPECT_FALSE(batch.more);
+  }
+}
+
 TEST_F(Watches, SeeExpiriesAndRevocations) {
   const WatchId id = watch({.key = "a", .range_end = all, .prev_kv = true});
   store.grant(7, 1);
