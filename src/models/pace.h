@@ -1,5 +1,5 @@
 // How much may be done at a stretch, before others get their turn. Counted, not timed: what is done does not
-// depend on a clock. A unit is about a microsecond: a row that is looked at.
+// depend on a clock. A unit is about a microsecond: a row that is looked at, or a kilobyte of it.
 #pragma once
 
 #include <algorithm>
@@ -12,6 +12,7 @@ class Pace {
  public:
   static constexpr std::size_t unlimited = SIZE_MAX;
   static constexpr std::size_t of_a_command = 4;  // that is small
+  static constexpr std::size_t of_a_row(std::size_t bytes) { return 1 + bytes / 1024; }
 
   explicit Pace(std::size_t units = unlimited) : left_(units) {}
   void refill(std::size_t units) { left_ = units; }

@@ -2,14 +2,20 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace quorate::models::etcd {
 
 class Effort {
  public:
-  Effort(std::size_t rows, std::size_t bytes) : rows_(rows), bytes_(bytes) {}
+  // `passed`: bytes of the rows that are looked at, given or not.
+  Effort(std::size_t rows, std::size_t bytes, std::size_t passed = SIZE_MAX)
+      : rows_(rows), bytes_(bytes), passed_(passed) {}
 
-  void look_at_row() { rows_ == 0 ? void(spent_ = true) : void(--rows_); }
+  void look_at_row(std::size_t bytes) {
+    rows_ == 0 || passed_ < bytes ? void(spent_ = true) : void(--rows_);
+    if (!spent_) passed_ -= bytes;
+  }
   void give(std::size_t bytes) { bytes_ < bytes ? void(spent_ = true) : void(bytes_ -= bytes); }
   [[nodiscard]] std::size_t bytes_left() const { return bytes_; }
   // More was wanted than there was: what was read is not the whole.
@@ -18,6 +24,7 @@ class Effort {
  private:
   std::size_t rows_;
   std::size_t bytes_;
+  std::size_t passed_;
   bool spent_ = false;
 };
 

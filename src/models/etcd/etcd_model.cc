@@ -27,7 +27,9 @@ namespace {
 // than looking at some events.
 constexpr std::int64_t revisions_per_sweep = 16;
 constexpr std::size_t sweep_per_step = 8 * revisions_per_sweep;
+constexpr std::size_t sweep_bytes_per_step = 1U << 20U;
 constexpr std::size_t sweep_per_tick = 1024;
+constexpr std::size_t sweep_bytes_per_tick = 32U << 20U;
 // Of changes to watchers, one to one, in a commit, and in a step of a command that has more of them.
 constexpr std::size_t most_told_at_once = 1'000'000;
 constexpr std::size_t told_in_a_step = 100'000;
@@ -37,6 +39,7 @@ constexpr std::size_t expiries_per_tick = 1000;
 // What a read may take before it is a long one.
 constexpr std::size_t quick_rows = 1'000;
 constexpr std::size_t quick_bytes = 256U << 10U;
+constexpr std::size_t quick_passed = 1U << 20U;
 // What the reads within one command may take: every replica does them, and does nothing else meanwhile.
 constexpr std::size_t command_rows = 1'000'000;
 constexpr std::size_t command_bytes = 64U << 20U;
@@ -142,6 +145,7 @@ class Implementation final : public EtcdModel {
   }
 
   // Everything the state holds is in `state_`, be it as a hash.
+  [[nodiscard]] std::uint32_t digest_format() const override { return 2; }  // 1: sweeps had no bound in bytes
   [[nodiscard]] Bytes digest() const override {
     const Bytes all = codec::encode(state_);
     XXH128_canonical_t canonical;
@@ -164,7 +168,7 @@ class Implementation final : public EtcdModel {
     // What it takes to find an earlier revision is not known before.
     const bool past = request.revision() > 0 && request.revision() != visible_.revision;
     if (!past || request.range_end().empty()) {
-      Effort quick(quick_rows, quick_bytes);
+      Effort quick(quick_rows, quick_bytes, quick_passed);
       std::string body;
       const Error error = read_range(request, view(&quick), body);
       if (!quick.spent()) return answer(error, std::move(body));
@@ -195,7 +199,7 @@ class Implementation final : public EtcdModel {
   Reading begin_read_txn(const etcdserverpb::TxnRequest& request) override {
     if (const Error error = validate(request); error != Error::none) return answer(error, {});
     if (has_writes(request)) return answer(Error::malformed, {});
-    Effort quick(quick_rows, quick_bytes);
+    Effort quick(quick_rows, quick_bytes, quick_passed);
     std::string body;
     const Error error = etcd::read(request, view(&quick), body);
     if (!quick.spent()) return answer(error, std::move(body));
@@ -327,9 +331,13 @@ class Implementation final : public EtcdModel {
     hub_.commit(before, std::exchange(complete_before_, true), visible_.revision, visible_.compacted);
   }
 
+  void sweep() {
+    Pace unlimited;
+    Sweep(state_, *txn_, sweep_per_step, sweep_bytes_per_step).go_on(unlimited);
+  }
+
   Bytes result(Error error) {
-    if (state_.revision != before_.revision && state_.revision % revisions_per_sweep == 0)
-      sweep(state_, *txn_, sweep_per_step);
+    if (state_.revision != before_.revision && state_.revision % revisions_per_sweep == 0) sweep();
     if (error != Error::none) body_.clear();
     return codec::encode(Result{error, state_.revision, Bytes::adopt(std::exchange(body_, {}))});
   }
@@ -490,7 +498,8 @@ class Implementation final : public EtcdModel {
       finish(writer);
       co_await Pause(pace);
     }
-    sweep(state_, txn, sweep_per_tick);
+    Sweep sweep(state_, txn, sweep_per_tick, sweep_bytes_per_tick);
+    while (!sweep.go_on(pace)) co_await Pause(pace);
     co_return Error::none;
   }
 

@@ -14,7 +14,7 @@ using etcdserverpb::RangeRequest;
 
 enum Field : std::uint32_t { kvs = 2, more = 3, count = 4 };
 
-constexpr std::size_t rows_per_part = 2'000;  // also where they are only counted
+constexpr std::size_t units_per_part = 2'000;  // also where rows are only counted
 
 bool filtered(const RangeRequest& request) {
   return request.min_mod_revision() != 0 || request.max_mod_revision() != 0 ||
@@ -126,7 +126,7 @@ bool RangeRead::scan(Pace& pace) {
       range_.begin = scan.key();
       return false;
     }
-    pace.spend(1);
+    pace.spend(Pace::of_a_row(scan.tail().size()));
     if (!request_.count_only()) take(scan.key(), scan.tail());
   }
   stage_ = Stage::sort;
@@ -227,16 +227,17 @@ Error read_range_part(const RangeRequest& request, const View& view, RangeCursor
   KeyRange range = KeyRange::of(request.key(), request.range_end());
   if (!cursor.next.empty()) range.begin = cursor.next;
   const auto begins_at = body.size();
-  std::size_t rows = 0;
+  std::size_t units = 0;
   for (Scan scan(view.reader, range, revision == view.revision ? view.now() : revision); scan.valid();
        scan.next()) {
     const bool full = request.limit() > 0 && cursor.taken == request.limit();
     const bool wanted = !full && !request.count_only();
     const bool enough = body.size() - begins_at >= max_bytes && body.size() != begins_at;
-    if ((wanted && enough) || rows++ == rows_per_part) {
+    if ((wanted && enough) || units >= units_per_part) {
       cursor.next = scan.key();
       return Error::none;
     }
+    units += Pace::of_a_row(scan.tail().size());
     if (wanted) {
       append_result(request, scan.key(), scan.tail(), body);
       ++cursor.taken;

@@ -1,5 +1,6 @@
 #include "models/etcd/store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <xxhash.h>
@@ -160,7 +161,7 @@ bool Scan::valid() const {
 }
 
 void Scan::next() {
-  if (effort_ != nullptr) effort_->look_at_row();
+  if (effort_ != nullptr) effort_->look_at_row(tail().size());
   if (past_) return past_->next();
   if (cursor_) return cursor_->next();
   point_ = false;
@@ -187,37 +188,46 @@ void begin_compaction(State& state, std::int64_t revision) {
   state.sweep_sub = from.sub;
 }
 
-void sweep(State& state, storage::Transaction& txn, std::size_t budget) {
-  if (state.sweep_to == 0) return;
-  std::vector<Position> doomed;  // collected first: writing invalidates the cursor
-  const auto events = txn.cursor(table::history);
-  events->seek(history_key({state.sweep_revision, state.sweep_sub}));
-  for (; budget > 0 && events->valid(); --budget, events->next()) {
-    const Position at = history_position(events->key());
-    if (at.revision > state.sweep_to) break;
-    const EventView event = decode_event(events->value());
-    const Position old = event.superseded;
-    if (old.revision != 0 && old.revision < state.sweep_to) doomed.push_back(old);
-    if (event.deleted && at.revision < state.sweep_to) doomed.push_back(at);
-  }
-  if (events->valid() && history_position(events->key()).revision <= state.sweep_to) {
-    const Position next = history_position(events->key());
-    state.sweep_revision = next.revision;
-    state.sweep_sub = next.sub;
-  } else {
-    state.sweep_to = state.sweep_revision = 0;
-    state.sweep_sub = 0;
-  }
+bool Sweep::go_on(Pace& pace) {
+  const std::vector<Position> doomed = look(pace);  // collected first: writing invalidates the cursor
   std::string row;
   for (const Position at : doomed) {
     const std::string key = history_key(at);
-    if (!txn.get(table::history, key, row)) continue;
-    state.bytes -= static_cast<std::int64_t>(event_overhead + row.size());
+    if (!txn_.get(table::history, key, row)) continue;
+    pace.spend(units_per_erasure * Pace::of_a_row(row.size()));
+    state_.bytes -= static_cast<std::int64_t>(event_overhead + row.size());
     const EventView event = decode_event(row);
     if (is_landmark(event.deleted, decode_tail(event.tail).version))
-      txn.erase(table::versions, version_key(version_prefix(event.key), at));
-    txn.erase(table::history, key);
+      txn_.erase(table::versions, version_key(version_prefix(event.key), at));
+    txn_.erase(table::history, key);
   }
+  return state_.sweep_to == 0 || events_ == 0 || bytes_ == 0;
+}
+
+std::vector<Position> Sweep::look(Pace& pace) {
+  std::vector<Position> doomed;
+  if (state_.sweep_to == 0) return doomed;
+  const auto events = txn_.cursor(table::history);
+  events->seek(history_key({state_.sweep_revision, state_.sweep_sub}));
+  for (; events_ > 0 && bytes_ > 0 && !pace.spent() && events->valid(); --events_, events->next()) {
+    const Position at = history_position(events->key());
+    if (at.revision > state_.sweep_to) break;
+    pace.spend(Pace::of_a_row(events->value().size()));
+    bytes_ -= std::min(bytes_, events->value().size());
+    const EventView event = decode_event(events->value());
+    const Position old = event.superseded;
+    if (old.revision != 0 && old.revision < state_.sweep_to) doomed.push_back(old);
+    if (event.deleted && at.revision < state_.sweep_to) doomed.push_back(at);
+  }
+  if (events->valid() && history_position(events->key()).revision <= state_.sweep_to) {
+    const Position next = history_position(events->key());
+    state_.sweep_revision = next.revision;
+    state_.sweep_sub = next.sub;
+  } else {
+    state_.sweep_to = state_.sweep_revision = 0;
+    state_.sweep_sub = 0;
+  }
+  return doomed;
 }
 
 std::uint64_t chain_at(const storage::Reader& reader, const State& state, std::int64_t revision) {

@@ -17,6 +17,7 @@
 #include "models/etcd/past.h"
 #include "models/etcd/tables.h"
 #include "models/model.h"
+#include "models/pace.h"
 #include "storage/engine.h"
 #include "storage/transaction.h"
 
@@ -139,11 +140,26 @@ class Scan {
 // The running hash of history behind a further event.
 std::uint64_t extend(std::uint64_t chain, std::string_view payload);
 
-// Takes up a compaction to `revision`; sweep() carries it out.
+// Takes up a compaction to `revision`; sweeps carry it out. Reads are refused below state.compacted at once.
 void begin_compaction(State& state, std::int64_t revision);
-// Looks at up to `budget` events and removes what the compaction makes unreachable. Bounded work, so that a
-// compaction of any size never stops the service; reads are refused below state.compacted at once.
-void sweep(State& state, storage::Transaction& txn, std::size_t budget);
+
+// Looks at some events, at most so many and of about so many bytes, and removes what the compaction makes
+// unreachable: bounded work, so that a compaction of any size never stops the service.
+class Sweep {
+ public:
+  Sweep(State& state, storage::Transaction& txn, std::size_t events, std::size_t bytes)
+      : state_(state), txn_(txn), events_(events), bytes_(bytes) {}
+  bool go_on(Pace& pace);  // until the pace is spent, or the end: then true
+
+ private:
+  std::vector<Position> look(Pace& pace);
+
+  static constexpr std::size_t units_per_erasure = 3;
+  State& state_;
+  storage::Transaction& txn_;
+  std::size_t events_;
+  std::size_t bytes_;
+};
 
 // The running hash of history up to `revision`, which must be between the compacted and the current one.
 std::uint64_t chain_at(const storage::Reader& reader, const State& state, std::int64_t revision);

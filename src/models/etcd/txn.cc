@@ -164,7 +164,7 @@ class Comparison {
         range_.begin = scan.key();
         return false;
       }
-      pace.spend(1);
+      pace.spend(Pace::of_a_row(scan.tail().size()));
       first_ = false;
       holds_ = holds_for(compare_, decode_tail(scan.tail()));
       if (!holds_) return true;

@@ -287,14 +287,16 @@ void Hub::read_key_history(Watcher& watcher, std::size_t max_bytes, WatchBatch& 
        found = next_versions(*engine_, watcher.range.begin, from)) {
     for (const Position at : found) {
       if (at.revision > revision_) return;
-      if (at.revision != last && bytes >= max_bytes && !batch.events.empty()) {
+      const bool enough = (bytes >= max_bytes && !batch.events.empty()) || batch.rows >= max_scanned;
+      if (at.revision != last && enough) {
         batch.more = true;
         batch.revision = at.revision - 1;
         return;
       }
       last = at.revision;
-      if (engine_->get(table::history, history_key(at), row))
-        take(watcher.spec, at, decode_event(row), batch, bytes);
+      if (!engine_->get(table::history, history_key(at), row)) continue;
+      batch.rows += Pace::of_a_row(row.size());
+      take(watcher.spec, at, decode_event(row), batch, bytes);
     }
     from = {last, found.back().sub + 1};
   }
@@ -304,7 +306,7 @@ void Hub::read_range_history(Watcher& watcher, std::size_t max_bytes, WatchBatch
   const auto events = engine_->cursor(table::history);
   std::size_t bytes = 0;
   std::int64_t last = 0;
-  for (events->seek(history_key({watcher.next, 0})); events->valid(); events->next(), ++batch.rows) {
+  for (events->seek(history_key({watcher.next, 0})); events->valid(); events->next()) {
     const Position at = history_position(events->key());
     if (at.revision > revision_) break;
     const bool enough = (bytes >= max_bytes && !batch.events.empty()) || batch.rows >= max_scanned;
@@ -315,6 +317,7 @@ void Hub::read_range_history(Watcher& watcher, std::size_t max_bytes, WatchBatch
     }
     if (batch.rows >= max_scanned) return stop_before(last, watcher, batch);
     last = at.revision;
+    batch.rows += Pace::of_a_row(events->value().size());
     const EventView event = decode_event(events->value());
     if (watcher.range.contains(event.key)) take(watcher.spec, at, event, batch, bytes);
   }
@@ -356,10 +359,11 @@ void Hub::read_on(Large& large, std::size_t& rows) {
   const auto events = engine_->cursor(table::history);
   WatchBatch part;
   std::size_t bytes = 0;
-  for (events->seek(history_key(large.next)); rows < max_scanned; events->next(), ++rows) {
+  for (events->seek(history_key(large.next)); rows < max_scanned; events->next()) {
     const Position at = events->valid() ? history_position(events->key()) : Position{};
     large.whole = at.revision != large.next.revision;
     if (large.whole) break;
+    rows += Pace::of_a_row(events->value().size());
     const EventView event = decode_event(events->value());
     if (large.range.contains(event.key)) take(large.spec, at, event, part, bytes);
     large.next.sub = at.sub + 1;

@@ -30,7 +30,7 @@ class Hub final : public WatchHub {
   // Bounds of one watcher's queue. A revision that is larger alone is read from history.
   static constexpr std::size_t max_queued_events = 1024;
   static constexpr std::size_t max_queued_bytes = 1U << 20U;
-  // Events of history looked at in one poll, so that one watcher of a rare key does not hold up the others.
+  // Of history looked at in one poll (Pace), so that one watcher of a rare key does not hold up the others.
   static constexpr std::size_t max_scanned = 10'000;
   // Large revisions that are read at a time, each in memory until all who watch it have it. Others wait.
   static constexpr std::size_t max_large = 4;

@@ -14,10 +14,10 @@ namespace {
 
 constexpr std::size_t units_per_erasure = 3;
 
-// As many as fit into the pace, and into memory.
-std::size_t keys_at_once(const Pace& pace) {
-  return std::clamp<std::size_t>(pace.left() / units_per_erasure, 1, 1'000);
-}
+constexpr std::size_t most_at_once = 1'000;  // keys
+constexpr std::size_t bytes_at_once = 1U << 20U;
+
+std::size_t units_of(std::string_view row) { return units_per_erasure * Pace::of_a_row(row.size()); }
 
 }  // namespace
 
@@ -73,10 +73,7 @@ RangeDeletion::RangeDeletion(const DeleteRangeRequest& request, Writer& writer, 
       range_(KeyRange::of(request.key(), request.range_end())) {}
 
 bool RangeDeletion::go_on(Pace& pace) {
-  const std::size_t most = keys_at_once(pace);
-  std::vector<std::pair<std::string, std::string>> doomed;  // collected first: writing invalidates the scan
-  for (Scan scan(writer_.reader(), range_, 0); scan.valid() && doomed.size() < most; scan.next())
-    doomed.emplace_back(scan.key(), scan.row());
+  const auto doomed = next(pace);
   for (const auto& [key, row] : doomed) {
     writer_.erase(key, row);
     if (!request_.prev_kv() || effort_.spent()) continue;
@@ -84,10 +81,9 @@ bool RangeDeletion::go_on(Pace& pace) {
     append_key_value(previous_, 3, key, tail_of(row));
     effort_.give(previous_.size() - before);
   }
-  pace.spend(1 + doomed.size() * units_per_erasure);
   deleted_ += static_cast<std::int64_t>(doomed.size());
-  if (doomed.size() == most) {
-    range_.begin = doomed.back().first;
+  if (!all_) {
+    if (!doomed.empty()) range_.begin = doomed.back().first;
     return false;
   }
   if (effort_.spent()) {
@@ -99,17 +95,35 @@ bool RangeDeletion::go_on(Pace& pace) {
   return true;
 }
 
+// As many as fit into the pace, and into memory; collected before they are erased, since writing invalidates
+// the scan.
+std::vector<std::pair<std::string, std::string>> RangeDeletion::next(Pace& pace) {
+  std::vector<std::pair<std::string, std::string>> doomed;
+  std::size_t bytes = 0;
+  Scan scan(writer_.reader(), range_, 0);
+  for (; scan.valid(); scan.next()) {
+    if (pace.spent() || doomed.size() == most_at_once || bytes >= bytes_at_once) return doomed;
+    doomed.emplace_back(scan.key(), scan.row());
+    bytes += scan.row().size();
+    pace.spend(units_of(scan.row()));
+  }
+  pace.spend(1);
+  all_ = true;
+  return doomed;
+}
+
 bool LeaseEnd::go_on(Pace& pace) {
-  const std::size_t most = keys_at_once(pace);
+  const std::size_t most = std::clamp<std::size_t>(pace.left() / units_per_erasure, 1, most_at_once);
   const auto keys = attached_keys(writer_.reader(), lease_, last_, most);
   std::string row;
   for (const auto& key : keys) {
+    if (pace.spent()) return false;
     if (read_current(writer_.reader(), key, row)) writer_.erase(key, row);
+    pace.spend(units_of(row));
+    last_ = key;
   }
-  pace.spend(1 + keys.size() * units_per_erasure);
-  if (keys.size() < most) return true;
-  last_ = keys.back();
-  return false;
+  pace.spend(1);
+  return keys.size() < most;
 }
 
 }  // namespace quorate::models::etcd

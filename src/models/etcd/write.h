@@ -6,6 +6,8 @@
 #include <expected>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "api/proto/rpc.pb.h"
 #include "models/etcd/etcd_model.h"
@@ -50,11 +52,14 @@ class RangeDeletion {
   [[nodiscard]] Error error() const { return error_; }
 
  private:
+  std::vector<std::pair<std::string, std::string>> next(Pace& pace);
+
   const etcdserverpb::DeleteRangeRequest& request_;
   Writer& writer_;
   Effort& effort_;
   std::string& body_;
-  KeyRange range_;  // what is left of it
+  KeyRange range_;    // what is left of it
+  bool all_ = false;  // nothing is left of it
   std::int64_t deleted_ = 0;
   std::string previous_;
   Error error_ = Error::none;
