@@ -430,6 +430,14 @@ TEST(RocksHome, DamageFoundAtWorkIsKnownToTheNextStart) {
   EXPECT_THAT(keys(*kind.home->open_live().value(), table_a), IsEmpty());
 }
 
+// The library's own log file ends the process when it can not be written.
+TEST(RocksHome, HasNoLogFileBesideTheData) {
+  RocksKind kind;
+  ASSERT_TRUE(kind.home->open_live());
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(kind.path))
+    EXPECT_FALSE(entry.path().filename().string().starts_with("LOG.") || entry.path().filename() == "LOG");
+}
+
 TEST(RocksHome, AnUnusablePathIsAnError) {
   RocksHome home("/proc/none");
   EXPECT_FALSE(home.open_live());
