@@ -142,9 +142,10 @@ class Replica {
   };
   [[nodiscard]] Status status() const;
   [[nodiscard]] Index applied() const { return state_.applied().index; }
-  // This member was removed, finally: the log says so, and the protocol needs it no more.
+  // This member was removed, finally: the log says so, and the protocol needs it no more. A node that lost its
+  // state can not tell: it applies entries from before the members that it began with.
   [[nodiscard]] bool removed(NodeId node) const {
-    return state_.removed(node) && membership_.find(node) == nullptr;
+    return !rejoining_ && state_.removed(node) && membership_.find(node) == nullptr;
   }
   // False while a command is half done. The model answers queries then, but its engine must not be read
   // otherwise, nor flushed.

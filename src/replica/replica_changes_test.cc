@@ -118,5 +118,29 @@ TEST(Replica, AForwardedTransferThatTheLeaderGivesUpIsAnsweredAtOnce) {
   EXPECT_THAT(follower.outcomes, ElementsAre("timed out, outcome unknown"));
 }
 
+// It lost its state and began with the members it knew last. Now it applies the log from its first entry on,
+// in which the cluster was smaller.
+TEST(Replica, WhoBringsBackItsStateTakesNobodyForRemoved) {
+  const auto members = [](std::initializer_list<std::uint64_t> ids) {
+    Membership membership;
+    for (const auto id : ids) membership.members.push_back({NodeId(id), Role::voter, {}});
+    return membership;
+  };
+  Node node(2);
+  node.emit(rl::Rejoining{});
+  node.emit(rl::MembershipChanged{members({1, 2, 3}), Index(), true});
+  const auto change = [&](std::uint64_t index, const Membership& to) {
+    node.emit(rl::MembershipChanged{to, Index(index)});
+    node.emit(rl::Committed{{Entry{Epoch(1), Index(index), EntryKind::membership, codec::encode(to)}}});
+  };
+  change(1, members({1, 2}));
+  EXPECT_FALSE(node.replica->removed(NodeId(3)));
+  change(2, members({1, 2, 3}));
+  node.emit(rl::Rejoining{.over = true});
+  EXPECT_FALSE(node.replica->removed(NodeId(3)));
+  change(3, members({1, 2}));
+  EXPECT_TRUE(node.replica->removed(NodeId(3)));
+}
+
 }  // namespace
 }  // namespace quorate::replica::testing

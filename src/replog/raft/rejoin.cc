@@ -21,7 +21,8 @@
 //
 // The same holds where the state is lost as well, or is lost alone and the log behind it is given up for
 // that: the argument knows of no state. Who has none starts at index 0; that the members known last stand for
-// the initial ones there is of no consequence, since (3) lets nobody count on them.
+// the initial ones there is of no consequence for the protocol, since (3) lets nobody count on them; its host
+// must not take for removed who is not in an older configuration on the way (Replica::removed).
 //
 // An acknowledgement of a later leader's own entry implies (3): a node that lacks entries never helps to
 // commit.
