@@ -142,8 +142,8 @@ class Replica {
   };
   [[nodiscard]] Status status() const;
   [[nodiscard]] Index applied() const { return state_.applied().index; }
-  // This member was removed, finally: the log says so, and the protocol needs it no more. A node that lost its
-  // state can not tell: it applies entries from before the members that it began with.
+  // This member was removed, finally: the log says so, and the protocol needs it no more. A node that lost
+  // its state can not tell: it applies entries from before the members that it began with.
   [[nodiscard]] bool removed(NodeId node) const {
     return !rejoining_ && state_.removed(node) && membership_.find(node) == nullptr;
   }
