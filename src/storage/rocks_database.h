@@ -15,6 +15,7 @@
 #include "storage/disk.h"
 #include "storage/engine.h"
 #include "storage/memtable.h"
+#include "storage/rocks_room.h"
 
 namespace quorate::storage::rocks {
 
@@ -35,6 +36,7 @@ void mark(const std::string& path, const rocksdb::Status& status);
 // place, and goes with the last of them.
 struct Database {
   std::string path;
+  std::shared_ptr<Room> room;
   std::unique_ptr<rocksdb::DB> db;
   std::array<rocksdb::ColumnFamilyHandle*, table_count> families{};
   std::atomic<bool> engine_open{false};

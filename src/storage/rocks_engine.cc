@@ -17,6 +17,7 @@
 #include "storage/layered_engine.h"
 #include "storage/posix_disk.h"
 #include "storage/rocks_database.h"
+#include "storage/rocks_room.h"
 
 namespace quorate::storage {
 namespace {
@@ -68,7 +69,7 @@ class Silence final : public rocksdb::Logger {
   void Logv(const char*, va_list) override {}
 };
 
-rocksdb::DBOptions database_options(const RocksConfig& config) {
+rocksdb::DBOptions database_options(const RocksConfig& config, rocks::Room& room) {
   rocksdb::DBOptions options;
   options.create_if_missing = true;
   options.atomic_flush = true;  // all tables or none: the applied index never runs ahead of the data
@@ -78,6 +79,7 @@ rocksdb::DBOptions database_options(const RocksConfig& config) {
   options.bytes_per_sync = 256U << 10U;  // a flush does not hit the log's disk in one blow
   options.info_log = std::make_shared<Silence>();
   options.max_manifest_file_size = 16U << 20U;
+  room.keep_to_it(options);
   return options;
 }
 
@@ -240,6 +242,7 @@ class RocksEngine final : public BaseEngine {
   }
   [[nodiscard]] Compaction compaction() override {
     return [database = database_](std::atomic<bool>& cancel) -> IoResult<void> {
+      const rocks::Room::Asked asked(database->room);
       rocksdb::CompactRangeOptions options;
       options.exclusive_manual_compaction = false;
       options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
@@ -247,7 +250,6 @@ class RocksEngine final : public BaseEngine {
       for (auto* family : database->families) {
         const auto status = database->db->CompactRange(options, family, nullptr, nullptr);
         if (status.ok()) continue;
-        if (status.IsNoSpace()) database->db->Resume().PermitUncheckedError();
         rocks::mark(database->path, status);
         return std::unexpected(io_error("compact", database->path, status));
       }
@@ -286,6 +288,7 @@ IoResult<void> rename_directory(const std::string& from, const std::string& to, 
 struct RocksHome::Shared {
   RocksConfig config;
   std::shared_ptr<rocksdb::Cache> cache;
+  std::shared_ptr<rocks::Room> room;
   std::vector<std::weak_ptr<Database>> opened;
 
   [[nodiscard]] std::shared_ptr<Database> at(const std::string& path) {
@@ -299,7 +302,12 @@ struct RocksHome::Shared {
 
 RocksHome::RocksHome(std::string path, RocksConfig config)
     : path_(std::move(path)),
-      shared_(std::make_unique<Shared>(Shared{config, rocksdb::NewLRUCache(config.cache_bytes), {}})) {}
+      shared_(std::make_unique<Shared>(
+          Shared{config,
+                 rocksdb::NewLRUCache(config.cache_bytes),
+                 std::make_shared<rocks::Room>(config.room_left ? config.room_left
+                                                                : rocks::all_but(config.spare_bytes)),
+                 {}})) {}
 RocksHome::~RocksHome() = default;
 
 std::string RocksHome::at(const std::string& name) const { return path_ + "/" + name; }
@@ -331,10 +339,11 @@ IoResult<void> RocksHome::settle() {
 IoResult<std::unique_ptr<BaseEngine>> RocksHome::open_at(const std::string& name) {
   auto database = std::make_shared<Database>();
   database->path = at(name);
+  database->room = shared_->room;
   if (auto sound = rocks::not_marked(database->path); !sound) return std::unexpected(sound.error());
   const auto options = table_options(shared_->config, shared_->cache);
   std::vector<std::string> known;
-  auto settings = database_options(shared_->config);
+  auto settings = database_options(shared_->config, *shared_->room);
   // What is staged is whole by its last flush, or of no use; closing it must not fill the disk.
   settings.avoid_flush_during_shutdown = name == staging_name;
   const auto listed = rocksdb::DB::ListColumnFamilies(settings, database->path, &known);

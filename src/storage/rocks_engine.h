@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -19,6 +20,11 @@ class BaseEngine;
 struct RocksConfig {
   std::uint64_t cache_bytes = 64U << 20U;         // blocks, indexes and filters; shared by live and staging
   std::uint64_t write_buffer_bytes = 32U << 20U;  // of all tables together; full buffers are flushed
+  // What compactions and received states leave free for the log and for flushes, at most a 32nd of the disk.
+  // One that is asked for leaves a quarter of it.
+  std::uint64_t spare_bytes = 64U << 20U;
+  // In place of the above: how many bytes they may still take.
+  std::function<std::uint64_t(const std::string& path, bool asked)> room_left;
 };
 
 // Below `path`: live-N/, whose highest N is the live state (older ones are still being read, or left over

@@ -37,15 +37,16 @@ def free_port():
 
 def wait_for(what, condition, seconds=30, every=0.05):
     end = time.monotonic() + seconds
+    last = 'never true'
     while time.monotonic() < end:
         try:
             result = condition()
             if result:
                 return result
-        except (OSError, http.client.HTTPException, ValueError):
-            pass
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            last = f'{type(error).__name__}: {error}'
         time.sleep(every)
-    raise AssertionError(f'not within {seconds} s: {what}')
+    raise AssertionError(f'not within {seconds} s: {what} ({last})')
 
 
 class Gateway:
