@@ -2,21 +2,18 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdarg>
 #include <filesystem>
 #include <utility>
 
 #include <rocksdb/cache.h>
-#include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
-#include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
-#include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
 #include "storage/layered_engine.h"
 #include "storage/posix_disk.h"
 #include "storage/rocks_database.h"
+#include "storage/rocks_options.h"
 #include "storage/rocks_room.h"
 
 namespace quorate::storage {
@@ -50,62 +47,6 @@ std::uint64_t generation_of(std::string_view name) {
 IoError io_error(const char* operation, const std::string& path, std::error_code error) {
   return {error == std::errc::no_space_on_device ? IoErrorKind::full : IoErrorKind::failed,
           std::string(operation) + " " + path + ": " + error.message()};
-}
-
-rocksdb::CompressionType best_of(std::initializer_list<rocksdb::CompressionType> wanted) {
-  const auto supported = rocksdb::GetSupportedCompressions();
-  for (const auto type : wanted) {
-    if (std::ranges::find(supported, type) != supported.end()) return type;
-  }
-  return rocksdb::kNoCompression;
-}
-
-// Takes the place of a log file beside the data. RocksDB asserts that none of its writes to that fails: on a
-// full disk its second line would end the process. What goes wrong is told by the status of each call.
-class Silence final : public rocksdb::Logger {
- public:
-  using rocksdb::Logger::Logv;
-  void LogHeader(const char*, va_list) override {}
-  void Logv(const char*, va_list) override {}
-};
-
-rocksdb::DBOptions database_options(const RocksConfig& config, rocks::Room& room) {
-  rocksdb::DBOptions options;
-  options.create_if_missing = true;
-  options.atomic_flush = true;  // all tables or none: the applied index never runs ahead of the data
-  options.db_write_buffer_size = config.write_buffer_bytes;
-  options.max_background_jobs = 2;
-  options.max_open_files = 512;
-  options.bytes_per_sync = 256U << 10U;  // a flush does not hit the log's disk in one blow
-  options.info_log = std::make_shared<Silence>();
-  options.max_manifest_file_size = 16U << 20U;
-  room.keep_to_it(options);
-  return options;
-}
-
-rocksdb::ColumnFamilyOptions table_options(const RocksConfig& config, std::shared_ptr<rocksdb::Cache> cache) {
-  rocksdb::BlockBasedTableOptions table;
-  table.block_cache = std::move(cache);
-  table.block_size = 4U << 10U;
-  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-  table.cache_index_and_filter_blocks = true;  // else they grow beside the cache, with the data
-  table.pin_l0_filter_and_index_blocks_in_cache = true;
-  // In pieces: those of a whole file are larger than a shard of the cache that a million keys leave room in,
-  // and every read would bring them in anew.
-  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
-  table.partition_filters = true;
-  table.enable_index_compression = false;
-  table.format_version = 5;
-
-  rocksdb::ColumnFamilyOptions options;
-  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-  options.write_buffer_size = config.write_buffer_bytes / 2;
-  options.max_write_buffer_number = 4;
-  options.target_file_size_base = 32U << 20U;
-  options.max_bytes_for_level_base = 128U << 20U;
-  options.level_compaction_dynamic_level_bytes = true;
-  options.compression = best_of({rocksdb::kLZ4Compression, rocksdb::kSnappyCompression});
-  return options;
 }
 
 std::string family_name(std::size_t table) {
@@ -341,9 +282,9 @@ IoResult<std::unique_ptr<BaseEngine>> RocksHome::open_at(const std::string& name
   database->path = at(name);
   database->room = shared_->room;
   if (auto sound = rocks::not_marked(database->path); !sound) return std::unexpected(sound.error());
-  const auto options = table_options(shared_->config, shared_->cache);
+  const auto options = rocks::table_options(shared_->config, shared_->cache);
   std::vector<std::string> known;
-  auto settings = database_options(shared_->config, *shared_->room);
+  auto settings = rocks::database_options(shared_->config, *shared_->room);
   // What is staged is whole by its last flush, or of no use; closing it must not fill the disk.
   settings.avoid_flush_during_shutdown = name == staging_name;
   const auto listed = rocksdb::DB::ListColumnFamilies(settings, database->path, &known);
