@@ -27,10 +27,35 @@ std::unique_ptr<Client> make_client(std::vector<Endpoint> endpoints,
   return std::make_unique<Client>(std::move(options));
 }
 
-// An endpoint at which nobody listens: of a server that is gone.
-Endpoint dead_endpoint() {
-  return FakeServer([](const auto&, const auto&) { return FakeAnswer{}; }).endpoint();
+// An endpoint at which nobody listens, and nobody else can meanwhile.
+class DeadEndpoint {
+ public:
+  DeadEndpoint() : taken_(io_, boost::asio::ip::tcp::v4()) {
+    taken_.bind({boost::asio::ip::address_v4::loopback(), 0});
+  }
+  [[nodiscard]] Endpoint endpoint() const {
+    const auto port = std::to_string(taken_.local_endpoint().port());
+    return {"127.0.0.1", port, "127.0.0.1:" + port};
+  }
+
+ private:
+  boost::asio::io_context io_;
+  boost::asio::ip::tcp::acceptor taken_;
+};
+
+// What `attempt` gives with ever longer time-outs, until it is `good`: the shortest do for a test, but a
+// machine that stands still for a moment lets them pass before anything has happened.
+template <class Attempt, class Good>
+auto in_time(std::chrono::milliseconds timeout, const Attempt& attempt, const Good& good) {
+  for (;; timeout *= 2) {
+    auto result = attempt(timeout);
+    if (good(result) || timeout > std::chrono::seconds(10)) return result;
+  }
 }
+
+constexpr auto connected = [](const auto& answer) {
+  return answer.has_value() || answer.error().code != Code::unavailable;
+};
 
 FakeAnswer echo(const std::string& path, const Messages& messages) {
   return FakeAnswer{.messages = {path + ":" + (messages.empty() ? "" : messages.back())}};
@@ -78,8 +103,9 @@ TEST(Client, MissingTrailersAreAnError) {
 }
 
 TEST(Client, GoesToTheNextEndpointWhenNobodyListens) {
+  const DeadEndpoint dead;
   FakeServer server(&echo);
-  const auto client = make_client({dead_endpoint(), server.endpoint()});
+  const auto client = make_client({dead.endpoint(), server.endpoint()});
   EXPECT_TRUE(client->call_bytes(kCall, "x", false).has_value());
   EXPECT_EQ(client->endpoint().port, server.endpoint().port);
 }
@@ -92,23 +118,33 @@ TEST(Client, GoesToTheNextEndpointWhenAServerIsFrozen) {
   FakeServer server(&echo);
   Options options;
   options.endpoints = {{"127.0.0.1", port, "127.0.0.1:" + port}, server.endpoint()};
-  options.dial_timeout = std::chrono::seconds(1);
-  Client client(options);
-  EXPECT_TRUE(client.call_bytes(kCall, "x", false).has_value());
-  EXPECT_EQ(client.endpoint().port, server.endpoint().port);
+  options.command_timeout = std::chrono::seconds(60);
+  std::unique_ptr<Client> client;
+  const auto call = [&](auto dial_timeout) {
+    options.dial_timeout = dial_timeout;
+    client = std::make_unique<Client>(options);
+    return client->call_bytes(kCall, "x", false);
+  };
+  EXPECT_TRUE(in_time(std::chrono::milliseconds(100), call, connected).has_value());
+  EXPECT_EQ(client->endpoint().port, server.endpoint().port);
 }
 
 // And a connection made before: who lets a call wait to its deadline is not asked first again.
 TEST(Client, LeavesAServerThatDoesNotAnswerInTime) {
   FakeServer hanging([](const auto&, const auto&) { return FakeAnswer{.hang = true}; });
   FakeServer server(&echo);
-  const auto client = make_client({hanging.endpoint(), server.endpoint()}, std::chrono::milliseconds(300));
-  EXPECT_EQ(client->call_bytes(kCall, "x", true).error().code, Code::deadline_exceeded);
+  std::unique_ptr<Client> client;
+  const auto call = [&](auto timeout) {
+    client = make_client({hanging.endpoint(), server.endpoint()}, timeout);
+    return client->call_bytes(kCall, "x", true);
+  };
+  EXPECT_EQ(in_time(std::chrono::milliseconds(100), call, connected).error().code, Code::deadline_exceeded);
   EXPECT_EQ(client->endpoint().port, server.endpoint().port);
 }
 
 TEST(Client, SaysSoWhenNobodyListensAnywhere) {
-  const auto answer = make_client({dead_endpoint(), dead_endpoint()})->call_bytes(kCall, "x", false);
+  const DeadEndpoint one, other;
+  const auto answer = make_client({one.endpoint(), other.endpoint()})->call_bytes(kCall, "x", false);
   EXPECT_EQ(answer.error().code, Code::unavailable);
   EXPECT_THAT(answer.error().message, HasSubstr("cannot connect"));
 }
@@ -141,9 +177,10 @@ TEST(Client, RepeatsAWriteThatWasRefused) {
 
 TEST(Client, KeepsTheDeadline) {
   FakeServer server([](const auto&, const auto&) { return FakeAnswer{.messages = {}, .hang = true}; });
-  const auto answer =
-      make_client({server.endpoint()}, std::chrono::milliseconds(50))->call_bytes(kCall, "x", false);
-  EXPECT_EQ(answer.error().code, Code::deadline_exceeded);
+  const auto call = [&](auto timeout) {
+    return make_client({server.endpoint()}, timeout)->call_bytes(kCall, "x", false);
+  };
+  EXPECT_EQ(in_time(std::chrono::milliseconds(50), call, connected).error().code, Code::deadline_exceeded);
 }
 
 TEST(Client, StreamsBothWaysAndEnds) {
@@ -190,6 +227,17 @@ TEST(Client, ALostConnectionEndsItsStreamsAndTheNextCallConnectsAgain) {
   EXPECT_TRUE(client->call_bytes(kCall, "x", false).has_value());
 }
 
+// For ever longer, until the result is `good`.
+template <class Good>
+auto load_until(LoadOptions options, const Good& good) {
+  const auto attempt = [&](auto duration) {
+    options.duration = duration;
+    return run_load(options, {});
+  };
+  return in_time(std::chrono::milliseconds(60), attempt,
+                 [&](const auto& result) { return !result.has_value() || good(*result); });
+}
+
 LoadOptions load_of(const FakeServer& server) {
   LoadOptions options;
   options.endpoints = {server.endpoint()};
@@ -231,7 +279,7 @@ TEST(Load, CountsWhatWasAnswered) {
   auto options = load_of(server);
   options.prefill = true;
   options.workload.keys = 10;
-  const auto result = run_load(options, {});
+  const auto result = load_until(options, [](const auto& told) { return told.ok > 0; });
   ASSERT_TRUE(result.has_value());
   EXPECT_GT(result->ok, 0U);
   EXPECT_EQ(result->all().count(), result->ok);
@@ -244,13 +292,15 @@ TEST(Load, CountsErrorsByTheirText) {
   FakeServer server([](const auto&, const auto&) {
     return FakeAnswer{.grpc_status = "8", .grpc_message = "too many requests"};
   });
-  const auto result = run_load(load_of(server), {});
+  const auto result = load_until(load_of(server), [](const auto& told) { return told.failed() > 0; });
   ASSERT_TRUE(result.has_value());
   EXPECT_EQ(result->ok, 0U);
-  EXPECT_GT(result->errors.at("too many requests"), 0U);
+  EXPECT_THAT(result->errors, ::testing::ElementsAre(::testing::Pair("too many requests", result->failed())));
+  EXPECT_GT(result->failed(), 0U);
 }
 
-// A server that never answers: in the open loop all that fell due is accounted for, sent or not.
+// A server that never answers: in the open loop all that fell due is accounted for, sent or not, even if no
+// tick of the loop came in all that time.
 TEST(Load, TheOpenLoopDoesNotWaitForTheServer) {
   FakeServer server([](const auto&, const auto&) { return FakeAnswer{.hang = true}; });
   auto options = load_of(server);
@@ -258,7 +308,7 @@ TEST(Load, TheOpenLoopDoesNotWaitForTheServer) {
   const auto result = run_load(options, {});
   ASSERT_TRUE(result.has_value());
   EXPECT_EQ(result->ok, 0U);
-  EXPECT_GT(result->backlog, 0U);
+  EXPECT_GE(result->backlog, 600U - 6U);  // all but one a stream
 }
 
 TEST(Load, SurvivesLostConnections) {
@@ -268,8 +318,12 @@ TEST(Load, SurvivesLostConnections) {
   });
   auto options = load_of(server);
   options.connections = 1;
-  options.duration = std::chrono::milliseconds(400);
-  const auto result = run_load(options, {});
+  const auto survived = [&asked](const auto& told) {
+    if (told.failed() > 0 && told.ok > 10) return true;
+    asked = 0;
+    return false;
+  };
+  const auto result = load_until(options, survived);
   ASSERT_TRUE(result.has_value());
   EXPECT_GT(result->failed(), 0U);
   EXPECT_GT(result->ok, 10U);

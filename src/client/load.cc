@@ -144,9 +144,12 @@ class Generator {
     }
     loop_.run_until([] { return false; }, begin + options_.duration);
     measuring_ = false;
-    stopped_ = true;
     result_.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    if (options_.rate > 0) result_.backlog = due_count_ - sent_count_;
+    if (options_.rate > 0) {
+      send_due();  // whatever fell due since the last tick counts too, and this process may have stood still
+      result_.backlog = due_count_ - sent_count_;
+    }
+    stopped_ = true;
   }
 
   // ---- connections
