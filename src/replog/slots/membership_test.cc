@@ -57,6 +57,22 @@ TEST(Membership, ARemovedNodeThatWasAwayIsTold) {
   EXPECT_TRUE(world.cluster.run_until([&] { return world.in_force(n3).size() == 2; }, 10s));
 }
 
+// Its host may have lost what it executed, and with it who took part.
+TEST(Membership, ANodeThatStartsAgainTellsFirstWhoTookPartInFrontOfItsLog) {
+  auto world = three(4);
+  lead(world);
+  world.reconfigure(n1, {1, 2});
+  ASSERT_TRUE(world.cluster.run_until([&] { return world.in_force(n1).size() == 2; }, 10s));
+  world.cluster.crash(n1);
+  world.cluster.start(n1);
+  world.cluster.run_for(1ms);
+  const auto& told = world.nodes[n1].told;
+  ASSERT_GE(told.size(), 2U);
+  EXPECT_TRUE(told.front().committed);
+  EXPECT_EQ(told.front().index, Index());
+  EXPECT_EQ(told.front().membership, world.initial);
+}
+
 TEST(Membership, OneChangeAtATime) {
   auto world = three(4);
   lead(world);

@@ -71,6 +71,9 @@ void SlotLog::start(Env& env, Out& out) {
   writes.emplace_back(PutRecord{incarnation_key, codec::encode(incarnation_)});
   incarnation_ticket_ = out.persist(std::move(writes));
   if (const auto* pending = configurations_.pending(next_)) change_ = *pending;
+  // The host's state may be behind all of them: who takes part there it can not know but from here.
+  if (const auto& known = configurations_.list(); known.size() > 1)
+    out.emit(replicated_log::MembershipChanged{known.front().membership, known.front().decided_at, true});
   tell_membership(out);
   replicated_log::Committed committed;
   for (const auto& decided : log_) {
