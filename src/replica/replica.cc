@@ -274,6 +274,7 @@ void Replica::on(Env&, rl::MembershipChanged&& event) {
   // A snapshot of a cluster that was never changed must name its members too, or no receiver can use it.
   if (event.committed && event.index <= state_.applied().index) state_.assume(event.membership);
   membership_ = std::move(event.membership);
+  membership_index_ = event.index;
   host_->membership_changed(membership_);
   finish_changes_in_force();
 }

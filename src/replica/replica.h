@@ -142,11 +142,15 @@ class Replica {
   };
   [[nodiscard]] Status status() const;
   [[nodiscard]] Index applied() const { return state_.applied().index; }
-  // This member was removed, finally: the log says so, and the protocol needs it no more. A node that lost
-  // its state can not tell: it applies entries from before the members that it began with.
+  // This member was removed, finally: the log says so, and nothing in it, applied or not, says otherwise. A
+  // node that lost its state can not tell: it applies entries from before the members that it began with.
+  // Nor can one whose log ends with a change that may still come to nothing.
   [[nodiscard]] bool removed(NodeId node) const {
-    return !rejoining_ && state_.removed(node) && membership_.find(node) == nullptr;
+    const AppliedPoint& applied = state_.applied();
+    return !rejoining_ && membership_index_ <= applied.index && state_.removed(node) &&
+           applied.membership.find(node) == nullptr && membership_.find(node) == nullptr;
   }
+  [[nodiscard]] bool rejoining() const { return rejoining_; }
   // False while a command is half done. The model answers queries then, but its engine must not be read
   // otherwise, nor flushed.
   [[nodiscard]] bool settled() const { return state_.settled(); }
@@ -289,6 +293,7 @@ class Replica {
   std::vector<replicated_log::SendSnapshot> wanted_snapshots_;  // asked for while the state was not settled
   Index flushed_;
   Membership membership_;
+  Index membership_index_;  // of its entry; none for the initial one
 
   PendingCommands pending_;
   std::vector<std::uint64_t> unsent_;  // numbers of pending commands that wait for the next pump

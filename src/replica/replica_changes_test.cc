@@ -142,5 +142,30 @@ TEST(Replica, WhoBringsBackItsStateTakesNobodyForRemoved) {
   EXPECT_TRUE(node.replica->removed(NodeId(3)));
 }
 
+// An id comes back, and the change that would remove it again is in the log, where it may yet be truncated.
+TEST(Replica, NobodyIsRemovedByAnEntryThatIsNotApplied) {
+  Node node(1);
+  const auto begin = [&](std::uint64_t index, std::initializer_list<std::uint64_t> ids) {
+    Membership to;
+    for (const auto id : ids) to.members.push_back({NodeId(id), Role::voter, {}});
+    node.emit(rl::MembershipChanged{to, Index(index)});
+    return to;
+  };
+  const auto change = [&](std::uint64_t index, std::initializer_list<std::uint64_t> ids) {
+    const Membership to = begin(index, ids);
+    node.emit(rl::Committed{{Entry{Epoch(1), Index(index), EntryKind::membership, codec::encode(to)}}});
+  };
+  change(1, {1, 2, 3});
+  change(2, {1, 2});
+  EXPECT_TRUE(node.replica->removed(NodeId(3)));
+  change(3, {1, 2, 3});
+  begin(4, {1, 2});
+  EXPECT_FALSE(node.replica->removed(NodeId(3)));
+  begin(3, {1, 2, 3});  // truncated
+  EXPECT_FALSE(node.replica->removed(NodeId(3)));
+  change(4, {1, 2});
+  EXPECT_TRUE(node.replica->removed(NodeId(3)));
+}
+
 }  // namespace
 }  // namespace quorate::replica::testing

@@ -148,6 +148,7 @@ void Checks::committed(NodeId node, const std::vector<Entry>& entries) {
 void Checks::first_committed(const Entry& entry) {
   if (entry.kind == EntryKind::membership) {
     auto membership = codec::decode<Membership>(entry.payload);
+    if (membership) removal_.committed(entry.index, *membership);
     if (membership && entry.index > membership_index_) {
       membership_index_ = entry.index;
       membership_ = std::move(*membership);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "check/commitment.h"
 #include "check/digest_agreement.h"
@@ -13,6 +14,7 @@
 #include "check/election_safety.h"
 #include "check/log_copies.h"
 #include "check/log_matching.h"
+#include "check/removal.h"
 #include "check/state_machine_safety.h"
 #include "check/vote_quorum.h"
 #include "core/entry.h"
@@ -39,6 +41,7 @@ class Checks {
   [[nodiscard]] const std::optional<Failure>& failure() const { return failure_; }
 
   void tell(Companion& companion) { companion_ = &companion; }  // of commands
+  void founded(const Membership& initial) { removal_.committed(Index(), initial); }
   void started(NodeId node, const Recovered& recovered, const Membership& initial);
   // Its log was damaged, and is known to have been: these are its records, all that was left.
   void damaged(NodeId node, const std::map<RecordKey, Bytes>& records);
@@ -57,6 +60,11 @@ class Checks {
   }
   void leads(NodeId node, Epoch epoch);
   void applied(NodeId node, Index index, const Bytes& digest);
+  // It has applied the log up to some index in [from, to].
+  void takes_for_removed(NodeId node, NodeId whom, Index from, Index to) {
+    take("removal", removal_.taken_for_removed(node, whom, from, to));
+  }
+  [[nodiscard]] std::vector<NodeId> former_members() const { return removal_.former(); }
   void acknowledged(std::uint64_t command);
   void refused(std::uint64_t command);  // its client was told that nothing happened
   void final_state(NodeId node, Index applied);
@@ -94,6 +102,7 @@ class Checks {
   Admission admission_;
   check::Durability durability_;
   check::DigestAgreement digests_;
+  check::Removal removal_;
   std::optional<Membership> membership_;
   Index membership_index_;
   std::map<NodeId, std::uint64_t> restores_;

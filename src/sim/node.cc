@@ -1,6 +1,8 @@
 #include "sim/node.h"
 
 #include <algorithm>
+#include <bit>
+#include <utility>
 
 #include <fmt/format.h>
 #include <xxhash.h>
@@ -69,6 +71,7 @@ bool Node::start() {
   held_.clear();
   halted_.reset();
   seen_applied_ = {};
+  seen_removed_ = {};
   leader_ = {};
   epoch_ = {};
   if (stage_->trace != nullptr) {
@@ -182,6 +185,35 @@ void Node::settle() {
   if (applied != seen_applied_ && replica_->settled()) {
     seen_applied_ = applied;
     stage_->checks.applied(id_, applied, replica_->model().digest());
+  }
+  judge_removed();
+}
+
+// Whom it would refuse as a peer, and be it itself.
+void Node::judge_removed() {
+  std::uint64_t removed = 0;
+  for (std::uint32_t slot = 0; slot < most_nodes; ++slot) {
+    if (replica_->removed(NodeId(slot + 1))) removed |= std::uint64_t{1} << slot;
+  }
+  const Index applied = replica_->applied();
+  const auto now = std::pair(applied, removed);
+  if (removed == 0 || std::exchange(seen_removed_, now) == now) return;
+  // In the midst of a command, what was applied in front of it does not show yet.
+  const Index most = replica_->settled() ? applied : replica_->status().committed;
+  for (std::uint64_t left = removed; left != 0; left &= left - 1) {
+    const auto slot = static_cast<std::uint64_t>(std::countr_zero(left));
+    stage_->checks.takes_for_removed(id_, NodeId(slot + 1), applied, most);
+  }
+}
+
+// But who has a part until a change is in force, which for a log filled slot by slot takes more slots.
+void Node::must_know_as_removed(const std::vector<NodeId>& former) {
+  if (replica_->rejoining()) return;
+  const Membership known = replica_->status().membership;
+  for (const NodeId id : former) {
+    if (known.find(id) == nullptr && !replica_->removed(id))
+      stage_->checks.fail("removal",
+                          fmt::format("node {} does not know that node {} is removed", id_.value, id.value));
   }
 }
 

@@ -60,6 +60,7 @@ class Node final : public replica::Host {
   void operate(std::uint64_t operation);               // a client's operation arrives
   void gather();                                       // commands were handed in: pump soon
   void settle();                                       // after anything was asked of the replica
+  void must_know_as_removed(const std::vector<NodeId>& former);  // at the end: all is applied
 
   void send(NodeId to, Bytes frame) override;
   void persist(Ticket ticket, std::vector<Write> writes) override;
@@ -85,6 +86,7 @@ class Node final : public replica::Host {
   bool accept(const Recovered& recovered);
   void took_place();
   void dispatch(Event event);
+  void judge_removed();
   void fire(TimerId id, std::uint64_t stamp);
   void schedule(EventKind kind, Duration mean, std::uint64_t number);
   void begin_sync();
@@ -136,6 +138,7 @@ class Node final : public replica::Host {
   std::vector<Event> held_;
   std::optional<std::string> halted_;
   Index seen_applied_;
+  std::pair<Index, std::uint64_t> seen_removed_;  // where, and whom it takes for removed: a bit each
   NodeId leader_;
   Epoch epoch_;
 

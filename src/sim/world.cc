@@ -132,6 +132,7 @@ void World::found_cluster() {
   for (std::uint32_t left = (count - 1) / 2; left != 0; --left) {
     victims_ |= 1U << rng.below(count);
   }
+  stage_.checks.founded(initial_);
   for (std::uint32_t i = 0; i < count; ++i) {
     nodes_.push_back(std::make_unique<Node>(stage_, i, NodeId(i + 1), initial_));
   }
@@ -369,7 +370,10 @@ void World::rest() {
 }
 
 void World::final_checks() {
-  for (Node* node : members()) stage_.checks.final_state(node->id(), node->replica().applied());
+  for (Node* node : members()) {
+    stage_.checks.final_state(node->id(), node->replica().applied());
+    node->must_know_as_removed(stage_.checks.former_members());
+  }
   if (companion_) companion_->final_checks();
   const auto history = clients_->judged();
   // More than linearizability asks, and decided at once: a read that went wrong may by chance see the right
