@@ -376,8 +376,11 @@ std::vector<net::Known> Node::members() const {
   return known;
 }
 
-// A node may take part in some keyspaces only; it is removed when none has it any more.
+// A node may take part in some keyspaces only; it is removed when none has it any more. One whose state is
+// being brought may have it without knowing so yet.
 bool Node::removed(NodeId peer) const {
+  if (std::ranges::any_of(keyspaces_, [](const auto& each) { return each.second->rejoining(); }))
+    return false;
   const auto has = [peer](const auto& each) { return each.second->removed(peer); };
   const auto member = [peer](const auto& each) { return each.second.find(peer) != nullptr; };
   return std::ranges::any_of(keyspaces_, has) && std::ranges::none_of(memberships_, member);
