@@ -131,7 +131,9 @@ std::expected<DevPlan, std::string> make_plan(const DevOptions& options) {
     node.data = fmt::format("{}/n{}", options.directory, node.id);
     node.client = ports.take(as_found ? node.client : usual_client_port(first, i));
   }
-  for (auto& node : plan->nodes) node.peer = ports.take(node.peer);
+  // Beside the client's, as etcd's: a port of those that connections are given could be taken when it starts
+  // again.
+  for (auto& node : plan->nodes) node.peer = ports.take(node.peer != 0 ? node.peer : node.client + 1U);
   for (const auto& node : plan->nodes) {
     if (node.client == 0 || node.peer == 0) return std::unexpected("no free port on 127.0.0.1");
   }

@@ -32,7 +32,7 @@ class Plans : public ::testing::Test {
 };
 
 TEST_F(Plans, AreFoundAgain) {
-  const auto first = plan({.nodes = 2, .protocol = "paxos", .directory = {}, .port = 14'379});
+  const auto first = plan({.nodes = 2, .protocol = "paxos", .directory = {}, .port = 2'579});
   ASSERT_TRUE(first) << first.error();
   ASSERT_TRUE(write_cluster_file(*first));
   EXPECT_THAT(cluster_file(), HasSubstr(R"({"nodes":[{"id":1,"pid":0,"client":"127.0.0.1:)"));
@@ -47,7 +47,7 @@ TEST_F(Plans, AreFoundAgain) {
 }
 
 TEST_F(Plans, DoNotChangeWhatIsThere) {
-  const auto first = plan({.nodes = 3, .protocol = {}, .directory = {}, .port = 14'379});
+  const auto first = plan({.nodes = 3, .protocol = {}, .directory = {}, .port = 2'579});
   ASSERT_TRUE(first) << first.error();
   ASSERT_TRUE(write_cluster_file(*first));
   EXPECT_THAT(plan({.nodes = 5}).error(), HasSubstr("holds a cluster of 3 nodes"));
@@ -59,7 +59,7 @@ TEST_F(Plans, DoNotChangeWhatIsThere) {
 }
 
 TEST_F(Plans, WithTlsTellWhomToTrust) {
-  const auto first = plan({.nodes = 1, .protocol = {}, .directory = {}, .port = 14'379, .tls = true});
+  const auto first = plan({.nodes = 1, .protocol = {}, .directory = {}, .port = 2'579, .tls = true});
   ASSERT_TRUE(first) << first.error();
   ASSERT_TRUE(write_cluster_file(*first));
   EXPECT_THAT(cluster_file(), HasSubstr("\"cacert\":\"" + directory + "/tls/cert.pem\""));

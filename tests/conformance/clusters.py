@@ -3,35 +3,17 @@
 import contextlib
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
+import sys
 import time
 import types
 import urllib.request
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from ports import dev_port, free_port  # noqa: E402
+
 START_SECONDS = 30
-
-
-def free_port():
-    """A port P such that P, P+20000 and P+30000 are free."""
-    for _ in range(1000):
-        port = random.randrange(11000, 32000)
-        try:
-            for p in (port, port + 20000, port + 30000):
-                with socket.socket() as s:
-                    s.bind(("127.0.0.1", p))
-            return port
-        except OSError:
-            continue
-    raise SystemExit("no free ports on 127.0.0.1")
-
-
-def any_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def wait_healthy(endpoints, processes):
@@ -67,7 +49,7 @@ def stop(processes):
 
 @contextlib.contextmanager
 def etcd(directory, binary="etcd", nodes=3, extra=()):
-    ports = [(any_port(), any_port()) for _ in range(nodes)]
+    ports = [(free_port(), free_port()) for _ in range(nodes)]
     initial = ",".join("n%d=http://127.0.0.1:%d" % (i + 1, peer) for i, (_, peer) in enumerate(ports))
     processes = []
     try:
@@ -92,7 +74,7 @@ def etcd(directory, binary="etcd", nodes=3, extra=()):
 def quorate(directory, binary, nodes=3, extra=()):
     data = os.path.join(directory, "data")
     log = open(os.path.join(directory, "dev.log"), "w")
-    process = subprocess.Popen([binary, "dev", "--nodes", str(nodes), "--data", data, "--port", str(free_port()), *extra],
+    process = subprocess.Popen([binary, "dev", "--nodes", str(nodes), "--data", data, "--port", str(dev_port()), *extra],
                                stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     log.close()
     try:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-from cluster import QUORATE, Cluster, Gateway, free_port, run, wait_for
+from cluster import QUORATE, Cluster, Gateway, free_port, run, stop, wait_for
 
 TEMPORARY = tempfile.mkdtemp(prefix='quorate-e2e-')
 BACKUP = os.path.join(TEMPORARY, 'backup.db')
@@ -64,10 +64,7 @@ class Restored:
         return wait_for('a leader', lambda: int(self.gateway(number).status().get('leader', 0)))
 
     def end(self):
-        for process in self.processes:
-            process.terminate()
-        for process in self.processes:
-            process.wait(20)
+        stop(*self.processes)
 
 
 def make_backup():
@@ -145,8 +142,7 @@ def by_etcds_flags():
         wait_for('a leader', lambda: int(Gateway(endpoint).status().get('leader', 0)))
         assert quorate('get', 'key07', '--print-value-only', endpoint=endpoint) == 'second\n'
     finally:
-        process.terminate()
-        process.wait(20)
+        stop(process)
     complaint = quorate('snapshot', 'restore', BACKUP, *flags, fails=True)
     assert 'already' in complaint and data in complaint, complaint
 

@@ -11,7 +11,7 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from certificates import Folder  # noqa: E402
-from cluster import QUORATE, free_port, run, wait_for  # noqa: E402
+from cluster import QUORATE, free_port, run, stop, wait_for  # noqa: E402
 
 FOLDER = tempfile.mkdtemp(prefix='client-tls-')
 MADE = Folder(FOLDER)
@@ -50,10 +50,7 @@ class Nodes:
         return self
 
     def __exit__(self, *_):
-        for process in self.processes:
-            process.terminate()
-        for process in self.processes:
-            process.wait(20)
+        stop(*self.processes)
 
 
 MUTUAL = ['--cert-file', FILE('server.pem'), '--key-file', FILE('server.key'), '--trusted-ca-file', FILE('ca.pem'),
@@ -89,6 +86,11 @@ def served(nodes, *identity):
     wait_for('a first put', lambda: etcdctl(nodes.endpoint(), *identity, 'put', 'k', 'v')[0] == 0)
 
 
+def served_by(nodes, i):
+    status, answer, _ = etcdctl(nodes.endpoint(i), *IDENTIFIED, 'get', 'k')
+    return answer if status == 0 else None
+
+
 def presented(port):
     """The common name of the certificate that a server shows."""
     context = ssl.create_default_context(cafile=FILE('ca.pem'))
@@ -101,8 +103,9 @@ def presented(port):
 def three_nodes_serve_etcdctl_with_tls_on_both_ports():
     with Nodes('three', 3, *MUTUAL) as nodes:
         served(nodes, *IDENTIFIED)
-        for i in range(3):
-            assert works(etcdctl(nodes.endpoint(i), *IDENTIFIED, 'get', 'k')) == 'k\nv\n'
+        for i in range(3):  # two are enough for the put: the third may be starting yet
+            answer = wait_for(f'node {i}', lambda i=i: served_by(nodes, i))
+            assert answer == 'k\nv\n', answer
         everywhere = ','.join(nodes.endpoint(i) for i in range(3))
         assert works(etcdctl(everywhere, *IDENTIFIED, 'endpoint', 'health')) == ''  # 3.4 says it on standard error
         listed = works(etcdctl(everywhere, *IDENTIFIED, 'member', 'list'))
@@ -113,10 +116,10 @@ def who_shows_no_certificate_of_the_authority_is_turned_away():
     with Nodes('strict', 1, *MUTUAL) as nodes:
         served(nodes, *IDENTIFIED)
         assert etcdctl(nodes.endpoint(), '--cacert', FILE('ca.pem'), 'get', 'k')[0] != 0
-        assert 'shows no certificate' in nodes.log(), nodes.log()
+        wait_for('the reason', lambda: 'shows no certificate' in nodes.log())
         alien = ['--cacert', FILE('ca.pem'), '--cert', FILE('alien.pem'), '--key', FILE('alien.key')]
         assert etcdctl(nodes.endpoint(), *alien, 'get', 'k')[0] != 0
-        assert 'not signed by' in nodes.log(), nodes.log()
+        wait_for('the reason', lambda: 'not signed by' in nodes.log())
         distrustful = ['--cacert', FILE('other.pem'), '--cert', FILE('client.pem'), '--key', FILE('client.key')]
         assert etcdctl(nodes.endpoint(), *distrustful, 'get', 'k')[0] != 0
         assert etcdctl(nodes.endpoint(), *IDENTIFIED, 'get', 'k')[0] == 0
@@ -130,8 +133,12 @@ def our_client_speaks_tls_and_says_what_is_wrong():
         assert works(quorate(bare, 'get', 'k', *IDENTIFIED)) == 'k\nv\n', 'a certificate is named: TLS'
         assert works(quorate(secure, 'get', 'k', '--insecure-skip-tls-verify', *IDENTIFIED[2:])) == 'k\nv\n'
         assert 'healthy' in works(quorate(bare, 'endpoint', 'health', '--cluster', *IDENTIFIED))
-        bench = ['bench', '--duration', '200ms', '--warm-up', '0s', '--json', *IDENTIFIED]
-        assert '"errors":{}' in works(quorate(secure, *bench)).replace(' ', '')
+
+        def measured(bench=('bench', '--duration', '200ms', '--warm-up', '0s', '--json', *IDENTIFIED)):
+            status, told, _ = quorate(secure, *bench)
+            assert '"errors":{}' in told.replace(' ', ''), told
+            return status == 0  # something was done in that time
+        wait_for('a measurement', measured)
         for prefix in ('ETCDCTL_', 'QUORATE_'):
             variables = {prefix + 'CACERT': FILE('ca.pem'), prefix + 'CERT': FILE('client.pem'),
                          prefix + 'KEY': FILE('client.key')}
@@ -180,11 +187,11 @@ def plain_text_to_a_tls_port_and_the_reverse():
         answer = plain.getresponse()
         assert (answer.status, answer.read()) == (400, b'This port speaks TLS: use https.\n')
         assert etcdctl(f'http://127.0.0.1:{nodes.clients[0]}', 'get', 'k')[0] != 0
-        assert 'speaks plain text where TLS is expected' in nodes.log(), nodes.log()
+        wait_for('the reason', lambda: 'speaks plain text where TLS is expected' in nodes.log())
     with Nodes('plain', 1, scheme='http') as nodes:
         served(nodes)
         assert etcdctl(f'https://127.0.0.1:{nodes.clients[0]}', '--cacert', FILE('ca.pem'), 'get', 'k')[0] != 0
-        assert 'it speaks TLS, and this port does not' in nodes.log(), nodes.log()
+        wait_for('the reason', lambda: 'it speaks TLS, and this port does not' in nodes.log())
         status, _, error = quorate(f'https://127.0.0.1:{nodes.clients[0]}', 'get', 'k', '--cacert', FILE('ca.pem'))
         assert status == 1 and 'speaks plain text where TLS is expected' in error, error
 

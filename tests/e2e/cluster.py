@@ -3,7 +3,6 @@ import base64
 import http.client
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -12,27 +11,19 @@ import time
 import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, 'tests'))
+from ports import dev_port, free_port  # noqa: E402, F401
+
 QUORATE = os.environ.get('QUORATE', os.path.join(ROOT, 'build', 'quorate'))
 
+# What is set for others must not change what the tests see.
+for name in list(os.environ):
+    if name.lower().endswith('_proxy') or name.startswith(('ETCD_', 'ETCDCTL_')):
+        del os.environ[name]
+for name in ('ENDPOINTS', 'USER', 'PASSWORD', 'CACERT', 'CERT', 'KEY'):
+    os.environ.pop('QUORATE_' + name, None)
 
-given_ports = set()
-
-
-def free_port():
-    """A free port, never one given before, and below the range from which connections take theirs, or tests would
-    steal from each other."""
-    for _ in range(200):
-        port = random.randrange(10000, 12000)
-        if port in given_ports:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(('127.0.0.1', port))
-            except OSError:
-                continue
-        given_ports.add(port)
-        return port
-    raise RuntimeError('no free port')
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by the `finally` of the tests, which end what they started
 
 
 def wait_for(what, condition, seconds=30, every=0.05):
@@ -47,6 +38,28 @@ def wait_for(what, condition, seconds=30, every=0.05):
             last = f'{type(error).__name__}: {error}'
         time.sleep(every)
     raise AssertionError(f'not within {seconds} s: {what} ({last})')
+
+
+def serving(*endpoints):
+    """Until each answers a linearizable read: that one takes writes says nothing of the others."""
+    for endpoint in endpoints:
+        wait_for(f'{endpoint} to answer', lambda: Gateway(endpoint).call('/v3/kv/range', {'key': b64('k')}))
+
+
+def stop(*processes, seconds=20):
+    """Ends them; who does not end in time is killed, and that is a failure."""
+    running = [p for p in processes if p is not None and p.poll() is None]
+    for process in running:
+        process.terminate()
+    late = []
+    for process in running:
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            late.append(process.args)
+    assert not late, f'still there {seconds} s after SIGTERM: {late}'
 
 
 class Gateway:
@@ -117,8 +130,7 @@ class Server:
         return self
 
     def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(20)
+        stop(self.process)
 
     def connect(self, port=None):
         return socket.create_connection(('127.0.0.1', port or self.client), timeout=30)
@@ -141,15 +153,19 @@ class Server:
 class Cluster:
     """`quorate dev` and its nodes."""
 
-    def __init__(self, directory, *arguments, port=None):
+    def __init__(self, directory, *arguments):
         self.directory = directory
         command = [QUORATE, 'dev', '--data', directory, *arguments]
-        if port:
-            command += ['--port', str(port)]
+        if not os.path.exists(directory):  # else the nodes keep their addresses
+            command += ['--port', str(dev_port())]
         self.log = directory + '.out'
         with open(self.log, 'wb') as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-        wait_for('the cluster to come up', self.ready, 60)
+        try:
+            wait_for('the cluster to come up', self.ready, 60)
+        except BaseException:
+            self.end()
+            raise
 
     def ready(self):
         if self.process.poll() is not None:
@@ -192,13 +208,7 @@ class Cluster:
         return self.process.wait(seconds)
 
     def end(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        stop(self.process)
 
 
 def alive(pid):

@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import QUORATE, ROOT, Gateway, Server, b64, free_port, run, wait_for  # noqa: E402
+from cluster import QUORATE, ROOT, Gateway, Server, b64, free_port, run, stop, wait_for  # noqa: E402
 
 FOLDER = tempfile.mkdtemp(prefix='configuration-')
 DOCUMENT = os.path.join(ROOT, 'docs', 'guide', 'configuration.md')
@@ -123,8 +123,7 @@ def the_gateway_can_be_left_out():
         wait_for('a healthy node', lambda: page(client, '/health')[0] == 200)
         assert page(client, '/v3/kv/range', method='POST', body='{"key":"aw=="}')[0] == 404
     finally:
-        process.terminate()
-        process.wait(20)
+        stop(process)
 
 
 def clients_that_ping_too_often_or_say_nothing():
@@ -223,8 +222,7 @@ log-outputs: [stderr]
         other = {'requestPut': {'key': b64('b'), 'value': b64('1')}}
         assert page(client, '/v3/kv/txn', method='POST', body=json.dumps({'success': [put, other]}))[0] == 400
     finally:
-        process.terminate()
-        process.wait(20)
+        stop(process)
     with open(os.path.join(FOLDER, 'bad.yml'), 'w', encoding='utf-8') as file:
         file.write('name: a\nlisten-clients: b\n')
     assert 'bad.yml:2: listen-clients: unknown key' in refusal('--config-file=bad.yml')

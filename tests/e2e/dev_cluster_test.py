@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 
-from cluster import QUORATE, Cluster, Gateway, alive, free_port, run, wait_for
+from cluster import QUORATE, Cluster, Gateway, alive, dev_port, run, stop, wait_for
 
 TEMPORARY = tempfile.mkdtemp(prefix='quorate-e2e-')
 
@@ -59,7 +59,7 @@ class Writers:
 
 def one_cluster_through_everything():
     path = directory('main')
-    cluster = Cluster(path, port=free_port())
+    cluster = Cluster(path)
     extra = []
     try:
         nodes = cluster.nodes
@@ -102,9 +102,7 @@ def one_cluster_through_everything():
         assert not any(alive(n['pid']) for n in nodes if n['id'] != leader['id']), 'a node survived Ctrl-C'
     finally:
         cluster.end()
-        for process in extra:
-            process.terminate()
-            process.wait(15)
+        stop(*extra)
 
     again = Cluster(path)
     try:
@@ -119,7 +117,7 @@ def one_cluster_through_everything():
 
 
 def children_end_with_their_parent():
-    cluster = Cluster(directory('orphans'), '--nodes', '1', port=free_port())
+    cluster = Cluster(directory('orphans'), '--nodes', '1')
     try:
         pid = cluster.nodes[0]['pid']
         cluster.process.kill()
@@ -130,7 +128,7 @@ def children_end_with_their_parent():
 
 
 def paxos_carries_the_same_store():
-    cluster = Cluster(directory('paxos'), '--protocol', 'paxos', port=free_port())
+    cluster = Cluster(directory('paxos'), '--protocol', 'paxos')
     try:
         for number, endpoint in enumerate(cluster.endpoints()):
             Gateway(endpoint).put(f'key{number}', 'value')
@@ -144,7 +142,7 @@ def tls_for_clients_and_peers():
     """Verbs run where the cluster's directory is find its certificate; others are told it."""
     path = directory('tls')
     os.mkdir(path)
-    start = [QUORATE, 'dev', '--nodes', '3', '--data', 'data', '--port', str(free_port())]
+    start = [QUORATE, 'dev', '--nodes', '3', '--data', 'data', '--port', str(dev_port())]
 
     def quorate(*words):
         return subprocess.run([QUORATE, *words], cwd=path, text=True, timeout=30, stdout=subprocess.PIPE,

@@ -59,15 +59,15 @@ def paths(names, join='/'):
     return [service + join + name for service, methods in names.items() for name in methods.split()]
 
 
-def grpc(node, path, message=b''):
-    """The gRPC status of a call, or '' if it goes on without an answer after a second."""
+def grpc(node, path, message=b'', seconds=60):
+    """The gRPC status of a call, or '' if it goes on without an answer after these seconds."""
     with open(os.path.join(FOLDER, 'message'), 'wb') as file:
         file.write(b'\0' + struct.pack('>I', len(message)) + message)
-    command = ['curl', '-s', '-D', '-', '-o', '/dev/null', '--max-time', '1', '--http2-prior-knowledge', '-X', 'POST', '-H',
+    command = ['curl', '-s', '-D', '-', '-o', '/dev/null', '--max-time', str(seconds), '--http2-prior-knowledge', '-X', 'POST', '-H',
                'content-type: application/grpc', '-H', 'te: trailers', '--data-binary',
                '@' + os.path.join(FOLDER, 'message'), f'http://127.0.0.1:{node.client}/{path}']
     for _ in range(100):
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=False, timeout=20)
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=False, timeout=2 * seconds + 20)
         # What is refused by its head is answered before the body has come, and the rest is not wanted (RFC 9113 8.1):
         # this curl then forgets the answer if it was about to send the body.
         if done.returncode != 92:
@@ -92,10 +92,15 @@ def page(node, method, path, body=None):
     return answer.status, text
 
 
+def missing_metrics(node):
+    text = page(node, 'GET', '/metrics')[1]
+    return [name for name in METRICS if f'\n{name}{{' not in text and f'\n{name} ' not in text]
+
+
 def every_rpc(node):
     """An empty message is answered, or refused for what it lacks: never as a method that nobody knows."""
     for path in paths(SERVED):
-        assert grpc(node, path) != UNIMPLEMENTED, path
+        assert grpc(node, path, seconds=1) != UNIMPLEMENTED, path
     for path in paths(LATER):
         assert grpc(node, path) == UNIMPLEMENTED, path
     assert grpc(node, 'etcdserverpb.Cluster/MemberList') == OK
@@ -130,8 +135,7 @@ def every_page(node):
         assert page(node, 'GET', path + '/nonsense')[0] == 404
     assert set(json.loads(page(node, 'GET', '/version')[1])) == {'etcdserver', 'etcdcluster', 'storage'}
     assert json.loads(page(node, 'GET', '/debug/vars')[1])['raft.status']['lead'] != 0
-    text = page(node, 'GET', '/metrics')[1]
-    missing = [name for name in METRICS if f'\n{name}{{' not in text and f'\n{name} ' not in text]
+    missing = missing_metrics(node)
     assert all(name.startswith('etcd_network_peer_') for name in missing), missing
 
 
@@ -176,9 +180,7 @@ def a_learner(node):
             assert grpc(joining, path, message) == '9', path  # failed precondition: not supported for learner
         assert page(joining, 'GET', '/readyz/non_learner')[0] == 503
         assert page(joining, 'GET', '/livez')[0] == 200
-        text = page(node, 'GET', '/metrics')[1]
-        missing = [name for name in METRICS if f'\n{name}{{' not in text and f'\n{name} ' not in text]
-        assert not missing, missing
+        wait_for('the metrics of peers', lambda: not missing_metrics(node))
     finally:
         joining.__exit__()
 

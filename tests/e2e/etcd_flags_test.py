@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-from cluster import QUORATE, Gateway, free_port, run, wait_for
+from cluster import QUORATE, Gateway, free_port, run, serving, stop, wait_for
 
 TEMPORARY = tempfile.mkdtemp(prefix='quorate-e2e-')
 
@@ -41,9 +41,7 @@ class Member:
                  *(['--auto-tls', '--peer-auto-tls'] if self.automatic_tls else [])], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(15)
+        stop(self.process)
 
     def log(self):
         with open(self.data + '.log', encoding='utf-8') as file:
@@ -57,6 +55,7 @@ def a_cluster_by_flags_and_a_member_that_joins():
         for member in members:
             member.start(members, verb=('serve',) if member.name == 'a' else ())
         wait_for('a first write', lambda: Gateway(members[0].endpoint).put('before', 'join'))
+        serving(*(m.endpoint for m in members))
         late.start([*members, late], state='existing')
         wait_for('the joining node to wait', lambda: 'waiting to be a member' in late.log())
         added = Gateway(members[1].endpoint, 10).call('/v3/cluster/member/add', {'peerURLs': [late.peer_url]})
@@ -89,7 +88,7 @@ def certificates_made_by_the_members():
         for member in members:
             member.start(members)
         wait_for('a first write', lambda: quorate(members[0], 'put', 'greeting', 'hello') == 'OK')
-        assert quorate(members[1], 'get', 'greeting') == 'greeting\nhello'
+        wait_for('another member', lambda: quorate(members[1], 'get', 'greeting') == 'greeting\nhello')
         members[2].stop()
         members[2].start(members)  # with the certificate it has
         wait_for('the restarted member', lambda: quorate(members[2], 'get', 'greeting') == 'greeting\nhello')

@@ -9,7 +9,7 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from certificates import Folder  # noqa: E402
-from cluster import QUORATE, Gateway, free_port, run, wait_for  # noqa: E402
+from cluster import QUORATE, Gateway, free_port, run, stop, wait_for  # noqa: E402
 
 FOLDER = tempfile.mkdtemp(prefix='peer-tls-')
 MADE = Folder(FOLDER)
@@ -48,10 +48,7 @@ class Cluster:
         return Gateway(f'127.0.0.1:{self.clients[i]}').get(key)
 
     def stop(self):
-        for process in self.processes:
-            process.terminate()
-        for process in self.processes:
-            process.wait(20)
+        stop(*self.processes)
 
 
 def three_nodes_replicate_over_tls():

@@ -2,15 +2,17 @@
 import http.client
 import json
 import os
-import random
 import signal
-import socket
 import struct
 import subprocess
+import sys
 import time
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, 'tests'))
+from ports import free_port  # noqa: E402
+
 QUORATE = os.environ.get('QUORATE', os.path.join(ROOT, 'build', 'quorate'))
 BUILD = os.environ.get('QUORATE_BUILD', os.path.join(ROOT, 'build', 'release'))
 TOOL = os.path.join(BUILD, 'tests', 'faults', 'fault_tool')
@@ -21,19 +23,6 @@ PATIENCE = 60  # seconds: only a cluster that hangs takes longer, however loaded
 
 class Trouble(Exception):
     """The cluster did not do what it must; the run fails."""
-
-
-def free_port():
-    """Below the range from which connections take theirs, or nodes would lose their ports to them."""
-    for _ in range(1000):
-        port = random.SystemRandom().randrange(12000, 30000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(('127.0.0.1', port))
-                return port
-            except OSError:
-                continue
-    raise Trouble('no free port')
 
 
 def wait_for(what, condition, seconds=PATIENCE, every=0.05):
