@@ -400,6 +400,34 @@ TEST(RocksHome, ADamagedDatabaseIsAnErrorThatNamesIt) {
   EXPECT_THAT(keys(*kind.home->open_live().value(), table_a), IsEmpty());
 }
 
+// A repair that was cut short begins again: it finds the state that the first attempt began.
+TEST(RocksHome, WhatWasSetAsideIsKeptUntilAStateWithSomethingInItIs) {
+  namespace fs = std::filesystem;
+  RocksKind kind;
+  const auto fill = [&kind](const char* value) {
+    auto engine = kind.home->open_live().value();
+    put(*engine, table_a, "k", value);
+    ASSERT_TRUE(engine->flush());
+  };
+  const auto evidence = [&kind] {  // by a look at a copy
+    const RocksKind look;
+    fs::copy(kind.path + "/damaged", look.path + "/live-1", fs::copy_options::recursive);
+    return text(*look.home->open_live().value(), table_a, "k");
+  };
+  fill("first");
+  ASSERT_TRUE(kind.home->set_aside_live());
+  EXPECT_EQ(evidence(), "first");
+  ASSERT_TRUE(kind.home->set_aside_live());  // there is none
+  EXPECT_EQ(evidence(), "first");
+  ASSERT_TRUE(kind.home->open_live());
+  ASSERT_TRUE(kind.home->set_aside_live());  // it is empty
+  EXPECT_EQ(evidence(), "first");
+  EXPECT_THAT(keys(*kind.home->open_live().value(), table_a), IsEmpty());
+  fill("second");
+  ASSERT_TRUE(kind.home->set_aside_live());
+  EXPECT_EQ(evidence(), "second");
+}
+
 // A block of a table that nobody reads at the start.
 TEST(RocksHome, DamageFoundAtWorkIsKnownToTheNextStart) {
   RocksKind kind;

@@ -44,6 +44,16 @@ std::uint64_t generation_of(std::string_view name) {
   return error == std::errc() && end == digits.data() + digits.size() ? generation : 0;
 }
 
+// Whether anything was ever flushed to the database in this directory. What can not be looked at may hold
+// much.
+bool holds_tables(const std::string& path) {
+  std::error_code error;
+  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().extension() == ".sst") return true;
+  }
+  return static_cast<bool>(error);
+}
+
 IoError io_error(const char* operation, const std::string& path, std::error_code error) {
   return {error == std::errc::no_space_on_device ? IoErrorKind::full : IoErrorKind::failed,
           std::string(operation) + " " + path + ": " + error.message()};
@@ -355,13 +365,18 @@ IoResult<void> RocksHome::promote_staging() {
   return {};
 }
 
+// What an interrupted repair made anew, into which nothing was flushed yet, must not take the place of what
+// that repair had set aside: of that the operator may still save something.
 IoResult<void> RocksHome::set_aside_live() {
   if (auto settled = settle(); !settled) return settled;
+  const std::string live = at(live_name(generation_));
   std::error_code error;
-  fs::remove_all(at(damaged_name), error);
-  if (error) return std::unexpected(io_error("remove", at(damaged_name), error));
-  if (!fs::exists(at(live_name(generation_)), error)) return {};
-  return rename_directory(at(live_name(generation_)), at(damaged_name), path_);
+  if (!fs::exists(live, error)) return {};
+  const bool keep = fs::exists(at(damaged_name), error) && !holds_tables(live);
+  const std::string dropped = keep ? live : at(damaged_name);
+  fs::remove_all(dropped, error);
+  if (error) return std::unexpected(io_error("remove", dropped, error));
+  return keep ? IoResult<void>() : rename_directory(live, at(damaged_name), path_);
 }
 
 void RocksHome::discard_staging() {
