@@ -31,7 +31,8 @@ Rejoined never(NodeId, const Records&, const std::optional<SnapshotMeta>&) {
 
 struct DamagedLogTest : NodeTest {
   // Three batches, all applied and flushed by the orderly end, of which the second is damaged.
-  DamagedLogTest() {
+  DamagedLogTest() { write_and_damage(); }
+  void write_and_damage() {
     auto ended = with_node(config(), [this](Node& node) { append(node, "abc"); });
     EXPECT_TRUE(ended) << ended.error();
     const std::string log = path + "/log/wal-0000000001";
@@ -45,13 +46,13 @@ struct DamagedLogTest : NodeTest {
     bytes[batches.at(2) + 50] ^= 1;
     std::ofstream(log, std::ios::binary) << bytes;
   }
-  void append(Node& node, const std::string& letters) {
+  void append(Node& node, const std::string& letters, const std::string& to = "left") {
     if (letters.empty()) return node.stop();
-    node.keyspace("left")->propose(Bytes::copy(letters.substr(0, 1)),
-                                   [this, &node, letters](const replica::Outcome<Bytes>& result) {
-                                     last = result.value().str();
-                                     node.post([this, &node, letters] { append(node, letters.substr(1)); });
-                                   });
+    node.keyspace(to)->propose(
+        Bytes::copy(letters.substr(0, 1)), [this, &node, letters, to](const replica::Outcome<Bytes>& result) {
+          last = result.value().str();
+          node.post([this, &node, letters, to] { append(node, letters.substr(1), to); });
+        });
   }
   NodeConfig rejoining(rl::Rejoin how) {
     auto c = config();
@@ -85,6 +86,22 @@ TEST_F(DamagedLogTest, StopsTheNodeOtherwiseAndChangesNothing) {
   other.keyspaces.erase(other.keyspaces.begin());
   EXPECT_THAT(refusal(std::move(other)), HasSubstr("a keyspace that is not configured"));
   EXPECT_EQ(refusal(rejoining(from_the_state)), "");
+}
+
+// The log tells nothing of a keyspace, and its state says that it should.
+TEST_F(DamagedLogTest, AKeyspaceOfWhichOnlyTheStateIsLeftIsNotForgotten) {
+  using testing::HasSubstr;
+  std::filesystem::remove_all(path);
+  auto ended = with_node(config(), [this](Node& node) { append(node, "xy", "right"); });
+  ASSERT_TRUE(ended) << ended.error();
+  std::filesystem::remove_all(path + "/log");
+  write_and_damage();
+  auto only_left = rejoining(from_the_state);
+  only_left.keyspaces.back().rejoin = never;
+  EXPECT_THAT(refusal(std::move(only_left)), HasSubstr("keyspace 'right': it is not to be"));
+  ended = with_node(rejoining(from_the_state), [this](Node& node) { append(node, "z", "right"); });
+  ASSERT_TRUE(ended) << ended.error();
+  EXPECT_EQ(last, "xyz");
 }
 
 struct DamagedStateTest : DamagedLogTest {

@@ -1,11 +1,26 @@
 // A node's log or state that is found damaged at its start.
 #include <algorithm>
+#include <filesystem>
 
 #include <spdlog/spdlog.h>
 
 #include "runtime/node.h"
 
 namespace quorate::runtime {
+
+namespace {
+
+// Whether entries are applied to the state in this directory. One that is not there is not made.
+std::expected<bool, std::string> holds_state(const std::string& path, const storage::RocksConfig& config) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return false;
+  storage::RocksHome home(path, config);
+  const auto live = home.open_live();
+  if (!live) return std::unexpected(live.error().what);
+  return !replica::State::read_applied(**live).index.none();
+}
+
+}  // namespace
 
 // The log is set aside, and with it the states that are lost. What they held is brought by other members;
 // until then each protocol abstains from what could harm them. Whatever moment the power goes: as long as the
@@ -23,8 +38,16 @@ std::expected<void, std::string> Node::begin_log_anew(const storage::WalConfig& 
   for (const auto& [id, members] : lost) {
     if (!saved->records.contains(id)) return refuse("its log tells nothing of one of its keyspaces");
   }
+  auto kept = saved->records;
+  for (const auto& keyspace : config_.keyspaces) {
+    const auto id = keyspace_id(keyspace.name);
+    if (kept.contains(id) || lost.contains(id)) continue;
+    const auto state = holds_state(state_path(keyspace.name), keyspace.storage);
+    if (!state) return refuse("keyspace '" + keyspace.name + "': " + state.error());
+    if (*state) kept[id];  // its protocol has recorded nothing, and may go on with that
+  }
   std::map<KeyspaceId, std::vector<Write>> contents;
-  for (const auto& [id, records] : saved->records) {
+  for (const auto& [id, records] : kept) {
     const auto id_of = [](const KeyspaceConfig& each) { return keyspace_id(each.name); };
     const auto keyspace = std::ranges::find(config_.keyspaces, id, id_of);
     if (keyspace == config_.keyspaces.end())
