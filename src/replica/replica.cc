@@ -51,7 +51,8 @@ std::expected<std::unique_ptr<storage::Engine>, Replica::StateError> Replica::re
   };
   const Index wanted = recovered.snapshot ? recovered.snapshot->index : Index();
   auto live = home.open_live();
-  const bool replayed = !recovered.snapshot && !recovered.log.empty();  // from the first entry on
+  // From the first entry on, be there none: then its records tell this log from one that was lost itself.
+  const bool replayed = !recovered.snapshot && !(recovered.log.empty() && recovered.records.empty());
   if (!live && live.error().kind == storage::IoErrorKind::corrupt && replayed) {
     if (auto aside = home.set_aside_live(); !aside) return failed(aside.error());
     live = home.open_live();

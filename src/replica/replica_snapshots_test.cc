@@ -250,5 +250,49 @@ TEST(RecoverState, RefusesALogWhoseStateIsGone) {
   EXPECT_TRUE(half.error().lost);
 }
 
+// Its live state can not be read until it is set aside.
+class CorruptHome final : public storage::EngineHome {
+ public:
+  storage::IoResult<std::unique_ptr<storage::Engine>> open_live() override {
+    if (corrupt) return std::unexpected(storage::IoError{storage::IoErrorKind::corrupt, "open live-1"});
+    return inner.open_live();
+  }
+  storage::IoResult<std::unique_ptr<storage::Engine>> create_staging() override {
+    return inner.create_staging();
+  }
+  storage::IoResult<std::unique_ptr<storage::Engine>> open_staging() override { return inner.open_staging(); }
+  storage::IoResult<void> promote_staging() override { return inner.promote_staging(); }
+  void discard_staging() override { inner.discard_staging(); }
+  storage::IoResult<void> set_aside_live() override {
+    corrupt = false;
+    return inner.set_aside_live();
+  }
+  storage::MemoryHome inner;
+  bool corrupt = true;
+};
+
+TEST(RecoverState, MakesADamagedStateAgainWhereTheLogWasNeverCut) {
+  Recovered entries;
+  entries.log.push_back({Epoch(1), Index(1), EntryKind::noop, {}});
+  Recovered records;  // nothing was ever committed
+  records.records["hard state"] = Bytes::copy("term 1");
+  for (const auto& recovered : {entries, records}) {
+    CorruptHome home;
+    const auto live = Replica::recover_state(home, recovered);
+    ASSERT_TRUE(live) << live.error().what;
+    EXPECT_EQ(State::read_applied(**live).index, Index(0));
+  }
+}
+
+TEST(RecoverState, ADamagedStateStaysWhereNothingElseHoldsWhatItHeld) {
+  for (const auto& recovered : {Recovered{}, cut_at(9)}) {  // without any record the log may be lost, too
+    CorruptHome home;
+    const auto live = Replica::recover_state(home, recovered);
+    ASSERT_FALSE(live);
+    EXPECT_TRUE(live.error().lost);
+    EXPECT_TRUE(home.corrupt) << "it is not set aside";
+  }
+}
+
 }  // namespace
 }  // namespace quorate::replica::testing
