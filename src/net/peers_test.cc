@@ -141,6 +141,9 @@ TEST_F(PeersTest, ReconnectsToANodeThatCameBack) {
     ASSERT_TRUE(until([&] { return a.handler.changes.size() == 1; }));
     nodes.pop_back();
   }
+  tcp::acceptor held(context, tcp::v4());  // does not listen, and keeps others from doing so
+  held.set_option(tcp::acceptor::reuse_address(true));
+  held.bind({boost::asio::ip::address_v4::loopback(), parse_address(address)->port});
   ASSERT_TRUE(until([&] { return a.handler.changes.size() == 2; }));
   EXPECT_EQ(a.handler.changes.back(), std::pair(2UL, false));
   Recorder handler;

@@ -52,7 +52,7 @@ class WebSocketSession : public ::testing::Test {
     }
     return found;
   }
-  EchoServer server{Limits{.tick = milliseconds(5)}};
+  EchoServer server{Limits{.tick = milliseconds(5), .shutdown_grace = std::chrono::hours(1)}};
   RawClient client;
 };
 

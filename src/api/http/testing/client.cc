@@ -52,7 +52,7 @@ std::size_t RawClient::read() {
 }
 
 bool RawClient::until(const std::function<bool()>& met) {
-  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::minutes(1);
   while (!met()) {
     if (closed_ || std::chrono::steady_clock::now() > give_up) return met();
     read();
@@ -210,7 +210,7 @@ void Http2Client::turn() {
 }
 
 bool Http2Client::until(const std::function<bool()>& met) {
-  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::minutes(1);
   while (!met()) {
     if (raw_.closed() || std::chrono::steady_clock::now() > give_up) return met();
     turn();

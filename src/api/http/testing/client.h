@@ -22,7 +22,7 @@ class RawClient {
 
   void write(std::string_view bytes);
   std::size_t read();  // what is there now, into received(); turns the server once
-  // Until `met`, the connection ends, or ten seconds pass. True if met.
+  // Until `met`, the connection ends, or a minute passes. True if met.
   bool until(const std::function<bool()>& met);
   bool until_received(std::string_view text) {
     return until([&] { return received_.find(text) != std::string::npos; });
