@@ -157,6 +157,7 @@ std::expected<storage::Wal::Opened, std::string> Node::open_log(const storage::W
   const auto in_log = [this](const storage::WalError& error) {
     return "the log in " + log_path() + ": " + error.what;
   };
+  if (auto there = check_that_the_log_is_there(); !there) return std::unexpected(there.error());
   auto opened = storage::Wal::open(*log_disk_, log);
   if (!opened && opened.error().kind == storage::WalError::Kind::corrupt) {
     if (auto begun = begin_log_anew(log, in_log(opened.error()), {}); !begun)

@@ -133,6 +133,7 @@ class Node final : private net::PeersHandler {
   std::expected<States, std::string> open_states(storage::Wal::Opened& log, const storage::WalConfig& config);
   std::expected<void, std::string> add_keyspace(KeyspaceConfig config, Recovered recovered, State state);
   // repair.cc
+  [[nodiscard]] std::expected<void, std::string> check_that_the_log_is_there() const;
   std::expected<void, std::string> begin_log_anew(const storage::WalConfig& log, const std::string& damage,
                                                   const Lost& lost);
   [[nodiscard]] std::string log_path() const;

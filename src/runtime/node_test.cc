@@ -91,17 +91,33 @@ TEST_F(DamagedLogTest, StopsTheNodeOtherwiseAndChangesNothing) {
 // The log tells nothing of a keyspace, and its state says that it should.
 TEST_F(DamagedLogTest, AKeyspaceOfWhichOnlyTheStateIsLeftIsNotForgotten) {
   using testing::HasSubstr;
-  std::filesystem::remove_all(path);
+  namespace fs = std::filesystem;
+  fs::remove_all(path);
   auto ended = with_node(config(), [this](Node& node) { append(node, "xy", "right"); });
   ASSERT_TRUE(ended) << ended.error();
-  std::filesystem::remove_all(path + "/log");
+  const TestDirectory elsewhere;
+  fs::copy(path + "/state/right", elsewhere.path(), fs::copy_options::recursive);
+  fs::remove_all(path);
   write_and_damage();
+  fs::remove_all(path + "/state/right");
+  fs::copy(elsewhere.path(), path + "/state/right", fs::copy_options::recursive);
   auto only_left = rejoining(from_the_state);
   only_left.keyspaces.back().rejoin = never;
   EXPECT_THAT(refusal(std::move(only_left)), HasSubstr("keyspace 'right': it is not to be"));
   ended = with_node(rejoining(from_the_state), [this](Node& node) { append(node, "z", "right"); });
   ASSERT_TRUE(ended) << ended.error();
   EXPECT_EQ(last, "xyz");
+}
+
+// Its disk is not mounted, or the configuration names another place.
+TEST_F(DamagedLogTest, ALogThatIsGoneIsNotBegunAnew) {
+  using testing::HasSubstr;
+  std::filesystem::rename(path + "/log", path + "/elsewhere");
+  for (int i = 0; i < 2; ++i) EXPECT_THAT(refusal(rejoining(from_the_state)), HasSubstr("/log is gone"));
+  auto there = rejoining(from_the_state);
+  there.log_directory = path + "/elsewhere";
+  EXPECT_EQ(refusal(std::move(there)), "");
+  EXPECT_THAT(refusal(config()), HasSubstr("/log is gone"));
 }
 
 struct DamagedStateTest : DamagedLogTest {

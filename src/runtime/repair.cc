@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include "runtime/node.h"
+#include "storage/wal_format.h"
 
 namespace quorate::runtime {
 
@@ -21,6 +22,24 @@ std::expected<bool, std::string> holds_state(const std::string& path, const stor
 }
 
 }  // namespace
+
+// Each state was begun when a log was in its place, and durable. A node that began another would have
+// forgotten its votes and what it acknowledged.
+std::expected<void, std::string> Node::check_that_the_log_is_there() const {
+  const auto names = log_disk_->list();
+  if (!names) return std::unexpected("the log in " + log_path() + ": " + names.error().what);
+  const auto of_log = [](const std::string& name) {
+    return storage::wal::parse_segment_name(name).has_value();
+  };
+  std::error_code error;
+  const std::filesystem::directory_iterator states(state_path({}), error);
+  if (error || states == std::filesystem::directory_iterator() || std::ranges::any_of(*names, of_log))
+    return {};
+  return std::unexpected(
+      "the log in " + log_path() + " is gone, and " + state_path({}) +
+      " holds states made from it: its disk is not mounted, the configuration names another directory, or it "
+      "is lost. Where it is lost, remove this member, empty its data directory and let it join as a new one");
+}
 
 // The log is set aside, and with it the states that are lost. What they held is brought by other members;
 // until then each protocol abstains from what could harm them. Whatever moment the power goes: as long as the
