@@ -31,7 +31,10 @@ enum class ReadMode : std::uint8_t {
   quorum,  // confirmed by a quorum after the request (Raft thesis §6.4)
   lease,   // on the leader's lease where the protocol keeps one, else as quorum (§6.4.1)
 };
-struct ReadBarrier {  // answered by ReadReady: a state applied up to its index is fresh enough for all `ids`
+// Answered by ReadReady: a state applied up to its index is fresh enough for all `ids`. Or refused; one of
+// the two, however long it takes and whatever is lost or who leads meanwhile. So it is asked once; after a
+// refusal it may be asked anew.
+struct ReadBarrier {
   std::uint64_t id = 0;
   ReadMode mode = ReadMode::quorum;
 };

@@ -19,14 +19,13 @@ void Replica::pump_reads(Env& env) {
   for (const auto mode : {rl::ReadMode::quorum, rl::ReadMode::lease}) {
     auto& queue = unread_[mode == rl::ReadMode::lease ? 1 : 0];
     if (queue.empty()) continue;
-    issue_barrier(env, {mode, std::exchange(queue, {}), env.now + config_.request_timeout, {}});
+    issue_barrier(env, {mode, std::exchange(queue, {}), env.now + config_.request_timeout});
   }
 }
 
 void Replica::issue_barrier(Env& env, ReadGroup group) {
   const std::uint64_t id = next_id_++;
   const auto mode = group.mode;
-  group.asked_at = env.now;
   group.refused = false;
   barriers_.emplace(id, std::move(group));
   step(env, Ask<rl::Request>{rl::ReadBarrier{id, mode}});
@@ -55,11 +54,9 @@ void Replica::serve_ready_reads() {
   }
 }
 
-// A barrier without an answer is asked again: its messages may be lost, or the leader gone. Under the same
-// id, so that an answer counts whenever it comes: where it takes longer than the interval, none would ever be
-// in time. To a refusal no answer follows.
+// A refused barrier is asked anew. The others are the protocol's business, which sees to it that each has an
+// answer: to ask again would only add to what it has to do.
 void Replica::expire_reads(Env& env) {
-  std::vector<rl::ReadBarrier> again;
   std::vector<ReadGroup> anew;
   for (auto it = barriers_.begin(); it != barriers_.end();) {
     ReadGroup& group = it->second;
@@ -71,17 +68,10 @@ void Replica::expire_reads(Env& env) {
       anew.push_back(std::move(group));
       it = barriers_.erase(it);
     } else {
-      if (env.now - group.asked_at >= 3 * config_.retry_interval) {
-        group.asked_at = env.now;
-        again.push_back({it->first, group.mode});
-      }
       ++it;
     }
   }
   for (auto& group : anew) issue_barrier(env, std::move(group));
-  for (const auto& barrier : again) {
-    if (barriers_.contains(barrier.id)) step(env, Ask<rl::Request>{barrier});
-  }
   // A node that was removed may never come to apply what a read waits for.
   std::vector<ReadDone> late;
   for (auto it = ready_reads_.begin(); it != ready_reads_.end();) {

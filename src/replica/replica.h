@@ -168,8 +168,7 @@ class Replica {
     replicated_log::ReadMode mode;
     std::vector<ReadDone> waiters;
     Instant deadline;
-    Instant asked_at;
-    bool refused = false;  // the next tick asks again
+    bool refused = false;  // the next tick asks anew
   };
   struct Change {  // a membership change or transfer under way
     std::optional<std::vector<Member>> members;

@@ -29,31 +29,33 @@ TEST(Replica, AReadOfAnIndexThatIsNeverAppliedIsGivenUp) {
   EXPECT_THAT(node.outcomes, ElementsAre("no leader"));
 }
 
-TEST(Replica, AnUnansweredBarrierIsAskedAgain) {
+// Under overload every copy would be one more thing to do, and one more that another is refused for.
+TEST(Replica, AnUnansweredBarrierIsNotAskedAgain) {
   Node node(1);
   node.lead();
   node.read();
   node.pump();
-  node.pass(500ms);
+  node.pass(4s);
   const auto barriers = node.protocol->asked<rl::ReadBarrier>();
-  ASSERT_GE(barriers.size(), 2U);
-  node.emit(rl::ReadReady{{barriers.back().id}, Index(0)});
-  EXPECT_THAT(node.outcomes, ElementsAre("read at 0"));
-  node.emit(rl::ReadReady{{barriers.back().id}, Index(0)});
+  ASSERT_THAT(barriers, SizeIs(1));
+  node.emit(rl::ReadReady{{barriers[0].id}, Index(0)});
+  EXPECT_THAT(node.outcomes, ElementsAre("read at 0")) << "an answer counts however long it takes";
+  node.emit(rl::ReadReady{{barriers[0].id}, Index(0)});
   EXPECT_THAT(node.outcomes, SizeIs(1));
 }
 
-TEST(Replica, AnswersCountHoweverLongTheyTake) {
+TEST(Replica, ARefusedBarrierIsAskedAnew) {
   Node node(1);
-  node.lead();
+  node.follow(2);
   node.read();
   node.pump();
-  std::size_t answered = 0;
-  for (int i = 0; i < 8; ++i) {  // each is answered half a second after it was asked
-    const auto asked = node.protocol->asked<rl::ReadBarrier>();
-    node.pass(500ms);
-    for (; answered < asked.size(); ++answered) node.emit(rl::ReadReady{{asked[answered].id}, Index(0)});
-  }
+  const auto first = node.protocol->asked<rl::ReadBarrier>().at(0).id;
+  node.emit(rl::Refused{first, rl::Refusal::not_leader, NodeId(3)});
+  node.pass(500ms);
+  const auto barriers = node.protocol->asked<rl::ReadBarrier>();
+  ASSERT_THAT(barriers, SizeIs(2));
+  EXPECT_NE(barriers[1].id, first) << "so that no answer to the first is taken for one to the second";
+  node.emit(rl::ReadReady{{barriers[1].id}, Index(0)});
   EXPECT_THAT(node.outcomes, ElementsAre("read at 0"));
 }
 

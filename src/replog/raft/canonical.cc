@@ -107,12 +107,11 @@ void Raft::write_time(Canonical& to) const {
 }
 
 void Raft::write_reads(Canonical& to) const {
-  const auto write = [&](const std::vector<PendingRead>& reads) {
-    to.number(reads.size());
-    for (const auto& read : reads) {
-      to.node(read.from);
-      to.number(read.id);
-    }
+  const auto write = [&](const PendingReads& reads) {
+    to.encoded(reads.own);
+    std::map<std::uint64_t, std::uint64_t> others;
+    for (const auto& [node, id] : reads.others) others[to.renamed(node)] = id;
+    to.encoded(others);
   };
   write(waiting_reads_);
   to.number(confirming_.size());

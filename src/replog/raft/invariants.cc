@@ -34,6 +34,7 @@ std::optional<std::string> Raft::check_invariants() const {
     if (leader_ != settings_.self) return broken("a leader that does not follow itself");
     if (voted_for_ != settings_.self) return broken("a leader that did not vote for itself");
     if (log_.last_term() != term_) return broken("a leader without an entry of its term");
+    if (!forwarded_.empty()) return broken("a leader's reads wait for another leader");
     for (const auto& p : peers_) {
       if (p.match > log_.last() || p.next <= p.match || p.next > log_.last().next()) {
         return broken("progress of node " + to_string(p.id) + " out of bounds");
@@ -41,6 +42,7 @@ std::optional<std::string> Raft::check_invariants() const {
     }
   } else {
     if (leader_ == settings_.self) return broken("follows itself without being leader");
+    if (leader_.none() && !forwarded_.empty()) return broken("reads wait for a leader that is none");
     if (!peers_.empty() || !proposals_.empty() || !confirming_.empty() || !waiting_reads_.empty()) {
       return broken("leader's state without leadership");
     }

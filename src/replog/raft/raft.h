@@ -101,10 +101,16 @@ class Raft {
     NodeId from;  // none: asked here
     std::uint64_t id;
   };
+  struct PendingReads {
+    std::vector<std::uint64_t> own;
+    std::map<NodeId, std::uint64_t> others;  // the latest request of each: it speaks for all its reads
+    void add(PendingRead read);
+    [[nodiscard]] bool empty() const { return own.empty() && others.empty(); }
+  };
   struct ReadRound {
     std::uint64_t round;
     Index index;
-    std::vector<PendingRead> reads;
+    PendingReads reads;
   };
   struct ForwardedRead {
     std::uint64_t id;
@@ -233,7 +239,8 @@ class Raft {
   void admit_read(Context& c, PendingRead read, replicated_log::ReadMode mode);
   void start_read_round(Context& c);
   void confirm_reads(Context& c);
-  void answer_reads(Context& c, const std::vector<PendingRead>& reads, Index index);
+  void answer_reads(Context& c, const PendingReads& reads, Index index);
+  [[nodiscard]] std::size_t own_reads() const;
   void fail_reads(Context& c);
   void forward_reads(Context& c);
   void read_timer_fired(Context& c);
@@ -300,8 +307,8 @@ class Raft {
   std::optional<Transfer> transfer_;
   bool lease_given_up_ = false;  // a TimeoutNow went out in this term
   std::uint64_t round_ = 0;
-  std::deque<Instant> round_sent_;          // send times of the rounds ending with round_
-  std::vector<PendingRead> waiting_reads_;  // no round was sent since they came
+  std::deque<Instant> round_sent_;  // send times of the rounds ending with round_
+  PendingReads waiting_reads_;      // no round was sent since they came
   std::deque<ReadRound> confirming_;
 
   // Follower.

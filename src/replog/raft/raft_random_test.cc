@@ -66,6 +66,8 @@ class Chaos {
           << "node " << to_string(member.id);
     }
     cluster_.check_logs();
+    collect_reads();
+    EXPECT_THAT(unanswered_, testing::IsEmpty()) << "a read was neither answered nor refused";
   }
 
   Cluster& cluster() { return cluster_; }
@@ -107,6 +109,7 @@ class Chaos {
   void crash_or_start(std::uint64_t id) {
     if (!cluster_.up(id)) return cluster_.start(id);
     cluster_.crash(id);
+    std::erase_if(unanswered_, [id](const auto& read) { return read.second == id; });
     if (id == 1 && damage_ != Damage::none && rng_.chance(0.5))
       damages_ += cluster_.damage(id, rng_.chance(0.7)) ? 1 : 0;
   }
@@ -148,6 +151,7 @@ class Chaos {
       if (cluster_.up(other)) newest = std::max(newest, cluster_.raft(other).applied());
     }
     reads_[++read_] = newest;
+    unanswered_[read_] = id;
     cluster_.ask(id, rl::ReadBarrier{read_, rng_.chance(0.5) ? rl::ReadMode::lease : rl::ReadMode::quorum});
   }
 
@@ -156,13 +160,21 @@ class Chaos {
       for (const auto& ready : cluster_.events<rl::ReadReady>(id)) {
         for (const auto read : ready.ids) {
           ++reads_served_;
+          answered(read);
           if (ready.index < reads_[read]) {
             cluster_.violations.push_back("stale read at node " + std::to_string(id));
           }
         }
       }
+      for (const auto& refused : cluster_.events<rl::Refused>(id)) {
+        if (refused.id > first_read) answered(refused.id);
+      }
       cluster_.node(id).events.clear();
     }
+  }
+
+  void answered(std::uint64_t read) {
+    if (unanswered_.erase(read) == 0) cluster_.violations.emplace_back("a read was answered twice");
   }
 
   void administrate() {
@@ -194,10 +206,13 @@ class Chaos {
     }
   }
 
+  static constexpr std::uint64_t first_read = 1'000'000;  // greater than the id of any other request
+
   Cluster cluster_;
   Rng rng_;
   std::uint64_t proposed_ = 0;
-  std::uint64_t read_ = 0;
+  std::uint64_t read_ = first_read;
+  std::map<std::uint64_t, std::uint64_t> unanswered_;  // reads, and where they were asked, since its start
   int reads_served_ = 0;
   int damages_ = 0;
   Damage damage_;

@@ -192,6 +192,52 @@ TEST_F(RaftReads, AFollowerReadWithoutAnAnswerIsRefusedInTheEnd) {
   EXPECT_EQ(refused[0].id, 10U);
 }
 
+TEST_F(RaftReads, AFollowersRequestsTakeOnePlaceAtTheLeader) {
+  read(1, 10);
+  const auto round = last_round(2);
+  for (const std::uint64_t id : {5, 7, 6}) cluster.inject(3, 1, ReadIndex{id, rl::ReadMode::quorum});
+  cluster.inject(2, 1, HeartbeatReply{term, round});
+  EXPECT_THAT(served(1), ElementsAre(10));
+  EXPECT_THAT(cluster.take<ReadIndexReply>(1, 3), IsEmpty()) << "that round was sent before they came";
+  cluster.inject(2, 1, HeartbeatReply{term, last_round(2)});
+  const auto replies = cluster.take<ReadIndexReply>(1, 3);
+  ASSERT_THAT(replies, SizeIs(1));
+  EXPECT_EQ(replies[0].id, 7U);
+  EXPECT_TRUE(replies[0].success);
+}
+
+TEST_F(RaftReads, ReadsAreBoundedWhicheverRoundTheyWaitFor) {
+  constexpr std::uint64_t most = 65'536;
+  for (std::uint64_t id = 1; id <= most; ++id) {
+    read(1, id);
+    if (id % (most / 3) == 0) cluster.fire(1, Raft::heartbeat_timer);  // a round nobody answers yet
+  }
+  EXPECT_THAT(cluster.events<rl::Refused>(1), IsEmpty());
+  read(1, most + 1);
+  const auto refused = cluster.events<rl::Refused>(1);
+  ASSERT_THAT(refused, SizeIs(1));
+  EXPECT_EQ(refused[0].id, most + 1);
+  EXPECT_EQ(refused[0].reason, rl::Refusal::busy);
+  read(2, 10);  // a follower's reads take no such place
+  cluster.settle();
+  EXPECT_THAT(served(1), SizeIs(most));
+  EXPECT_THAT(served(2), ElementsAre(10));
+  EXPECT_THAT(cluster.events<rl::Refused>(2), IsEmpty());
+}
+
+TEST_F(RaftReads, AReadForwardedToALeaderThatIsGoneIsRefusedAndCanGoToTheNext) {
+  cluster.passes = [](const Packet& p) { return p.from != NodeId(1) && p.to != NodeId(1); };
+  read(2, 10);
+  cluster.elect(3);
+  ASSERT_EQ(cluster.raft(2).leader(), NodeId(3));
+  const auto refused = cluster.events<rl::Refused>(2);
+  ASSERT_THAT(refused, SizeIs(1));
+  EXPECT_EQ(refused[0].id, 10U);
+  read(2, 11);
+  cluster.settle();
+  EXPECT_THAT(served(2), ElementsAre(11));
+}
+
 TEST_F(RaftReads, AnAnswerToARequestOfBeforeARestartServesNothing) {
   read(2, 10);
   const auto asked = cluster.take<ReadIndex>(2, 1);

@@ -7,12 +7,12 @@
 namespace quorate::raft {
 
 namespace {
-constexpr std::size_t max_pending_reads = 65'536;
+constexpr std::size_t max_pending_reads = 65'536;  // of this node's host
 }
 
 void Raft::ask(Context& c, replicated_log::ReadBarrier& request) {
   if (state_ == State::leader) {
-    if (waiting_reads_.size() >= max_pending_reads) return refuse(c, request.id, Refusal::busy);
+    if (own_reads() >= max_pending_reads) return refuse(c, request.id, Refusal::busy);
     return admit_read(c, {NodeId(), request.id}, request.mode);
   }
   if (leader_.none()) return refuse(c, request.id, Refusal::no_leader);
@@ -22,17 +22,31 @@ void Raft::ask(Context& c, replicated_log::ReadBarrier& request) {
 }
 
 void Raft::on(Context& c, NodeId from, const ReadIndex& m) {
-  if (state_ != State::leader || waiting_reads_.size() >= max_pending_reads) {
-    return send(c, from, ReadIndexReply{m.id, false, Index()});
-  }
+  if (state_ != State::leader) return send(c, from, ReadIndexReply{m.id, false, Index()});
   admit_read(c, {from, m.id}, m.mode);
 }
 
 void Raft::admit_read(Context& c, PendingRead read, replicated_log::ReadMode mode) {
-  if (mode == replicated_log::ReadMode::lease && lease_valid(c.env.now))
-    return answer_reads(c, {read}, commit_);
-  waiting_reads_.push_back(read);
+  if (mode == replicated_log::ReadMode::lease && lease_valid(c.env.now)) {
+    PendingReads alone;
+    alone.add(read);
+    return answer_reads(c, alone, commit_);
+  }
+  waiting_reads_.add(read);
   start_read_round(c);
+}
+
+// An answer proves leadership after the latest request came, and so after each that it stands for.
+void Raft::PendingReads::add(PendingRead read) {
+  if (read.from.none()) return own.push_back(read.id);
+  auto& latest = others[read.from];
+  latest = std::max(latest, read.id);
+}
+
+std::size_t Raft::own_reads() const {
+  std::size_t count = waiting_reads_.own.size();
+  for (const auto& round : confirming_) count += round.reads.own.size();
+  return count;
 }
 
 // §6.4: the commit index is noted and a round of heartbeats sent after that; reads that come while a round is
@@ -60,16 +74,9 @@ void Raft::confirm_reads(Context& c) {
   if (!waiting_reads_.empty()) start_read_round(c);
 }
 
-void Raft::answer_reads(Context& c, const std::vector<PendingRead>& reads, Index index) {
-  std::vector<std::uint64_t> own;
-  for (const auto& read : reads) {
-    if (read.from.none()) {
-      own.push_back(read.id);
-    } else {
-      send(c, read.from, ReadIndexReply{read.id, true, index});
-    }
-  }
-  if (!own.empty()) c.out.emit(replicated_log::ReadReady{std::move(own), index});
+void Raft::answer_reads(Context& c, const PendingReads& reads, Index index) {
+  for (const auto& [node, id] : reads.others) send(c, node, ReadIndexReply{id, true, index});
+  if (!reads.own.empty()) c.out.emit(replicated_log::ReadReady{reads.own, index});
 }
 
 // §6.4.1. A follower that answered a heartbeat refuses votes for an election timeout of its clock, from a
@@ -88,14 +95,9 @@ bool Raft::lease_valid(Instant now) const {
 
 // The leadership, or the leader, that these waited for is gone. Nothing happened: they may be asked again.
 void Raft::fail_reads(Context& c) {
-  const auto fail = [&](const std::vector<PendingRead>& reads) {
-    for (const auto& read : reads) {
-      if (read.from.none()) {
-        refuse(c, read.id, leader_ ? Refusal::not_leader : Refusal::no_leader);
-      } else {
-        send(c, read.from, ReadIndexReply{read.id, false, Index()});
-      }
-    }
+  const auto fail = [&](const PendingReads& reads) {
+    for (const auto id : reads.own) refuse(c, id, leader_ ? Refusal::not_leader : Refusal::no_leader);
+    for (const auto& [node, id] : reads.others) send(c, node, ReadIndexReply{id, false, Index()});
   };
   for (const auto& round : std::exchange(confirming_, {})) fail(round.reads);
   fail(std::exchange(waiting_reads_, {}));

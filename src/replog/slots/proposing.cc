@@ -134,6 +134,7 @@ void SlotLog::won(Own own, Index slot, Out& out) {
       out.send(reader.node, ReadAnswer{reader.incarnation, reader.number, slot});
     }
   }
+  reads_unanswered_ -= ready.ids.size();
   if (!ready.ids.empty()) out.emit(std::move(ready));
 }
 
@@ -151,7 +152,7 @@ void SlotLog::refuse(std::uint64_t request, Refusal reason, Out& out) {
   for (auto& [slot, own] : assigned_) {
     if (own.request == request) own.request = 0;
   }
-  std::erase_if(queue_, [&](const Own& own) {
+  std::erase_if(queue_, [&](Own& own) {
     if (own.request != request) return false;
     queued_bytes_ -= own.payload.size();
     keep_reads(own);
@@ -160,30 +161,31 @@ void SlotLog::refuse(std::uint64_t request, Refusal reason, Out& out) {
 }
 
 // The reads that were to ride on it go on without it: this node's own; another node asks again by itself.
-void SlotLog::keep_reads(const Own& own) {
-  for (const auto& reader : own.readers) {
+void SlotLog::keep_reads(Own& own) {
+  for (const auto& reader : std::exchange(own.readers, {})) {
     if (reader.node == self_) local_reads_.push_back(reader.number);
   }
 }
 
-// Leadership went: what was not proposed yet is for the new leader. Of a request with several payloads some
-// may be in the log.
+// Leadership went: what was not proposed yet is for the new leader, and so are all reads, for it may be long
+// until the slots are decided that they ride on. Of a request with several payloads some may be in the log.
 void SlotLog::refuse_queue(Out& out) {
   while (!queue_.empty()) {
-    const Own own = std::move(queue_.front());
+    Own own = std::move(queue_.front());
     queue_.pop_front();
     queued_bytes_ -= own.payload.size();
     keep_reads(own);
     refuse(own.request, Refusal::lost_leadership, out);
   }
+  for (auto& [slot, own] : assigned_) keep_reads(own);
 }
 
 // -------------------------------------------------------------------------------------------------- reads
 
 void SlotLog::ask(Env&, const replicated_log::ReadBarrier& r, Out& out) {
   // A leader that is known and does not answer, be it for a link that carries one way, must cost no memory.
-  if (local_reads_.size() + readers_.size() >= options_.max_reads)
-    return out.emit(Refused{r.id, Refusal::busy, omega_.leader()});
+  if (reads_unanswered_ >= options_.max_reads) return out.emit(Refused{r.id, Refusal::busy, omega_.leader()});
+  ++reads_unanswered_;
   local_reads_.push_back(r.id);
 }
 
@@ -208,13 +210,27 @@ void SlotLog::route_reads(Out& out) {
 void SlotLog::on(Env&, NodeId from, const ReadRequest& m, Out&) {
   if (!leads()) return;  // it is repeated, to whom it then takes for the leader
   const Reader reader{from, m.incarnation, m.number};
-  const auto same = [&](const Reader& r) { return r.node == from && r.number == m.number; };
-  if (std::ranges::none_of(readers_, same)) readers_.push_back(reader);
+  const auto waiting = std::ranges::find(readers_, from, &Reader::node);
+  if (waiting != readers_.end()) {  // a node has one batch under way
+    *waiting = std::max(*waiting, reader);
+  } else if (!rides(reader)) {
+    readers_.push_back(reader);
+  }
+}
+
+// What is asked for again has its place already, on a proposal whose slot is not decided.
+bool SlotLog::rides(const Reader& reader) const {
+  const auto carries = [&](const Own& own) {
+    return std::ranges::find(own.readers, reader) != own.readers.end();
+  };
+  return std::ranges::any_of(queue_, carries) ||
+         std::ranges::any_of(assigned_, [&](const auto& own) { return carries(own.second); });
 }
 
 void SlotLog::on(Env&, NodeId, const ReadAnswer& m, Out& out) {
   if (m.incarnation != incarnation_ || !forwarded_ || forwarded_->number != m.number || m.index.none())
     return;
+  reads_unanswered_ -= forwarded_->ids.size();
   out.emit(replicated_log::ReadReady{std::move(forwarded_->ids), m.index});
   forwarded_.reset();
 }
@@ -222,6 +238,7 @@ void SlotLog::on(Env&, NodeId, const ReadAnswer& m, Out& out) {
 void SlotLog::refuse_reads(Out& out) {
   if (forwarded_) local_reads_.insert(local_reads_.end(), forwarded_->ids.begin(), forwarded_->ids.end());
   forwarded_.reset();
+  reads_unanswered_ -= local_reads_.size();
   for (const auto id : std::exchange(local_reads_, {})) out.emit(Refused{id, Refusal::no_leader, NodeId()});
 }
 

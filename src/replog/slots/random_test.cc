@@ -66,6 +66,7 @@ TEST_P(Seeds, SafeUnderFaultsAndLiveAfterThem) {
         << world.cluster.protocol(NodeId(2)).describe() << "\n"
         << world.cluster.protocol(NodeId(3)).describe();
     for (const NodeId id : ids(3)) EXPECT_EQ(world.nodes[id].state, world.nodes[NodeId(1)].state);
+    EXPECT_TRUE(world.cluster.run_until([&] { return world.all_read(); }, 5s));
     if (HasFailure()) return;
   }
 }
@@ -137,6 +138,7 @@ TEST_P(Seeds, MembershipChangesUnderFaults) {
         << world.cluster.protocol(NodeId(5)).describe();
     const auto last = members();
     for (const NodeId id : last) EXPECT_EQ(world.nodes[id].state, world.nodes[last.front()].state);
+    EXPECT_TRUE(world.cluster.run_until([&] { return world.all_read(); }, 5s));
     if (HasFailure()) return;
   }
 }

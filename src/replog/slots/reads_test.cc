@@ -135,11 +135,50 @@ TEST(Reads, AreBoundedWhereTheLeaderDoesNotAnswer) {
   const std::size_t most = Options().max_reads;
   for (std::size_t i = 0; i < most + 3; ++i) world.read(n2);
   world.cluster.run_for(10ms);
-  ASSERT_EQ(world.nodes[n2].refused.size(), 2U);  // the first is on its way
+  ASSERT_EQ(world.nodes[n2].refused.size(), 3U);
   EXPECT_EQ(world.nodes[n2].refused[0].reason, rl::Refusal::busy);
   world.cluster.drop = {};
   world.cluster.run_for(2s);
-  EXPECT_EQ(world.nodes[n2].reads.size(), most + 1);
+  EXPECT_EQ(world.nodes[n2].reads.size(), most);
+  world.read(n2);
+  world.cluster.run_for(1s);
+  EXPECT_EQ(world.nodes[n2].reads.size(), most + 1) << "there is room again";
+}
+
+// The leader's slots stand still for a while, and the follower repeats its request.
+TEST(Reads, WhatIsAskedForAgainTakesNoSecondPlace) {
+  auto world = three();
+  lead(world);
+  int requests = 0;
+  int answers = 0;
+  bool stands_still = true;
+  world.cluster.drop = [&](NodeId, NodeId, const Bytes& m) {
+    requests += is<ReadRequest>(m) ? 1 : 0;
+    answers += is<ReadAnswer>(m) ? 1 : 0;
+    return stands_still && slot_of(m).has_value();
+  };
+  world.read(n2);
+  world.cluster.run_for(300ms);
+  ASSERT_GT(requests, 3);
+  ASSERT_EQ(answers, 0);
+  stands_still = false;
+  world.cluster.run_for(2s);
+  EXPECT_EQ(world.nodes[n2].reads.size(), 1U);
+  EXPECT_EQ(answers, 1);
+}
+
+// What becomes of its slot the former leader does not get to know for long.
+TEST(Reads, OfALeaderThatIsNoneAnyMoreGoToTheNext) {
+  auto world = three();
+  lead(world);
+  world.cluster.drop = [](NodeId from, NodeId to, const Bytes& m) {
+    return (from == n1 || to == n1) && (slot_of(m) || is<Values>(m));
+  };
+  world.read(n1);
+  world.cluster.run_for(10ms);
+  world.cluster.ask(n1, rl::TransferLeadership{100, n2});
+  EXPECT_TRUE(world.cluster.run_until([&] { return world.nodes[n1].reads.size() == 1; }, 1s));
+  EXPECT_EQ(world.nodes[n1].leader, n2);
 }
 
 }  // namespace

@@ -289,7 +289,7 @@ void SlotLog::ask(Env&, const replicated_log::SnapshotReceived& r, Out& out) {
   decided_.erase(decided_.begin(), decided_.lower_bound(next_));
   // Own proposals in the slots that were skipped: nobody can tell here what became of them.
   while (!assigned_.empty() && assigned_.begin()->first < next_) {
-    const auto own = std::move(assigned_.extract(assigned_.begin()).mapped());
+    auto own = std::move(assigned_.extract(assigned_.begin()).mapped());
     keep_reads(own);
     refuse(own.request, replicated_log::Refusal::lost_leadership, out);
   }

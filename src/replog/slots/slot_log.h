@@ -26,7 +26,7 @@ struct Options {
       32;  // alpha: slots in which proposals may run ahead of the decided prefix; equal at all nodes
   std::size_t max_queued = 4096;  // payloads not yet proposed; more are refused as busy
   std::size_t max_queued_bytes = 64U << 20U;
-  std::size_t max_reads = 65'536;  // of this node's host, not yet on their way; more are refused as busy
+  std::size_t max_reads = 65'536;  // of this node's host, without an answer; more are refused as busy
 };
 
 class SlotLog {
@@ -49,6 +49,7 @@ class SlotLog {
     NodeId node;
     std::uint64_t incarnation = 0;
     std::uint64_t number = 0;
+    friend auto operator<=>(const Reader&, const Reader&) = default;
   };
   struct Own {  // a proposal of this node
     std::uint64_t sequence = 0;
@@ -104,7 +105,8 @@ class SlotLog {
   void displaced(Own own, Out& out);
   void refuse(std::uint64_t request, replicated_log::Refusal reason, Out& out);
   void refuse_queue(Out& out);
-  void keep_reads(const Own& own);
+  void keep_reads(Own& own);
+  [[nodiscard]] bool rides(const Reader& reader) const;
   void queue(Own own);
   void route_reads(Out& out);
   void refuse_reads(Out& out);
@@ -161,6 +163,7 @@ class SlotLog {
   std::vector<Reader> readers_;              // as leader: to ride on the next proposal
   std::vector<std::uint64_t> local_reads_;   // of this node's host, not yet on their way
   std::optional<ForwardedReads> forwarded_;  // at the leader
+  std::size_t reads_unanswered_ = 0;         // of this node's host, wherever they stand
   std::uint64_t read_number_ = 0;
 
   NodeId leader_told_;

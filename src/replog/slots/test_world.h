@@ -154,6 +154,17 @@ struct World {
     nodes[at].read_floor[++request] = chosen.empty() ? 0 : chosen.rbegin()->first.value;
     cluster.ask(at, rl::ReadBarrier{request, rl::ReadMode::quorum});
   }
+  // Each read that a node was asked for since its last start has had one answer, or refusal.
+  [[nodiscard]] bool all_read() {
+    return std::ranges::all_of(nodes, [&](const auto& node) {
+      const auto& [id, state] = node;
+      return std::ranges::all_of(state.read_floor, [&](const auto& read) {
+        return std::ranges::count(state.reads, read.first) +
+                   std::ranges::count(state.refused, read.first, &rl::Refused::id) ==
+               1;
+      });
+    });
+  }
   // As a client would: again and again, at one node after the other, until it is executed.
   void insist(const std::string& text, NodeId at) {
     if (executed.contains(text)) return;
