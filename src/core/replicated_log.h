@@ -87,6 +87,7 @@ enum class Refusal : std::uint8_t {
   invalid,          // can never succeed as asked
   lost_leadership,  // accepted, but leadership ended before the outcome was known; the outcome may be either
   not_ready,        // a learner that is to vote lacks too much of the log
+  superseded,       // accepted, but another membership change came first: this one will never happen
 };
 struct Refused {
   std::uint64_t id = 0;

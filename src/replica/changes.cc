@@ -36,7 +36,7 @@ void Replica::ask_change(Env& env, std::uint64_t id) {
   auto it = changes_.find(id);
   if (it == changes_.end()) return;
   Change& change = it->second;
-  change.in_doubt = change.in_doubt || change.unanswered;
+  change.in_doubt = change.in_doubt || change.unanswered || change.accepted;
   change.unanswered = !leads();
   change.asked = true;
   change.taken = false;
@@ -76,6 +76,8 @@ std::optional<Failure> Replica::final_failure(const Change& change, rl::Refusal 
     case rl::Refusal::invalid: return Failure::invalid;
     case rl::Refusal::not_ready: return first ? std::optional(Failure::not_ready) : std::nullopt;
     case rl::Refusal::change_pending: return first ? std::optional(Failure::change_pending) : std::nullopt;
+    case rl::Refusal::superseded:
+      return change.in_doubt ? std::nullopt : std::optional(Failure::change_pending);
     case rl::Refusal::busy:
       // A transfer that the leader took up and gave up: the target may still campaign.
       return change.taken && !change.members ? std::optional(Failure::timed_out) : std::nullopt;
@@ -120,8 +122,9 @@ void Replica::expire_changes(Env& env) {
 void Replica::on_frame(Env& env, NodeId from, ForwardReconfigure&& frame) {
   const std::uint64_t local = next_id_++;
   const auto refused = ask_protocol(env, rl::Reconfigure{local, std::move(frame.members)}, local);
-  answer_forwarded({from, frame.id, frame.incarnation},
-                   refused ? std::optional(refused->reason) : std::nullopt);
+  const Asker asker{from, frame.id, frame.incarnation};
+  answer_forwarded(asker, refused ? std::optional(refused->reason) : std::nullopt);
+  if (!refused) reconfigurations_of_others_.insert_or_assign(local, asker);
 }
 
 void Replica::on_frame(Env& env, NodeId from, ForwardTransfer&& frame) {

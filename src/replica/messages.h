@@ -60,8 +60,8 @@ struct ForwardTransfer {
   NodeId to;
   std::uint64_t incarnation = 0;
 };
-// To either of the two: accepted by the leader, or not. An accepted transfer that comes to nothing is
-// answered a second time.
+// To either of the two: accepted by the leader, or not. What was accepted and comes to nothing is answered a
+// second time.
 struct ForwardAnswer {
   std::uint64_t id = 0;
   bool accepted = false;

@@ -276,6 +276,7 @@ void Replica::on(Env&, rl::MembershipChanged&& event) {
   if (event.committed && event.index <= state_.applied().index) state_.assume(event.membership);
   membership_ = std::move(event.membership);
   membership_index_ = event.index;
+  if (event.committed) reconfigurations_of_others_.clear();
   host_->membership_changed(membership_);
   finish_changes_in_force();
 }
@@ -287,6 +288,8 @@ void Replica::on(Env&, rl::Refused&& event) {
     barrier->second.refused = true;
   } else if (auto asker = transfers_of_others_.extract(event.id)) {
     answer_forwarded(asker.mapped(), event.reason);
+  } else if (auto other = reconfigurations_of_others_.extract(event.id)) {
+    answer_forwarded(other.mapped(), event.reason);
   } else {
     change_answered(event.id, event.reason);
   }

@@ -180,7 +180,7 @@ class Replica {
     bool accepted = false;    // by a leader, ever: from then on it may happen
     bool taken = false;       // accepted by the leader that was asked last
     bool unanswered = false;  // asked of another node, which has not answered yet
-    bool in_doubt = false;    // asked again while unanswered: a later request may meet what an earlier began
+    bool in_doubt = false;    // asked again while an earlier request may yet come to something
   };
   struct Asker {  // of a forwarded change
     NodeId node;
@@ -311,7 +311,9 @@ class Replica {
   };
   std::multimap<Index, ReadyRead> ready_reads_;  // confirmed, wait for their index to be applied
   std::map<std::uint64_t, Change> changes_;
-  std::map<std::uint64_t, Asker> transfers_of_others_;  // accepted here, by the protocol's id
+  // Of other nodes, accepted here, by the protocol's id.
+  std::map<std::uint64_t, Asker> transfers_of_others_;
+  std::map<std::uint64_t, Asker> reconfigurations_of_others_;
 
   std::map<NodeId, SnapshotSender> senders_;
   SnapshotReceiver receiver_;

@@ -62,6 +62,43 @@ TEST(Replica, AnAcceptedChangeIsNotRefusedByAnEchoOfItsRequest) {
   EXPECT_THAT(node.outcomes, IsEmpty());
 }
 
+TEST(Replica, AnAcceptedChangeThatAnotherMadeVoidIsRefused) {
+  Changing node;
+  node.answer(true);
+  node.answer(false, rl::Refusal::superseded);
+  EXPECT_THAT(node.outcomes, ElementsAre("another change is under way"));
+}
+
+// The other request may have been taken up by another leader, and happen yet.
+TEST(Replica, AChangeThatWasAskedForTwiceIsNotRefusedByTheEndOfOne) {
+  Changing node;
+  node.answer(true);
+  node.follow(3);
+  node.pump();
+  ASSERT_THAT(node.host.take<ForwardReconfigure>(), SizeIs(1));
+  node.answer(false, rl::Refusal::superseded);
+  EXPECT_THAT(node.outcomes, IsEmpty());
+}
+
+// Two nodes take themselves for the leader: so the one hears of its end as such before that of the change.
+TEST(Replica, WhoAskedForAChangeThatIsVoidIsTold) {
+  Node leader(1);
+  leader.lead();
+  leader.receive(2, ForwardReconfigure{7, {{NodeId(1), Role::voter, {}}}, 3});
+  const auto asked = leader.protocol->asked<rl::Reconfigure>();
+  ASSERT_THAT(asked, SizeIs(1));
+  EXPECT_TRUE(leader.host.take<ForwardAnswer>().at(0).second.accepted);
+  leader.follow(3);
+  leader.emit(rl::Refused{asked[0].id, rl::Refusal::superseded, NodeId(3)});
+  const auto answers = leader.host.take<ForwardAnswer>();
+  ASSERT_THAT(answers, SizeIs(1));
+  EXPECT_EQ(answers[0].first, NodeId(2));
+  EXPECT_EQ(answers[0].second.id, 7U);
+  EXPECT_EQ(answers[0].second.incarnation, 3U);
+  EXPECT_FALSE(answers[0].second.accepted);
+  EXPECT_EQ(answers[0].second.refusal, static_cast<std::uint8_t>(rl::Refusal::superseded));
+}
+
 TEST(Replica, AForwardedChangeWithoutAnAnswerMayHaveHappened) {
   Changing node;
   node.pass(10s);

@@ -106,6 +106,61 @@ TEST(Membership, AConcurrentChangeIsVoid) {
   EXPECT_TRUE(configurations.add(Index(14), membership_of({1, 2, 3})));
 }
 
+// Node 1 has proposed a payload and, in the slot behind it, a change. It learns that another node's change,
+// to `others`, won the first of the two.
+class MembershipOfTwoLeaders : public testing::Test {
+ protected:
+  MembershipOfTwoLeaders() : world(three(4)) { lead(world); }
+  void overtaken_by(const std::vector<std::uint64_t>& others, Index slot) {
+    const Value theirs{n2, 1, 1, EntryKind::membership, codec::encode(membership_of(others))};
+    const auto decided = codec::encode(paxos::Message(paxos::Decided{codec::encode(theirs)}));
+    world.cluster.inject(n2, n1, codec::encode(Message(InSlot{slot, decided})));
+    world.cluster.run_for(1ms);
+  }
+  void stand_still(Index from, Index upto) {
+    world.cluster.drop = [=](NodeId, NodeId, const Bytes& m) {
+      const auto slot = slot_of(m);
+      return slot && *slot >= from && *slot <= upto;
+    };
+  }
+  World world;
+};
+
+TEST_F(MembershipOfTwoLeaders, WhoseChangeIsVoidIsToldAtOnce) {
+  const Index first = world.nodes[n1].applied.next();
+  stand_still(first, first);
+  world.propose(n1, "p");
+  const auto ours = world.reconfigure(n1, {1, 2});
+  world.cluster.run_for(100ms);
+  ASSERT_TRUE(world.nodes[n1].refused.empty()) << "it won its slot, behind one that is open";
+  overtaken_by({1, 3}, first);
+  ASSERT_EQ(world.nodes[n1].refused.size(), 1U);
+  EXPECT_EQ(world.nodes[n1].refused[0].id, ours);
+  EXPECT_EQ(world.nodes[n1].refused[0].reason, rl::Refusal::superseded);
+  EXPECT_EQ(world.chosen.at(first + 1).kind, EntryKind::noop);
+}
+
+TEST_F(MembershipOfTwoLeaders, AChangeThatCanOnlyBeVoidIsNotProposedAgain) {
+  const Index first = world.nodes[n1].applied.next();
+  stand_still(first, first + 100);
+  const auto ours = world.reconfigure(n1, {1, 2});
+  overtaken_by({1, 3}, first);
+  ASSERT_EQ(world.nodes[n1].refused.size(), 1U);
+  EXPECT_EQ(world.nodes[n1].refused[0].id, ours);
+  EXPECT_EQ(world.nodes[n1].refused[0].reason, rl::Refusal::superseded);
+}
+
+TEST_F(MembershipOfTwoLeaders, WhatBothAskedForIsNotRefused) {
+  const Index first = world.nodes[n1].applied.next();
+  stand_still(first, first);
+  world.propose(n1, "p");
+  world.reconfigure(n1, {1, 2});
+  world.cluster.run_for(100ms);
+  overtaken_by({1, 2}, first);
+  EXPECT_TRUE(world.nodes[n1].refused.empty());
+  ASSERT_TRUE(world.cluster.run_until([&] { return world.in_force(n1).size() == 2; }, 10s));
+}
+
 TEST(Membership, ALearnerReceivesAndDoesNotCount) {
   auto world = three(4);
   lead(world);

@@ -9,6 +9,16 @@ namespace quorate::slots {
 using replicated_log::Refusal;
 using replicated_log::Refused;
 
+template <class Own>
+static void make_noop(Own& own, std::uint64_t sequence) {  // which carries its readers on
+  own = {.sequence = sequence,
+         .kind = EntryKind::noop,
+         .payload = {},
+         .request = 0,
+         .insist = false,
+         .readers = std::move(own.readers)};
+}
+
 void SlotLog::ask(Env&, const replicated_log::Propose& r, Out& out) {
   if (!leads()) {
     const auto reason = omega_.leader().none() ? Refusal::no_leader : Refusal::not_leader;
@@ -39,7 +49,7 @@ void SlotLog::ask(Env&, const replicated_log::Reconfigure& r, Out& out) {
   std::ranges::sort(membership.members, {}, &Member::id);
   if (!well_formed(membership)) return out.emit(Refused{r.id, Refusal::invalid, self_});
   const auto changes = [](const Own& own) { return own.kind == EntryKind::membership; };
-  const bool proposed = std::ranges::any_of(queue_, changes) ||
+  const bool proposed = !changes_.empty() || std::ranges::any_of(queue_, changes) ||
                         std::ranges::any_of(assigned_, [&](const auto& own) { return changes(own.second); });
   if (proposed || configurations_.pending(next_))
     return out.emit(Refused{r.id, Refusal::change_pending, self_});
@@ -91,6 +101,8 @@ void SlotLog::pump(Env& env, Out& out) {
     } else {
       own.sequence = ++sequence_;
     }
+    const auto* latest = configurations_.latest();
+    if (own.kind == EntryKind::membership && latest && latest->from > slot) give_up(own, out);
     // A slot that is still to be won by a value proposed after the reads came is behind all that was executed
     // before they came.
     std::ranges::move(std::exchange(readers_, {}), std::back_inserter(own.readers));
@@ -114,18 +126,24 @@ void SlotLog::settle(Index slot, const Value& value, Out& out) {
   // (AChangeLearntFromALogIsNotTakenForTheOwn).
   const bool alike = value.origin.none() && value.kind != EntryKind::noop && value.kind == own.kind &&
                      value.payload == own.payload;
-  if (alike) {
-    own = {.sequence = ++sequence_,
-           .kind = EntryKind::noop,
-           .payload = {},
-           .request = 0,
-           .insist = false,
-           .readers = std::move(own.readers)};
-  }
+  if (alike) make_noop(own, ++sequence_);
   displaced(std::move(own), out);
 }
 
+// A change that would be void in every slot it can have, for another one is decided.
+void SlotLog::give_up(Own& change, Out& out) {
+  supersede(change.request, change.payload, out);
+  make_noop(change, ++sequence_);
+}
+
+// What another one asked for as well comes into force, and that tells.
+void SlotLog::supersede(std::uint64_t request, const Bytes& membership, Out& out) {
+  if (codec::encode(configurations_.latest()->membership) == membership) return;
+  refuse(request, Refusal::superseded, out);
+}
+
 void SlotLog::won(Own own, Index slot, Out& out) {
+  if (own.kind == EntryKind::membership && own.request != 0) changes_.emplace(slot, own.request);
   replicated_log::ReadReady ready{.ids = {}, .index = slot};
   for (const auto& reader : own.readers) {
     if (reader.node == self_) {

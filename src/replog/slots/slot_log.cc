@@ -163,15 +163,9 @@ void SlotLog::collect(Out& out) {
 // The next entry of the log, in slot order.
 void SlotLog::enter(Index slot, const Value& value, Out& out) {
   Entry entry{Epoch(1), slot, value.kind, value.payload};
-  if (value.kind == EntryKind::membership) {
-    auto membership = codec::decode<Membership>(value.payload);
-    if (membership && well_formed(*membership) && configurations_.add(slot, *membership)) {
-      change_ = *configurations_.latest();
-    } else {
-      entry.kind = EntryKind::noop;  // void, at every node alike
-      entry.payload = {};
-    }
-  } else if (value.kind != EntryKind::payload) {
+  const bool counts =
+      value.kind == EntryKind::membership ? change(slot, value, out) : value.kind == EntryKind::payload;
+  if (!counts) {
     entry.kind = EntryKind::noop;
     entry.payload = {};
   }
@@ -185,6 +179,18 @@ void SlotLog::enter(Index slot, const Value& value, Out& out) {
     for (auto& write : instances_.erase_upto(slot - options_.window, out))
       erasures_.push_back(std::move(write));
   }
+}
+
+// False: void, at every node alike.
+bool SlotLog::change(Index slot, const Value& value, Out& out) {
+  const auto asked = changes_.extract(slot);
+  const auto membership = codec::decode<Membership>(value.payload);
+  if (membership && well_formed(*membership) && configurations_.add(slot, *membership)) {
+    change_ = *configurations_.latest();
+    return true;
+  }
+  if (asked) supersede(asked.mapped(), value.payload, out);
+  return false;
 }
 
 void SlotLog::flush(Out& out) {
@@ -292,6 +298,9 @@ void SlotLog::ask(Env&, const replicated_log::SnapshotReceived& r, Out& out) {
     auto own = std::move(assigned_.extract(assigned_.begin()).mapped());
     keep_reads(own);
     refuse(own.request, replicated_log::Refusal::lost_leadership, out);
+  }
+  while (!changes_.empty() && changes_.begin()->first < next_) {
+    refuse(changes_.extract(changes_.begin()).mapped(), replicated_log::Refusal::lost_leadership, out);
   }
   auto writes = instances_.erase_upto(index, out);
   writes.emplace_back(SnapshotTaken{r.meta});
