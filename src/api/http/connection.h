@@ -30,7 +30,7 @@ struct Hub {
   ReadBuffer read_buffer;
   std::string write_buffer;
   std::unique_ptr<StreamPool> streams;
-  std::size_t arriving = 0;  // bytes of HTTP/1.1 requests not yet whole
+  std::size_t arriving = 0;  // bytes of HTTP/1.1 requests not yet whole, or not yet begun
 
   // Output of one turn of the reactor is collected: connections with something to say are flushed once, after
   // the handlers that are ready now.

@@ -1,5 +1,5 @@
-// HTTP/1.1 on one connection (RFC 9112): JSON gateway, health, metrics. One exchange at a time; what a client
-// pipelines waits, bounded, in the input buffer.
+// HTTP/1.1 on one connection (RFC 9112): JSON gateway, health, metrics. One exchange at a time; of what a
+// client pipelines a little waits in the input buffer, and counts as a request that is not yet whole.
 #include <algorithm>
 #include <charconv>
 #include <optional>
@@ -54,13 +54,10 @@ class Http1Session final : public Session {
   }
 
   bool received(std::string_view data) override {
-    if (closing_) return true;  // whatever follows a "Connection: close" is not ours
+    // Whatever follows a "Connection: close" is not ours.
+    if (closing_ || (exchange_ && !exchange_->keep_alive_)) return true;
     input_.append(data);
-    if (exchange_) {
-      if (input_.size() >= pipeline_limit) connection_.transport().pause_reading();
-      return true;
-    }
-    parse();
+    exchange_ ? pipelined() : parse();
     return true;
   }
 
@@ -112,7 +109,7 @@ class Http1Session final : public Session {
 
  private:
   friend class Http1Exchange;
-  static constexpr std::size_t pipeline_limit = 64U << 10U;
+  static constexpr std::size_t pipeline_limit = 16U << 10U;
 
   void next() {
     parser_.emplace();
@@ -137,6 +134,7 @@ class Http1Session final : public Session {
       if (error || n == 0) break;
     }
     input_.erase(0, used);
+    if (input_.empty() && input_.capacity() > pipeline_limit) input_ = std::string();
     if (error)
       return fail(error == beast::error::header_limit ? 431 : error == beast::error::body_limit ? 413 : 400);
     if (parser_->is_done()) return dispatch();
@@ -149,6 +147,18 @@ class Http1Session final : public Session {
     }
   }
 
+  // The next request has begun to come in before this one is answered. Where there is no room for it the
+  // client has to send it again, on another connection.
+  void pipelined() {
+    account(input_.size());
+    if (hub_.arriving > hub_.limits.max_arriving) {
+      exchange_->keep_alive_ = false;
+      input_ = std::string();
+      account(0);
+    }
+    if (input_.size() >= pipeline_limit) connection_.transport().pause_reading();
+  }
+
   void account(std::size_t arriving) {
     hub_.arriving += arriving - arriving_;
     arriving_ = arriving;
@@ -159,10 +169,12 @@ class Http1Session final : public Session {
     body_since_.reset();
     exchange_ = std::make_unique<Http1Exchange>(*parser_, hub_, connection_);
     if (asks_for_websocket(parser_->get()) && hub_.handler->speaks_websocket(*exchange_)) return change();
+    pipelined();
     hub_.handler->handle(*exchange_);
+    const std::string body = std::exchange(parser_->get().body(), {});  // not kept while the answer lasts
     const ReceiverPtr receiver = exchange_->receiver();
     if (!receiver) return;
-    if (const auto& body = parser_->get().body(); !body.empty()) receiver->body(body);
+    if (!body.empty()) receiver->body(body);
     if (!exchange_->finished_) receiver->body_end();
   }
 

@@ -12,7 +12,7 @@ struct Limits {
   std::uint32_t max_concurrent_streams = 4'096;  // of one HTTP/2 connection
   std::size_t max_header_bytes = 64U << 10U;     // names and values of one request
   std::size_t max_http1_body = 4U << 20U;        // base64 makes 2 MiB of 1.5
-  std::size_t max_arriving = 256U << 20U;        // of all HTTP/1.1 requests not yet whole
+  std::size_t max_arriving = 256U << 20U;        // of all HTTP/1.1 requests not yet whole, or not yet begun
   std::uint32_t stream_window = 1U << 20U;       // request bytes a stream may send ahead
   std::uint32_t connection_window = 16U << 20U;
   std::size_t max_queued_output = 64U << 20U;   // of one connection; beyond it new streams are refused

@@ -74,6 +74,26 @@ TEST(Port, Http1ClientsThatPipelineAndVanishAreNoticed) {
   EXPECT_TRUE(other.until([&] { return server.listener.statistics().connections == 1; }));
 }
 
+TEST(Port, Http1PipelinedInputCountsAsArriving) {
+  EchoServer server(Limits{.max_arriving = 20'000});
+  RawClient pipelining(server.io, server.port());
+  pipelining.write("GET /hold HTTP/1.1\r\nhost: t\r\n\r\n" + std::string(15'000, 'x'));
+  ASSERT_TRUE(pipelining.until_received("200 OK"));
+  RawClient other(server.io, server.port());
+  other.write("POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 20000\r\n\r\n" + std::string(10'000, 'x'));
+  EXPECT_TRUE(other.until_received(" 503 "));
+}
+
+// What was asked first is answered; the rest has to come again.
+TEST(Port, Http1PipelinedInputBeyondTheBoundIsNotKept) {
+  EchoServer server(Limits{.max_arriving = 20'000});
+  RawClient client(server.io, server.port());
+  client.write("GET /one HTTP/1.1\r\nhost: t\r\n\r\n" + std::string(30'000, 'x'));
+  EXPECT_TRUE(client.until_closed());
+  EXPECT_THAT(client.received(), ::testing::HasSubstr("/one||"));
+  EXPECT_THAT(client.received(), ::testing::Not(::testing::HasSubstr(" 400 ")));
+}
+
 TEST(Port, Http1LargeAnswersGoOutInTurns) {
   EchoServer server;
   RawClient client(server.io, server.port());
