@@ -79,6 +79,8 @@ void Peers::stop() {
     if (peer->in) peer->in->close();
   }
   for (auto& [key, connection] : strangers_) connection->close();
+  for (auto& [since, connection] : parting_) connection->close();
+  parting_.clear();
   peers_.clear();
   owners_.clear();
   strangers_.clear();
@@ -153,7 +155,7 @@ void Peers::set_peers(const std::map<NodeId, std::vector<std::string>>& peers) {
     peer->retry.cancel();
     if (peer->out) {
       owners_.erase(peer->out.get());
-      std::exchange(peer->out, nullptr)->close_after_writing();
+      part(std::exchange(peer->out, nullptr));
       peer->out_ready = false;
     }
     note_connected(*peer);
@@ -345,7 +347,12 @@ void Peers::warn(const Connection& connection, const std::string& did, const std
 void Peers::dismiss(Connection& connection, const Control& answer) {
   auto stranger = strangers_.extract(&connection);
   connection.send_control(answer);
-  connection.close_after_writing();
+  if (stranger) part(std::move(stranger.mapped()));
+}
+
+void Peers::part(std::shared_ptr<Connection> connection) {
+  connection->close_after_writing();
+  if (connection->open()) parting_.emplace_back(Clock::now(), std::move(connection));
 }
 
 void Peers::frame(Connection& connection, KeyspaceId keyspace, Bytes payload) {
@@ -433,6 +440,12 @@ void Peers::check_connections() {
     connection->close();
     closed(*connection, "did not say who it is in time");
   }
+  std::erase_if(parting_, [&](const auto& each) {
+    const auto& [since, connection] = each;
+    if (connection->open() && now - since < config_.last_words) return false;
+    connection->close();
+    return true;
+  });
   for (auto& [id, peer] : peers_) check_peer(*peer, now);
   std::erase_if(peers_, [](const auto& each) {  // guests that have gone, and former members
     const Peer& peer = *each.second;

@@ -43,6 +43,8 @@ struct PeersConfig {
   std::chrono::milliseconds handshake_timeout{3000};
   std::chrono::milliseconds ping_interval{1000};
   std::chrono::milliseconds dead_after{5000};  // without a byte, a connection counts as half open
+  // Until what is queued for a node that is parted from is dropped, where it does not take it.
+  std::chrono::milliseconds last_words{5000};
   std::chrono::milliseconds first_retry{50};
   std::chrono::milliseconds last_retry{1000};
 };
@@ -73,7 +75,7 @@ class Peers final : private ConnectionOwner {
   [[nodiscard]] std::expected<std::uint16_t, std::string> listen(const Address& address);
 
   // Exactly these are dialled from now on. The connections to those no longer named close once what is queued
-  // has gone out.
+  // has gone out, or after `last_words`.
   void set_peers(const std::map<NodeId, std::vector<std::string>>& peers);
 
   // Queues a frame; dropped (and counted) if the peer is not connected or its queue is full.
@@ -114,6 +116,7 @@ class Peers final : private ConnectionOwner {
   [[nodiscard]] std::optional<Refuse> objection(const Hello& hello) const;
   [[nodiscard]] Control invitation(const Hello& hello) const;
   void dismiss(Connection& connection, const Control& answer);
+  void part(std::shared_ptr<Connection> connection);
   void forget(std::shared_ptr<Connection>& connection);
   void note_connected(Peer& peer);
   Peer& peer_at(NodeId id);
@@ -131,6 +134,7 @@ class Peers final : private ConnectionOwner {
   std::map<NodeId, std::unique_ptr<Peer>> peers_;
   std::map<const Connection*, NodeId> owners_;  // of connections that belong to a peer
   std::map<const Connection*, std::shared_ptr<Connection>> strangers_;  // accepted, not yet introduced
+  std::vector<std::pair<Connection::Clock::time_point, std::shared_ptr<Connection>>> parting_;  // since when
   std::vector<Peer*> unflushed_;
   std::shared_ptr<Traffic> strangers_traffic_ = std::make_shared<Traffic>();
   tls::Complaints complaints_;

@@ -27,13 +27,17 @@ struct Recorder : PeersHandler {
     changes.emplace_back(peer.value, connected);
   }
   std::vector<Known> members() const override { return known; }
-  bool removed(NodeId peer) const override { return gone.contains(peer); }
+  bool removed(NodeId peer) const override {
+    ++checks;
+    return gone.contains(peer);
+  }
   void told_removed(NodeId by) override { told_by.push_back(by.value); }
 
   std::vector<std::tuple<std::uint64_t, std::uint64_t, std::string>> frames;
   std::vector<std::pair<std::uint64_t, bool>> changes;
   std::vector<Known> known;
   std::set<NodeId> gone;
+  mutable int checks = 0;
   std::vector<std::uint64_t> told_by;
 };
 
@@ -213,6 +217,39 @@ TEST_F(PeersTest, AConnectedNodeIsToldOfItsRemoval) {
   a.peers.set_peers({});
   ASSERT_TRUE(until([&] { return !b.handler.told_by.empty(); }));
   EXPECT_EQ(b.handler.told_by.front(), 1U);
+}
+
+// It takes nothing any more, but its machine answers for it: the connection alone would last for ever.
+TEST_F(PeersTest, AFormerMemberThatTakesNothingHoldsNoQueue) {
+  auto brief = config(1);
+  brief.ping_interval = std::chrono::milliseconds(1);
+  brief.last_words = std::chrono::milliseconds(1);
+  nodes.push_back(std::make_unique<Node>(context, brief));
+  Node& a = *nodes.back();
+  tcp::acceptor door(context, {boost::asio::ip::address_v4::loopback(), 0});
+  tcp::socket former(context);
+  door.async_accept(former, [&](auto) {
+    boost::asio::write(former,
+                       boost::asio::buffer(spoken(Welcome{.cluster = ClusterId(7), .from = NodeId(2)})));
+  });
+  a.peers.set_peers({{NodeId(2), {"http://127.0.0.1:" + std::to_string(door.local_endpoint().port())}}});
+  ASSERT_TRUE(until([&] { return !a.handler.changes.empty(); }));
+  const Bytes frame = Bytes::adopt(std::string(std::size_t{1} << 20U, 'x'));
+  for (int i = 0; i < 48; ++i) a.peers.send(NodeId(2), KeyspaceId(5), frame);
+  a.peers.flush();
+  a.peers.set_peers({});
+  // A guest's connection is looked at with each look at those that part.
+  Node& guest = node(3);
+  guest.peers.set_peers({{NodeId(1), {url(a)}}});
+  ASSERT_TRUE(until([&] { return a.handler.changes.size() == 3; }));
+  const auto upto = a.handler.checks + 20;
+  ASSERT_TRUE(until([&] { return a.handler.checks >= upto; }));
+
+  std::string taken;
+  bool over = false;
+  boost::asio::async_read(former, boost::asio::dynamic_buffer(taken), [&](auto, auto) { over = true; });
+  EXPECT_TRUE(until([&] { return over; }));
+  EXPECT_LT(taken.size(), 40 * frame.size()) << "what its machine had taken, and no more";
 }
 
 // Whoever knows the cluster's id could otherwise fill the node with made-up members.
