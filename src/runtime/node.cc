@@ -6,7 +6,6 @@
 #include <boost/asio/post.hpp>
 #include <spdlog/spdlog.h>
 
-#include "core/codec.h"
 #include "runtime/clock.h"
 #include "runtime/restore.h"
 #include "runtime/time_slice.h"
@@ -330,74 +329,6 @@ void Node::halt(const std::string& reason) {
   halted_ = reason;
 }
 
-void Node::membership_changed(KeyspaceId keyspace, const Membership& membership) {
-  memberships_[keyspace] = membership;
-  update_peers();
-}
-
-// Dialled are the members of any keyspace, at the addresses the membership has for them and then those of the
-// configuration: either may be the newer.
-void Node::update_peers() {
-  std::map<NodeId, std::vector<std::string>> peers;
-  const auto add = [&](const Member& member) {
-    if (member.id == id()) return;
-    auto& urls = peers[member.id];
-    if (auto info = codec::decode<NodeInfo>(member.context)) {
-      for (auto& url : info->peer_urls) {
-        if (std::ranges::find(urls, url) == urls.end()) urls.push_back(url);
-      }
-    }
-  };
-  for (const auto& [id, membership] : memberships_) {
-    for (const auto& member : membership.members) add(member);
-    for (const auto& member : membership.departing) add(member);
-  }
-  for (auto& [id, urls] : peers) {
-    const auto configured = config_.addresses.find(id);
-    if (configured == config_.addresses.end()) continue;
-    for (const auto& url : configured->second) {
-      if (std::ranges::find(urls, url) == urls.end()) urls.push_back(url);
-    }
-  }
-  peers_.set_peers(peers);
-}
-
-void Node::received(NodeId from, KeyspaceId keyspace, Bytes frame) {
-  if (const auto found = keyspaces_.find(keyspace); found != keyspaces_.end())
-    found->second->receive(from, frame);
-}
-
-std::vector<net::Known> Node::members() const {
-  std::vector<net::Known> known;
-  for (const auto& [keyspace, membership] : memberships_) {
-    for (const auto& member : membership.members) {
-      if (auto info = codec::decode<NodeInfo>(member.context)) known.push_back({member.id, info->peer_urls});
-    }
-  }
-  return known;
-}
-
-// A node may take part in some keyspaces only; it is removed when none has it any more. One whose state is
-// being brought may have it without knowing so yet.
-bool Node::removed(NodeId peer) const {
-  if (std::ranges::any_of(keyspaces_, [](const auto& each) { return each.second->rejoining(); }))
-    return false;
-  const auto has = [peer](const auto& each) { return each.second->removed(peer); };
-  const auto member = [peer](const auto& each) { return each.second.find(peer) != nullptr; };
-  return std::ranges::any_of(keyspaces_, has) && std::ranges::none_of(memberships_, member);
-}
-
-void Node::told_removed(NodeId by) { leave("node " + to_string(by) + " says so"); }
-
-void Node::leave(const std::string& how_known) {
-  if (std::exchange(removed_, true)) return;
-  spdlog::critical("the cluster has removed this member, {}, for good ({}): this node stops", id().value,
-                   how_known);
-  if (auto marked = directory_.mark_removed(); !marked) spdlog::warn("{}", marked.error());
-  if (on_removed_) return on_removed_();
-  halt("it is no longer a member of the cluster");
-}
-
 // What needs no haste, but must happen while nothing else does.
 void Node::tend() {
   tend_timer_.expires_after(config_.tend_interval);
@@ -409,59 +340,6 @@ void Node::tend() {
     if (removed(id())) leave("it stands in the log");
     tend();
   });
-}
-
-// The log is shared, and cut only in front of what every keyspace has in its state. One in which little
-// happens would hold all that the others wrote since: it is asked for a checkpoint out of turn.
-void Node::bound_log() {
-  const auto log = writer_->log_stats();
-  if (log.live_bytes <= config_.log_bytes || log.oldest_keyspace.none()) return;
-  const auto holder = keyspaces_.find(log.oldest_keyspace);
-  if (holder != keyspaces_.end()) return holder->second->checkpoint();
-  if (std::exchange(stranger_, log.oldest_keyspace) == log.oldest_keyspace) return;
-  spdlog::warn(
-      "the log keeps {} bytes for a keyspace that is not in the configuration (id {}): it can not be cut",
-      log.live_bytes, log.oldest_keyspace.value);
-}
-
-// A disk can fill up between two looks of the clock.
-void Node::watch_space_as_the_log_grows() {
-  constexpr std::uint64_t step = 1U << 20U;
-  if (writer_->staged_ever() - looked_at_ < step) return;
-  looked_at_ = writer_->staged_ever();
-  watch_space(false);
-}
-
-// What is buffered for the state will take its space at the next flush. Before the node gives up on the disk
-// it flushes everything, since that is what makes the log shorter; by the next look of the clock that must
-// have helped.
-void Node::watch_space(bool flush_had_time) {
-  const auto space = log_disk_->space();
-  if (!space) return;
-  free_bytes_ = space->free;
-  const std::uint64_t reserve = std::min(config_.reserve_bytes, space->total / 8);
-  std::uint64_t wanted = reserve;
-  for (const auto& [id, keyspace] : keyspaces_) wanted += keyspace->engine().bytes_unflushed();
-  const bool pressed = space->free < wanted;
-  if (pressed && !pressed_) {
-    for (auto& [id, keyspace] : keyspaces_) keyspace->checkpoint();
-  }
-  const bool low =
-      space->free < reserve / 4 * 3 || (pressed && pressed_ && (flush_had_time || low_on_space_));
-  if (flush_had_time || pressed) pressed_ = pressed;
-  if (std::exchange(low_on_space_, low) == low) return;
-  if (low) {
-    spdlog::error("the disk is nearly full: {} MiB are free, {} MiB are wanted; new data is refused",
-                  space->free >> 20U, wanted >> 20U);
-  } else {
-    spdlog::info("the disk has room again: {} MiB are free", space->free >> 20U);
-  }
-}
-
-std::uint64_t Node::bytes_on_disk() const {
-  std::uint64_t total = writer_->log_stats().live_bytes;
-  for (const auto& [id, keyspace] : keyspaces_) total += keyspace->engine().bytes_on_disk();
-  return total;
 }
 
 }  // namespace quorate::runtime
