@@ -40,6 +40,10 @@ def wait_for(what, condition, seconds=30, every=0.05):
     raise AssertionError(f'not within {seconds} s: {what} ({last})')
 
 
+# etcd's own: for tests that need one leader for a while, on a machine that may stand still longer than our time-out.
+STEADY = ('--heartbeat-interval', '100', '--election-timeout', '1000')
+
+
 def serving(*endpoints):
     """Until each answers a linearizable read: that one takes writes says nothing of the others."""
     for endpoint in endpoints:

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from cluster import ROOT, Gateway, b64, run, wait_for
+from cluster import ROOT, STEADY, Gateway, b64, run, wait_for
 from etcd_flags_test import TEMPORARY, Member
 
 BUILD = os.environ.get('QUORATE_BUILD', os.path.join(ROOT, 'build', 'release'))
@@ -23,30 +23,30 @@ def a_state_that_differs_raises_the_alarm():
     spare = Member('spare')
     try:
         for member in members:
-            member.start(members)
+            member.start(members, verb=('serve', *STEADY))
         wait_for('a first write', lambda: Gateway(members[0].endpoint).put('damaged', 'right'))
         Gateway(members[0].endpoint).put('sound', 'as it was')
         leader = wait_for('a leader', lambda: Gateway(members[0].endpoint).status().get('leader'))
-        ids = {}
 
         def all_named():
             listed = Gateway(members[0].endpoint).call('/v3/cluster/member/list', {})['members']
-            ids.update({m.get('name'): m['ID'] for m in listed})
-            return set(ids) == {'x', 'y', 'z'}
-        wait_for('all to have said their names', all_named)
+            ids = {m.get('name'): m['ID'] for m in listed}
+            return ids if set(ids) == {'x', 'y', 'z'} else None
+        ids = wait_for('all to have said their names', all_named)
         bad = next(m for m in members if ids[m.name] != leader)
         good = [m for m in members if m is not bad]
 
         bad.stop()
         subprocess.run([TOOL, 'diverge', '--state', os.path.join(bad.data, 'state', 'default'), '--key', 'damaged'],
                        check=True)
-        bad.start(members)
+        bad.start(members, verb=('serve', *STEADY))
         wait_for('the wrong value', lambda: Gateway(bad.endpoint).get('damaged', serializable=True) == 'righu')
         assert Gateway(good[0].endpoint).get('damaged') == 'right'
         assert alarms(good[0]) == [], 'nothing has shown the difference yet'
 
         Gateway(good[0].endpoint).put('damaged', 'new')  # its old value goes out of the digest
-        wait_for('the alarm', lambda: alarms(good[0]) == [('CORRUPT', ids[bad.name])])
+        raised = wait_for('the alarm', lambda: alarms(good[0]))
+        assert raised == [('CORRUPT', ids[bad.name])], (raised, ids, bad.name)
         for member in members:
             wait_for('the alarm at all', lambda: alarms(member))
             try:
@@ -65,7 +65,7 @@ def a_state_that_differs_raises_the_alarm():
         gateway.call('/v3/cluster/member/remove', {'ID': ids[bad.name]})
         bad.process.wait(20)
         gateway.call('/v3/cluster/member/add', {'peerURLs': [spare.peer_url]})
-        spare.start([*members, spare], state='existing')
+        spare.start([*members, spare], state='existing', verb=('serve', *STEADY))
         gateway.call('/v3/maintenance/alarm', {'action': 'DEACTIVATE', 'memberID': ids[bad.name], 'alarm': 'CORRUPT'})
         wait_for('a put', lambda: Gateway(good[1].endpoint).put('damaged', 'newer'), 60)
         wait_for('the new member', lambda: Gateway(spare.endpoint).get('damaged', serializable=True) == 'newer', 60)

@@ -10,7 +10,7 @@ import tempfile
 import urllib.error
 import urllib.request
 
-from cluster import QUORATE, Gateway, b64, free_port, run, wait_for
+from cluster import QUORATE, STEADY, Gateway, b64, free_port, run, wait_for
 from etcd_flags_test import TEMPORARY as MEMBERS
 from etcd_flags_test import Member
 
@@ -161,7 +161,7 @@ def a_state_that_does_not_fit_is_taken_once_it_does():
                       stderr=subprocess.DEVNULL).returncode:
         print('skipped: a file system can not be mounted here')
         return
-    flags = ('serve', '--snapshot-count', '50')
+    flags = ('serve', '--snapshot-count', '50', *STEADY)
     try:
         for member in members:
             member.start(members, verb=flags)
