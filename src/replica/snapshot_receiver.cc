@@ -26,7 +26,7 @@ storage::IoResult<SnapshotReceiver::Step> SnapshotReceiver::take(NodeId from, co
   const bool current = (staging_ || staged_) && from == from_ && chunk.transfer == transfer_;
   if (!current) {
     if (chunk.number != 0) return step;  // of a transfer this node does not know: ask for its start
-    if (!outranks_current(chunk, now)) {
+    if (!outranks_current(from, chunk, now)) {
       step.ack.refused = true;
       return step;
     }
@@ -60,10 +60,15 @@ storage::IoResult<SnapshotReceiver::Step> SnapshotReceiver::take(NodeId from, co
   return step;
 }
 
-bool SnapshotReceiver::outranks_current(const SnapshotChunk& chunk, Instant now) const {
+// A sender has one transfer under way to this node, so what it sends now is what it still sends. But of
+// several senders, where a protocol has them, each state is newer than the one before: none would ever be
+// whole if what comes in were given up for it.
+bool SnapshotReceiver::outranks_current(NodeId from, const SnapshotChunk& chunk, Instant now) const {
   if (pinned_) return false;
   if (!staging_ || staged_) return true;
-  return chunk.meta.index > index_ || now - progressed_at_ > timeout_;
+  const Duration still = now - progressed_at_;
+  const bool newer = chunk.meta.index > index_;
+  return (newer && (from == from_ || still > timeout_ / 10)) || still > timeout_;
 }
 
 storage::IoResult<void> SnapshotReceiver::begin(NodeId from, const SnapshotChunk& chunk) {

@@ -37,7 +37,7 @@ class SnapshotReceiver {
   void close();
 
  private:
-  [[nodiscard]] bool outranks_current(const SnapshotChunk& chunk, Instant now) const;
+  [[nodiscard]] bool outranks_current(NodeId from, const SnapshotChunk& chunk, Instant now) const;
   [[nodiscard]] storage::IoResult<Step> take(NodeId from, const SnapshotChunk& chunk, Instant now);
   [[nodiscard]] storage::IoResult<void> begin(NodeId from, const SnapshotChunk& chunk);
   [[nodiscard]] storage::IoResult<void> finish(const SnapshotChunk& chunk);

@@ -33,6 +33,26 @@ TEST(SnapshotReceiver, ATableThatDoesNotExistIsRefused) {
   EXPECT_TRUE(step->ack.refused);
 }
 
+TEST(SnapshotReceiver, WhatComesInIsNotGivenUpForANewerStateOfAnotherSender) {
+  storage::MemoryHome home;
+  SnapshotReceiver receiver(home, 10s);
+  const auto send = [&](std::uint64_t from, std::uint64_t index, std::uint64_t number, Instant now) {
+    SnapshotChunk chunk;
+    chunk.transfer = index;
+    chunk.meta.index = Index(index);
+    chunk.number = number;
+    return receiver.chunk(NodeId(from), chunk, now).value().ack;
+  };
+  const Instant begin(1h);
+  EXPECT_EQ(send(2, 5, 0, begin).next, 1U);
+  EXPECT_TRUE(send(3, 6, 0, begin + 10ms).refused);
+  EXPECT_EQ(send(2, 5, 1, begin + 20ms).next, 2U);
+  EXPECT_EQ(send(3, 6, 0, begin + 2s).next, 1U) << "the first has stopped sending";
+  EXPECT_EQ(send(3, 7, 0, begin + 2s).next, 1U) << "the sender itself has given up the former";
+  EXPECT_TRUE(send(2, 6, 0, begin + 11s).refused);
+  EXPECT_EQ(send(2, 6, 0, begin + 13s).next, 1U);
+}
+
 // A disk with room for some rows only.
 class SmallEngine final : public storage::Engine {
  public:
