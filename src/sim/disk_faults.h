@@ -32,11 +32,14 @@ class DiskFaults {
   [[nodiscard]] bool struck() const { return struck_ || tampered(); }
   void forget() { struck_ = false; }
   // True once the disk lied, which may show much later: an excuse for the log to be damaged.
-  [[nodiscard]] bool tampered() const { return tampered_ || flips_ != 0; }
+  [[nodiscard]] bool tampered() const { return tampered_ || flips_ + losses_ != 0; }
   void tamper() { tampered_ = true; }
   // One bit of what lay on the disk flipped, and nothing else was ever wrong with what it holds.
   void flip() { ++flips_; }
-  [[nodiscard]] bool flipped_once() const { return !tampered_ && flips_ == 1; }
+  [[nodiscard]] bool flipped_once() const { return !tampered_ && flips_ == 1 && losses_ == 0; }
+  // The same of a file of the log that was lost.
+  void lose() { ++losses_; }
+  [[nodiscard]] bool lost_once() const { return !tampered_ && losses_ == 1 && flips_ == 0; }
 
   Disk::Fault operator()(const Disk::Access& access);
   [[nodiscard]] std::uint64_t operations() const { return operations_; }  // that change the disk, so far
@@ -47,6 +50,7 @@ class DiskFaults {
   bool struck_ = false;
   bool tampered_ = false;
   unsigned flips_ = 0;
+  unsigned losses_ = 0;
 };
 
 }  // namespace quorate::sim

@@ -46,7 +46,7 @@ bool Node::begin_log_anew(const Membership* members) {
   if (!shadow_.had(records)) {
     silent_loss_ = true;
     refusal_ = "saved other records from a damaged log than were durable";
-    if (!disk_faults_.tampered() || disk_faults_.flipped_once())
+    if (!disk_faults_.tampered() || disk_faults_.flipped_once() || disk_faults_.lost_once())
       stage_->checks.fail("recovery", fmt::format("node {} {}", id_.value, refusal_));
     return false;
   }
@@ -87,9 +87,10 @@ bool Node::accept(const Recovered& recovered) {
   if (!lost) return true;
   silent_loss_ = true;
   refusal_ = "recovered " + *lost;
-  // One flipped bit may make the last batch look torn. Anywhere else it must be noticed.
-  const bool excused =
-      disk_faults_.tampered() && (!disk_faults_.flipped_once() || shadow_.missed_only_the_last());
+  // One flipped bit may make the last batch look torn. Anywhere else it must be noticed, and so must the loss
+  // of a file.
+  const bool excused = disk_faults_.tampered() && !disk_faults_.lost_once() &&
+                       (!disk_faults_.flipped_once() || shadow_.missed_only_the_last());
   if (!excused) stage_->checks.fail("recovery", fmt::format("node {} {}", id_.value, refusal_));
   return false;
 }

@@ -316,7 +316,7 @@ void World::damage_at_rest(std::uint32_t number, Node& node, Duration down, Rng&
   if (!files || files->empty()) return;
   const std::string name = (*files)[rng.below(files->size())];
   if (fault.kind == FaultKind::lost_file) {
-    node.disk_faults().tamper();
+    node.disk_faults().lose();
     if (!node.disk().remove(name) || !node.disk().sync_directory()) return;
   } else if (const auto size = node.disk().contents(name).size(); size != 0) {
     // Most of a preallocated file is empty: aim at its front as often as anywhere.

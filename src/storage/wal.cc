@@ -11,6 +11,7 @@
 #include "storage/crc32c.h"
 #include "storage/wal_codec.h"
 #include "storage/wal_format.h"
+#include "storage/wal_newest.h"
 #include "storage/wal_recovery.h"
 #include "storage/wal_salvage.h"
 #include "storage/wal_segment.h"
@@ -50,6 +51,7 @@ class Log final : public Wal {
         segment_bytes_(round_up(std::max<std::uint64_t>(config.segment_bytes, 4 * page), page)),
         spares_(disk, segment_bytes_, recovered.spares),
         states_(std::move(recovered.states)),
+        note_(disk, recovered.noted),
         segments_(std::move(recovered.segments)),
         writer_(std::move(recovered.writer)),
         capacity_(recovered.capacity),
@@ -63,6 +65,7 @@ class Log final : public Wal {
     if (segments_.empty()) {
       if (auto begun = begin_segment(first); !begun) return begun;
     }
+    if (auto noted = note_.move_to(segments_.rbegin()->first); !noted) return noted;
     for (const auto& name : released) {
       if (auto recycled = spares_.recycle(name); !recycled) return recycled;
     }
@@ -182,9 +185,10 @@ class Log final : public Wal {
   }
 
   // A schedule that must not go wrong: (1) header and checkpoint are durable under the spare's name, (2) the
-  // file takes its name as a segment, (3) that is durable, (4) only now are older segments given up, since
-  // the new header is what says they are not needed. Should a crash undo the renaming of one of those after
-  // it was overwritten, nobody looks into it: it is older than the oldest needed.
+  // file takes its name as a segment, (3) that is durable, (4) it is noted as the newest, (5) only now are
+  // older segments given up, since the new header is what says they are not needed. Should a crash undo the
+  // renaming of one of those after it was overwritten, nobody looks into it: it is older than the oldest
+  // needed.
   IoResult<void> begin_segment(std::uint64_t sequence) {
     const auto [oldest, keyspace] = oldest_needed(sequence);
     if (!segments_.empty() && oldest < segments_.begin()->first) {
@@ -214,6 +218,7 @@ class Log final : public Wal {
     segments_[sequence] = writer_.offset();
     capacity_ = capacity;
     batches_in_segment_ = 0;
+    if (auto noted = note_.move_to(sequence); !noted) return noted;
     return release(oldest);
   }
 
@@ -242,6 +247,7 @@ class Log final : public Wal {
   std::uint64_t segment_bytes_;
   SparePool spares_;
   States states_;
+  NewestNote note_;
   std::map<std::uint64_t, std::uint64_t> segments_;  // sequence, and where its batches end
   SegmentWriter writer_;
   std::uint64_t capacity_ = 0;
@@ -293,6 +299,7 @@ std::expected<void, WalError> Wal::begin_anew(Disk& disk, const WalConfig& confi
   if (!names) return std::unexpected(wal::io_failure(names.error()));
   wal::RecoveredLog fresh;
   fresh.next_batch = salvage.next_batch;
+  fresh.noted = wal::noted_newest(*names);
   for (const auto& name : *names) {
     if (wal::parse_spare_name(name)) fresh.spares.push_back(name);
   }

@@ -92,6 +92,32 @@ TEST(WalDamage, AMissingSegmentIsNamed) {
   EXPECT_THAT(opened.error().what, HasSubstr("wal-0000000002, offset 0: the segment is missing"));
 }
 
+// It would look whole, and shorter.
+TEST(WalDamage, NorIsTheNewestOneMissedUnseen) {
+  const auto log = written(30, 1500, true);
+  for (auto names = segment_names(*log.disk); !names.empty(); names.pop_back()) {
+    ASSERT_TRUE(log.disk->remove(names.back()));
+    const auto opened = Wal::open(*log.disk, small_config());
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().kind, WalError::Kind::corrupt);
+    EXPECT_THAT(opened.error().what, HasSubstr(": the segment is missing"));
+    const auto saved = Wal::salvage(*log.disk, small_config());  // a vote may have been in it
+    ASSERT_FALSE(saved);
+    EXPECT_THAT(saved.error().what, HasSubstr("may have held a record"));
+  }
+}
+
+TEST(WalDamage, WithoutItsNoteOfTheNewestALogIsWholeAndNotedAgain) {
+  const auto log = written(30, 1500, true);
+  const auto noted = wal::newest_name(*wal::parse_segment_name(last_segment(*log.disk)));
+  ASSERT_TRUE(log.disk->remove(noted));
+  EXPECT_EQ(difference(log.after.back(), must_open(*log.disk).keyspaces), "");
+  EXPECT_THAT(log.disk->list().value(), ::testing::Contains(noted));
+  ASSERT_TRUE(log.disk->rename(noted, wal::newest_name(1)));  // power went before it moved on
+  EXPECT_EQ(difference(log.after.back(), must_open(*log.disk).keyspaces), "");
+  EXPECT_THAT(log.disk->list().value(), ::testing::Contains(noted));
+}
+
 TEST(WalDamage, AFileCutShortIsRefused) {
   auto log = written(10, 700);
   const auto name = last_segment(*log.disk);

@@ -14,6 +14,7 @@ constexpr std::uint32_t batch_magic = 0x54424157U;  // "WABT"
 constexpr std::string_view segment_prefix = "wal-";
 constexpr std::string_view spare_prefix = "spare-";
 constexpr std::string_view damaged_prefix = "damaged-";
+constexpr std::string_view newest_prefix = "newest-";
 constexpr std::size_t digits = 10;
 // Beside the kind of a batch, in the same word.
 constexpr std::uint32_t plain_here = 1U << 8U;
@@ -143,6 +144,7 @@ FoundHeader find_batch_header(std::string_view bytes, const Identity& identity, 
 std::string segment_name(std::uint64_t sequence) { return numbered(segment_prefix, sequence); }
 std::string spare_name(std::uint64_t number) { return numbered(spare_prefix, number); }
 std::string damaged_name(std::uint64_t sequence) { return numbered(damaged_prefix, sequence); }
+std::string newest_name(std::uint64_t sequence) { return numbered(newest_prefix, sequence); }
 std::optional<std::uint64_t> parse_segment_name(std::string_view name) {
   return parse_numbered(segment_prefix, name);
 }
@@ -151,6 +153,9 @@ std::optional<std::uint64_t> parse_spare_name(std::string_view name) {
 }
 std::optional<std::uint64_t> parse_damaged_name(std::string_view name) {
   return parse_numbered(damaged_prefix, name);
+}
+std::optional<std::uint64_t> parse_newest_name(std::string_view name) {
+  return parse_numbered(newest_prefix, name);
 }
 
 WalError corrupt(const std::string& name, std::uint64_t offset, const std::string& what) {

@@ -96,9 +96,11 @@ struct FoundHeader {
 [[nodiscard]] std::string segment_name(std::uint64_t sequence);  // wal-0000000001
 [[nodiscard]] std::string spare_name(std::uint64_t number);      // spare-0000000001
 [[nodiscard]] std::string damaged_name(std::uint64_t sequence);  // damaged-0000000001: a segment set aside
+[[nodiscard]] std::string newest_name(std::uint64_t sequence);   // newest-0000000001: see wal_newest.h
 [[nodiscard]] std::optional<std::uint64_t> parse_segment_name(std::string_view name);
 [[nodiscard]] std::optional<std::uint64_t> parse_spare_name(std::string_view name);
 [[nodiscard]] std::optional<std::uint64_t> parse_damaged_name(std::string_view name);
+[[nodiscard]] std::optional<std::uint64_t> parse_newest_name(std::string_view name);
 
 [[nodiscard]] WalError corrupt(const std::string& name, std::uint64_t offset, const std::string& what);
 [[nodiscard]] WalError contradiction(const std::string& name, std::uint64_t offset, const std::string& what);

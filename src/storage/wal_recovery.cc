@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "storage/wal_newest.h"
 #include "storage/wal_replay.h"
 
 namespace quorate::storage::wal {
@@ -70,11 +71,14 @@ class Recovery {
   Result<void> list() {
     auto names = disk_->list();
     if (!names) return std::unexpected(io_failure(names.error()));
+    log_.noted = noted_newest(*names);
     for (auto& name : *names) {
       if (const auto sequence = parse_segment_name(name)) sequences_.push_back(*sequence);
       if (parse_spare_name(name)) log_.spares.push_back(std::move(name));
     }
     std::ranges::sort(sequences_);
+    if (log_.noted > (sequences_.empty() ? 0 : sequences_.back()))
+      return std::unexpected(corrupt(segment_name(log_.noted), 0, "the segment is missing"));
     return {};
   }
 

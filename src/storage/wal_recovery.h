@@ -24,6 +24,7 @@ struct RecoveredLog {
       segments;                       // sequence of each still needed, and where its batches end
   std::vector<std::string> released;  // segments that are not needed
   std::vector<std::string> spares;
+  std::uint64_t noted = 0;     // NewestNote
   SegmentWriter writer;        // stands behind the last batch of the last segment
   std::uint64_t capacity = 0;  // of the last segment
   std::uint64_t next_batch = 1;

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "storage/wal_codec.h"
+#include "storage/wal_newest.h"
 #include "storage/wal_segment.h"
 
 namespace quorate::storage::wal {
@@ -130,6 +131,8 @@ Result<Wal::Salvage> salvage(Disk& disk, const Identity& identity) {
   if (!names) return std::unexpected(io_failure(names.error()));
   std::uint64_t last = 0;
   for (const auto& name : *names) last = std::max(last, parse_segment_name(name).value_or(0));
+  if (const auto noted = noted_newest(*names); noted > last)
+    return std::unexpected(corrupt(segment_name(noted), 0, "it is missing, and may have held a record"));
   auto file = disk.open(segment_name(last));
   if (!file) return std::unexpected(io_failure(file.error()));
   return Salvaging(std::move(*file), last, identity).run();

@@ -297,7 +297,9 @@ TEST(Wal, TakesUpAnotherSegmentSizeWithTheNextSegments) {
       ASSERT_TRUE(opened.wal->sync());
     }
     const auto names = disk.list().value();
-    for (const auto& name : names) EXPECT_EQ(disk.contents(name).size(), size);
+    for (const auto& name : names) {
+      if (!wal::parse_newest_name(name)) EXPECT_EQ(disk.contents(name).size(), size) << name;
+    }
   }
 }
 
