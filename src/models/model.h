@@ -63,8 +63,9 @@ class Model {
   // such as the passing of time for its leases. Not again before that one has its outcome.
   virtual std::optional<Bytes> periodic(const ClockReading& now) = 0;
 
-  // Asked of the leader's model when `member` holds another state than most replicas do: a command that
-  // tells everybody, if the model has one and it is not in force yet.
+  // Asked of the leader's model when `member` holds another state than most replicas do, or NodeId() when
+  // they differ and nobody knows who is right: a command that tells everybody, if the model has one and it is
+  // not in force yet.
   virtual std::optional<Bytes> diverged(NodeId member) {
     (void)member;
     return std::nullopt;

@@ -21,7 +21,9 @@ void Replica::compare_digests(Env& env) {
   }
 }
 
-// The digest that most replicas have is taken for the right one; without a majority, the leader's.
+// The digest that a majority of the members has is the right one. Where none has, that the states differ is
+// all that is known, and nobody is named, as by etcd: the leader may be the one that is wrong, and whoever is
+// named gets replaced by a copy of what the others have.
 void Replica::judge_digests(Env& env) {
   if (told_digests_.empty()) return;
   const auto told = std::exchange(told_digests_, {});
@@ -33,17 +35,22 @@ void Replica::judge_digests(Env& env) {
     if (held_by(digest) > held_by(right)) right = digest;
   }
   const auto same = static_cast<std::size_t>(held_by(right));
+  const std::size_t all = membership_.members.size();
   if (same == told.size()) {
-    if (same == membership_.members.size()) compared_ = comparing_;
+    if (same == all) compared_ = comparing_;
     return;
   }
-  for (const auto& [node, digest] : told) {
-    if (digest == right) continue;
-    auto command = state_.model().diverged(node);
-    if (!command) continue;
-    host_->warn("the state of node " + to_string(node) + " differs from that of the others at index " +
-                to_string(comparing_));
+  const auto tell = [&](NodeId wrong, const std::string& what) {
+    auto command = state_.model().diverged(wrong);
+    if (!command) return;
+    host_->warn(what + " at index " + to_string(comparing_));
     propose(env, std::move(*command), [](const Outcome<Bytes>&) {});
+  };
+  if (2 * same <= all)
+    return tell(NodeId(), "the states of the members differ, and no majority has the same,");
+  for (const auto& [node, digest] : told) {
+    if (digest != right)
+      tell(node, "the state of node " + to_string(node) + " differs from that of the others");
   }
 }
 

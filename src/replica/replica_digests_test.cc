@@ -69,11 +69,28 @@ TEST(Replica, AStateThatDivergedIsToldWithinSeconds) {
   leader.commit(batch({command(9, 1, "x")}));
   other.commit(batch({command(9, 1, "y")}));
   leader.pass(1500ms);
+  leader.receive(3, DigestTold{Index(1), leader.model->digest(), leader.model->digest_format()});
   leader.pass_to(other);
   other.pass_to(leader);
   leader.pass(1500ms);
   EXPECT_THAT(leader.accusations(), ElementsAre("diverged 2"));
   EXPECT_THAT(leader.host.warnings, ElementsAre(::testing::HasSubstr("node 2 differs")));
+}
+
+// The third does not answer, and the leader may be the one that is wrong: who is named gets thrown away.
+TEST(Replica, WithoutAMajorityNobodyIsNamed) {
+  Digesting leader(1);
+  Digesting other(2);
+  leader.lead();
+  other.follow(1);
+  leader.commit(batch({command(9, 1, "x")}));
+  other.commit(batch({command(9, 1, "y")}));
+  leader.pass(1500ms);
+  leader.pass_to(other);
+  other.pass_to(leader);
+  leader.pass(1500ms);
+  EXPECT_THAT(leader.accusations(), ElementsAre("diverged " + to_string(NodeId())));
+  EXPECT_THAT(leader.host.warnings, ElementsAre(::testing::HasSubstr("no majority")));
 }
 
 TEST(Replica, ALeaderThatDivergedFromTheMostAccusesItself) {

@@ -15,7 +15,7 @@ REFUSED = 'etcdserver: corrupt cluster'
 
 def alarms(at):
     answer = Gateway(at.endpoint).call('/v3/maintenance/alarm', {'action': 'GET'})
-    return [(a['alarm'], a['memberID']) for a in answer.get('alarms', [])]
+    return {(a['alarm'], a.get('memberID', '0')) for a in answer.get('alarms', [])}
 
 
 def a_state_that_differs_raises_the_alarm():
@@ -42,11 +42,12 @@ def a_state_that_differs_raises_the_alarm():
         bad.start(members, verb=('serve', *STEADY))
         wait_for('the wrong value', lambda: Gateway(bad.endpoint).get('damaged', serializable=True) == 'righu')
         assert Gateway(good[0].endpoint).get('damaged') == 'right'
-        assert alarms(good[0]) == [], 'nothing has shown the difference yet'
+        assert alarms(good[0]) == set(), 'nothing has shown the difference yet'
 
         Gateway(good[0].endpoint).put('damaged', 'new')  # its old value goes out of the digest
-        raised = wait_for('the alarm', lambda: alarms(good[0]))
-        assert raised == [('CORRUPT', ids[bad.name])], (raised, ids, bad.name)
+        wait_for('the alarm', lambda: ('CORRUPT', ids[bad.name]) in alarms(good[0]))
+        # Nobody is named while one of the three is late.
+        assert alarms(good[0]) <= {('CORRUPT', ids[bad.name]), ('CORRUPT', '0')}, (alarms(good[0]), ids, bad.name)
         for member in members:
             wait_for('the alarm at all', lambda: alarms(member))
             try:
@@ -59,18 +60,19 @@ def a_state_that_differs_raises_the_alarm():
         if shutil.which('etcdctl'):
             done = subprocess.run(['etcdctl', '--endpoints', good[0].endpoint, 'alarm', 'list'], text=True,
                                   stdout=subprocess.PIPE, env={**os.environ, 'ETCDCTL_API': '3'}, timeout=30)
-            assert done.stdout == f'memberID:{ids[bad.name]} alarm:CORRUPT \n', done.stdout
+            assert f'memberID:{ids[bad.name]} alarm:CORRUPT \n' in done.stdout, done.stdout
 
         gateway = Gateway(good[0].endpoint, 10)  # as docs/guide/space.md says
         gateway.call('/v3/cluster/member/remove', {'ID': ids[bad.name]})
         bad.process.wait(20)
         gateway.call('/v3/cluster/member/add', {'peerURLs': [spare.peer_url]})
         spare.start([*members, spare], state='existing', verb=('serve', *STEADY))
-        gateway.call('/v3/maintenance/alarm', {'action': 'DEACTIVATE', 'memberID': ids[bad.name], 'alarm': 'CORRUPT'})
+        for alarm, member in alarms(good[0]):
+            gateway.call('/v3/maintenance/alarm', {'action': 'DEACTIVATE', 'memberID': member, 'alarm': alarm})
         wait_for('a put', lambda: Gateway(good[1].endpoint).put('damaged', 'newer'), 60)
         wait_for('the new member', lambda: Gateway(spare.endpoint).get('damaged', serializable=True) == 'newer', 60)
         gateway.call('/v3/kv/deleterange', {'key': b64('damaged')})
-        assert alarms(good[0]) == []
+        assert alarms(good[0]) == set()
     finally:
         for member in [*members, spare]:
             member.stop()
