@@ -1,5 +1,6 @@
 #include "cli/command.h"
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cstdio>
@@ -13,6 +14,8 @@
 
 namespace quorate::cli {
 namespace {
+
+constexpr const char* kCommonGroup = "Common options";
 
 constexpr const char* kCommonNotes = R"(
 ENDPOINTS
@@ -70,7 +73,7 @@ CLI::Option* Command::common(CLI::Option* option) {
   std::string name = option->get_lnames().front();
   for (char& c : name) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   const bool etcdctls = !std::getenv(("QUORATE_" + name).c_str()) && std::getenv(("ETCDCTL_" + name).c_str());
-  return option->group("Common options")->envname((etcdctls ? "ETCDCTL_" : "QUORATE_") + name);
+  return option->group(kCommonGroup)->envname((etcdctls ? "ETCDCTL_" : "QUORATE_") + name);
 }
 
 void Command::define_globals() {
@@ -111,6 +114,21 @@ void Command::define_security() {
                        "=false: TLS for endpoints that do not say http:// or https://"));
   common(app_.add_option("--user", globals_.user, "on whose behalf"))->type_name("NAME[:PASSWORD]");
   common(app_.add_option("--password", globals_.password, "of --user"))->type_name("TEXT");
+}
+
+std::size_t common_in_front(std::span<const std::string> args) {
+  Command any("", "", "");
+  std::size_t count = 0;
+  while (count < args.size() && args[count].starts_with('-')) {
+    const std::string& word = args[count];
+    const bool is_long = word.starts_with("--");
+    const std::string name = is_long ? word.substr(0, word.find('=')) : word.substr(0, 2);
+    const CLI::Option* option = any.app().get_option_no_throw(name);
+    if (option == nullptr || option->get_group() != kCommonGroup) break;
+    const bool value_follows = option->get_items_expected_max() > 0 && word.size() == name.size();
+    count += value_follows ? 2 : 1;
+  }
+  return std::min(count, args.size());
 }
 
 CLI::App& Command::sub(const std::string& name, const std::string& summary, Action action) {

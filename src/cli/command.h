@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -48,6 +49,10 @@ struct Globals {
   std::string user;
   std::string password;
 };
+
+// How many of the words in front are common options and their values: etcdctl takes these in front of the
+// verb, too.
+[[nodiscard]] std::size_t common_in_front(std::span<const std::string> args);
 
 // One verb's command line, from its words to its exit code.
 class Command {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/command.h"
 #include "cli/server_verbs.h"
 #include "cli/verbs.h"
 
@@ -20,11 +21,13 @@ constexpr ClientVerb other_verbs[] = {
 };
 
 void print_usage(std::FILE* out) {
-  std::fprintf(out,
-               "quorate: replicated keyspaces, each a consensus protocol and a data model; etcd's clients "
-               "work unchanged\n\n"
-               "USAGE\n  quorate VERB [OPTIONS]        quorate VERB --help tells more\n"
-               "  quorate --name n0 ...         etcd's own flags: the same as quorate serve --name n0 ...\n");
+  std::fprintf(
+      out,
+      "quorate: replicated keyspaces, each a consensus protocol and a data model; etcd's clients "
+      "work unchanged\n\n"
+      "USAGE\n  quorate VERB [OPTIONS]        quorate VERB --help tells more; its common options may stand\n"
+      "                                in front of VERB, too\n"
+      "  quorate --name n0 ...         etcd's own flags: the same as quorate serve --name n0 ...\n");
   const auto group = [&](const char* title, const auto& verbs) {
     std::fprintf(out, "\n%s\n", title);
     for (const auto& verb : verbs) std::fprintf(out, "  %-13s %s\n", verb.name, verb.help);
@@ -52,6 +55,9 @@ int run(std::vector<std::string> args) {
     print_usage(stderr);
     return 2;
   }
+  // Options in front of a client's verb go behind it.
+  const auto verb_at = args.begin() + static_cast<std::ptrdiff_t>(common_in_front(args));
+  if (verb_at != args.end() && !verb_at->starts_with('-')) std::rotate(args.begin(), verb_at, verb_at + 1);
   const std::string name = args.front();
   if (name == "--help" || name == "-h" || name == "help") {
     print_usage(stdout);
