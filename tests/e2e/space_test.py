@@ -10,7 +10,7 @@ import tempfile
 import urllib.error
 import urllib.request
 
-from cluster import QUORATE, STEADY, Gateway, b64, free_port, run, wait_for
+from cluster import QUORATE, STEADY, Gateway, b64, free_port, run, stop, wait_for
 from etcd_flags_test import TEMPORARY as MEMBERS
 from etcd_flags_test import Member
 
@@ -48,9 +48,7 @@ class Server:
         wait_for('a leader', lambda: int(Gateway(self.endpoint).status().get('leader', 0)))
 
     def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(20)
+        stop(self.process)
 
     def call(self, path, request):
         return Gateway(self.endpoint, 60).call(path, request)
@@ -150,8 +148,10 @@ def a_disk_that_fills_up_costs_new_data_only():
         assert Gateway(server.endpoint).get('k') == 'again'
         assert server.health()['health'] == 'true'
     finally:
-        server.stop()
-        subprocess.run(['umount', disk])
+        try:
+            server.stop()
+        finally:
+            subprocess.run(['umount', disk])
 
 
 def a_state_that_does_not_fit_is_taken_once_it_does():
@@ -182,9 +182,10 @@ def a_state_that_does_not_fit_is_taken_once_it_does():
             Gateway(a.endpoint).call('/v3/maintenance/alarm', {**alarm, 'action': 'DEACTIVATE'})
         wait_for('a put', lambda: Gateway(small.endpoint).put('k', 'again'))
     finally:
-        for member in members:
-            member.stop()
-        subprocess.run(['umount', small.data])
+        try:
+            stop(*(member.process for member in members))
+        finally:
+            subprocess.run(['umount', small.data])
 
 
 def main():
