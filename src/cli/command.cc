@@ -11,6 +11,7 @@
 
 #include "cli/help.h"
 #include "cli/text.h"
+#include "server/server.h"
 
 namespace quorate::cli {
 namespace {
@@ -228,6 +229,17 @@ void describe_into(Described* sink) { description_sink = sink; }
 bool described(const CLI::App& app) {
   if (description_sink != nullptr) *description_sink = describe(app);
   return description_sink != nullptr;
+}
+
+std::optional<int> ended_by_words(CLI::App& app, std::vector<std::string> args) {
+  if (described(app)) return 0;
+  std::ranges::reverse(args);  // CLI11 takes them from the back
+  try {
+    app.parse(std::move(args));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? server::exit_ok : server::exit_usage;
+  }
+  return std::nullopt;
 }
 
 }  // namespace quorate::cli

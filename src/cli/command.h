@@ -132,5 +132,8 @@ struct Described {
 void describe_into(Described* sink);
 // True, and the verb has nothing else to do, while that is so.
 [[nodiscard]] bool described(const CLI::App& app);
+// Takes the words of a verb of the server. The exit code if it ends here: its help was asked for, or the
+// words make no sense; else nothing.
+[[nodiscard]] std::optional<int> ended_by_words(CLI::App& app, std::vector<std::string> args);
 
 }  // namespace quorate::cli

@@ -339,13 +339,7 @@ int dev(std::vector<std::string> args) {
       ->type_name("P");
   app.add_flag("--tls", options.tls,
                "encrypt what clients and nodes say; clients trust DIR/tls/cert.pem, which is made for it");
-  if (described(app)) return 0;
-  std::ranges::reverse(args);
-  try {
-    app.parse(std::move(args));
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
+  if (const auto ended = ended_by_words(app, std::move(args))) return *ended;
   if (!options.protocol.empty()) {
     if (auto known = registry::find(options.protocol); !known) {
       std::fprintf(stderr, "quorate dev: %s\n", known.error().c_str());

@@ -110,12 +110,7 @@ class Serve {
       etcd_.ignore_environment();
       args = std::move(*flags);
     }
-    std::ranges::reverse(args);  // CLI11 wants them so
-    try {
-      app_.parse(std::move(args));
-    } catch (const CLI::ParseError& error) {
-      return app_.exit(error) == 0 ? server::exit_ok : server::exit_usage;
-    }
+    if (const auto ended = ended_by_words(app_, std::move(args))) return *ended;
     auto config = configure();
     if (!config) {
       std::fprintf(stderr, "quorate serve: %s\n", config.error().c_str());

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <memory>
 
 #include <CLI/App.hpp>
@@ -49,13 +48,7 @@ int version(std::vector<std::string> args) {
   app.formatter(std::make_shared<HelpPage>());
   bool json = false;
   app.add_flag("--json", json, "as a JSON object");
-  if (described(app)) return 0;
-  std::ranges::reverse(args);
-  try {
-    app.parse(std::move(args));
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
+  if (const auto ended = ended_by_words(app, std::move(args))) return *ended;
   if (json) {
     fmt::print("{{\"version\":\"{}\",\"protocols\":[{}],\"models\":[{}],\"compiler\":\"{}\"}}\n",
                QUORATE_VERSION, names("\""), models("\""), compiler);
