@@ -42,6 +42,20 @@ TEST(Replica, ASnapshotOfAClusterNeverChangedNamesItsMembers) {
   EXPECT_EQ(chunks[0].second.meta.membership, initial);
 }
 
+// Who has another one coming in is asked often, by several: the rest follows once it takes this one.
+TEST(Replica, ASnapshotBeginsWithOneChunk) {
+  Config config;
+  config.snapshot_chunk_bytes = 1;
+  Node sender(1, config);
+  sender.lead();
+  sender.commit(batch({command(9, 1, "x")}));
+  sender.emit(rl::SendSnapshot{NodeId(2), Epoch(1)});
+  const auto first = sender.host.take<SnapshotChunk>();
+  ASSERT_THAT(first, SizeIs(1));
+  sender.receive(2, SnapshotAck{.transfer = first[0].second.transfer, .next = 1});
+  EXPECT_THAT(sender.host.take<SnapshotChunk>(), SizeIs(::testing::Gt(1)));
+}
+
 TEST(Replica, ASnapshotThatNobodyAnswersIsGivenUp) {
   Node sender(1);
   sender.lead();

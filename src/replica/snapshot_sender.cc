@@ -43,13 +43,13 @@ void SnapshotSender::begin_again() {
   table_ = 0;
   cursor_.reset();
   next_number_ = 0;
-  exhausted_ = false;
+  exhausted_ = wanted_ = false;
   unacknowledged_.clear();
 }
 
 std::vector<SnapshotChunk> SnapshotSender::fill_window() {
   std::vector<SnapshotChunk> fresh;
-  while (!exhausted_ && unacknowledged_.size() < window) {
+  while (!exhausted_ && unacknowledged_.size() < (wanted_ ? window : 1)) {
     unacknowledged_.push_back(next_chunk());
     fresh.push_back(unacknowledged_.back());
   }
@@ -60,6 +60,7 @@ void SnapshotSender::acknowledged(std::uint64_t next, Instant now) {
   // Should that have been said of a chunk that overtook the first one, the receiver answers the repeated
   // first chunk with where it is: the view is pinned, so the same chunks come out again.
   if (next == 0 && !unacknowledged_.empty() && unacknowledged_.front().number != 0) begin_again();
+  wanted_ = wanted_ || next > 0;
   while (!unacknowledged_.empty() && unacknowledged_.front().number < next) {
     unacknowledged_.pop_front();
     progressed_at_ = now;

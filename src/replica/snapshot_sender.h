@@ -45,6 +45,7 @@ class SnapshotSender {
   std::unique_ptr<storage::Cursor> cursor_;
   std::uint64_t next_number_ = 0;
   bool exhausted_ = false;
+  bool wanted_ = false;  // the receiver has taken of it; one that does not want it was sent one chunk only
   std::deque<SnapshotChunk> unacknowledged_;
 };
 
