@@ -341,6 +341,7 @@ Replica::Status Replica::status() const {
           .committed = committed_,
           .flushed = flushed_,
           .membership = membership_,
+          .membership_index = membership_index_,
           .is_leader = leads(),
           .rejoining = rejoining_,
           .pending = pending_.count()};

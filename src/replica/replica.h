@@ -136,6 +136,7 @@ class Replica {
     Index committed;
     Index flushed;
     Membership membership;
+    Index membership_index;  // of its entry, which may not be committed yet
     bool is_leader = false;
     bool rejoining = false;  // its log was damaged, and it does not have everything again
     std::size_t pending = 0;

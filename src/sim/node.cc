@@ -206,10 +206,12 @@ void Node::judge_removed() {
   }
 }
 
-// But who has a part until a change is in force, which for a log filled slot by slot takes more slots.
+// But who has a part until a change is in force, which for a log filled slot by slot takes more slots. Nor
+// does anybody know while the log ends with a change that is not applied.
 void Node::must_know_as_removed(const std::vector<NodeId>& former) {
-  if (replica_->rejoining()) return;
-  const Membership known = replica_->status().membership;
+  const auto status = replica_->status();
+  if (replica_->rejoining() || status.membership_index > replica_->applied()) return;
+  const Membership& known = status.membership;
   for (const NodeId id : former) {
     if (known.find(id) == nullptr && !replica_->removed(id))
       stage_->checks.fail("removal",
