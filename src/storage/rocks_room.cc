@@ -22,6 +22,9 @@ constexpr auto pause = std::chrono::seconds(10);
 constexpr std::uint64_t looked_at_every = 1U << 20U;
 constexpr std::uint64_t ample = 256U << 20U;
 
+// Of the directory that holds it.
+std::string folder_of(const std::string& path) { return fs::path(path).parent_path().filename().string(); }
+
 // A sorted file that asks for room as it grows.
 class GuardedFile final : public rocksdb::FSWritableFileOwnerWrapper {
  public:
@@ -72,7 +75,7 @@ class GuardedFiles final : public rocksdb::FileSystemWrapper {
   // Those beside the database are of a flush, which is what makes the log shorter.
   IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
                            std::unique_ptr<rocksdb::FSWritableFile>* file, IODebugContext* debug) override {
-    const bool guarded = path.ends_with(".sst") && !path.contains("/incoming/");
+    const bool guarded = path.ends_with(".sst") && folder_of(path) != "incoming";
     if (guarded) {
       if (auto admitted = room_->admit_file(path); !admitted.ok()) return admitted;
     }
@@ -104,15 +107,16 @@ void Room::keep_to_it(rocksdb::DBOptions& options) {
   options.listeners.push_back(std::make_shared<Unremembered>());
 }
 
+// A state that is being received may fit where a compaction did not, and the reverse.
 IOStatus Room::admit_file(const std::string& path) {
-  if (asked_ == 0 && Clock::now().time_since_epoch() < put_off_until_.load())
+  if (asked_ == 0 && folder_of(path) != "staging" && Clock::now().time_since_epoch() < put_off_until_.load())
     return IOStatus::NoSpace("compactions are put off");
   return admit(path, 0);
 }
 
 IOStatus Room::admit(const std::string& path, std::uint64_t bytes) {
   if (left(path) > bytes) return IOStatus::OK();
-  put_off_until_ = (Clock::now() + pause).time_since_epoch();
+  if (folder_of(path) != "staging") put_off_until_ = (Clock::now() + pause).time_since_epoch();
   return IOStatus::NoSpace("what is left is kept for the log");
 }
 

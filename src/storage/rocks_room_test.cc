@@ -58,9 +58,13 @@ class RocksRoomTest : public ::testing::Test {
     return std::string(::mkdtemp(name.data()));
   }();
   std::atomic<std::uint64_t> room_{0};  // of a compaction that is asked for; others have none
+  std::atomic<std::uint64_t> staged_room_{0};
   std::unique_ptr<RocksHome> home_ = [this] {
     RocksConfig config;
-    config.room_left = [this](const std::string&, bool asked) { return asked ? room_.load() : 0; };
+    config.room_left = [this](const std::string& path, bool asked) -> std::uint64_t {
+      if (path.contains("/staging/")) return staged_room_;
+      return asked ? room_.load() : 0;
+    };
     return std::make_unique<RocksHome>(path_, config);
   }();
   std::unique_ptr<Engine> engine_ = std::move(*home_->open_live());
@@ -106,6 +110,20 @@ TEST_F(RocksRoomTest, a_received_state_does_not_take_what_is_kept_for_the_log) {
   const auto flushed = (*staging)->begin_flush()();
   ASSERT_FALSE(flushed);
   EXPECT_EQ(flushed.error().kind, IoErrorKind::full);
+}
+
+TEST_F(RocksRoomTest, but_may_fit_where_a_compaction_did_not) {
+  fill();
+  ASSERT_TRUE(flush());
+  fill();
+  ASSERT_TRUE(flush());
+  ASSERT_FALSE(compact());
+  staged_room_ = 1U << 20U;
+  auto staging = home_->create_staging();
+  ASSERT_TRUE(staging);
+  (*staging)->put(table, "k", Bytes::copy("v"));
+  const auto flushed = (*staging)->begin_flush()();
+  EXPECT_TRUE(flushed) << flushed.error().what;
 }
 
 }  // namespace
