@@ -26,7 +26,12 @@ void Replica::compare_digests(Env& env) {
 // named gets replaced by a copy of what the others have.
 void Replica::judge_digests(Env& env) {
   if (told_digests_.empty()) return;
-  const auto told = std::exchange(told_digests_, {});
+  auto told = std::exchange(told_digests_, {});
+  const auto& members = membership_.members;
+  std::erase_if(told, [&](const auto& each) {  // who has left since, or is leaving
+    return std::ranges::find(members, each.first, &Member::id) == members.end();
+  });
+  if (!told.contains(config_.self)) return;
   const auto held_by = [&](const Bytes& digest) {
     return std::ranges::count_if(told, [&](const auto& each) { return each.second == digest; });
   };
@@ -35,7 +40,7 @@ void Replica::judge_digests(Env& env) {
     if (held_by(digest) > held_by(right)) right = digest;
   }
   const auto same = static_cast<std::size_t>(held_by(right));
-  const std::size_t all = membership_.members.size();
+  const std::size_t all = members.size();
   if (same == told.size()) {
     if (same == all) compared_ = comparing_;
     return;
