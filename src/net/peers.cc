@@ -84,7 +84,9 @@ void Peers::accept(std::size_t door) {
 }
 
 void Peers::on_accepted(tcp::socket socket, bool tls) {
-  if (strangers_.size() >= config_.max_strangers) return;  // closes it; a real peer comes again
+  drop_parted();
+  if (strangers_.size() + parting_.size() >= config_.max_strangers)
+    return;  // closes it; a real peer comes again
   auto stream = tls ? tls_stream(std::move(socket), config_.accept_tls) : plain_stream(std::move(socket));
   auto connection =
       std::make_shared<Connection>(std::move(stream), owner(), strangers_traffic_, config_.max_queued_bytes);
@@ -209,6 +211,10 @@ void Peers::part(std::shared_ptr<Connection> connection) {
   if (connection->open()) parting_.emplace_back(Clock::now(), std::move(connection));
 }
 
+void Peers::drop_parted() {
+  std::erase_if(parting_, [](const auto& each) { return !each.second->open(); });
+}
+
 void Peers::frame(Connection& connection, KeyspaceId keyspace, Bytes payload) {
   const Peer* peer = peer_of(connection);
   if (!peer || (peer->out.get() == &connection && !peer->out_ready)) return;  // not introduced: no message
@@ -294,12 +300,10 @@ void Peers::check_connections() {
     connection->close();
     closed(*connection, "did not say who it is in time");
   }
-  std::erase_if(parting_, [&](const auto& each) {
-    const auto& [since, connection] = each;
-    if (connection->open() && now - since < config_.last_words) return false;
-    connection->close();
-    return true;
-  });
+  for (auto& [since, connection] : parting_) {
+    if (now - since >= config_.last_words) connection->close();
+  }
+  drop_parted();
   for (auto& [id, peer] : peers_) check_peer(*peer, now);
   std::erase_if(peers_, [](const auto& each) {  // guests that have gone, and former members
     const Peer& peer = *each.second;

@@ -117,6 +117,7 @@ class Peers final : private ConnectionOwner {
   [[nodiscard]] Control invitation(const Hello& hello) const;
   void dismiss(Connection& connection, const Control& answer);
   void part(std::shared_ptr<Connection> connection);
+  void drop_parted();
   void forget(std::shared_ptr<Connection>& connection);
   void note_connected(Peer& peer);
   Peer& peer_at(NodeId id);
