@@ -21,6 +21,21 @@ std::expected<bool, std::string> holds_state(const std::string& path, const stor
   return !replica::State::read_applied(**live).index.none();
 }
 
+// Whether a state was ever begun below this directory, which may be a file system of its own.
+bool holds_states(const std::string& path) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator keyspaces(path, error), end; !error && keyspaces != end;
+       keyspaces.increment(error)) {
+    std::error_code none;
+    const std::filesystem::directory_iterator found(keyspaces->path(), none);
+    const bool live = !none && std::any_of(begin(found), std::filesystem::end(found), [](const auto& each) {
+      return each.path().filename().string().starts_with("live-");
+    });
+    if (live) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 // Each state was begun when a log was in its place, and durable. A node that began another would have
@@ -31,10 +46,7 @@ std::expected<void, std::string> Node::check_that_the_log_is_there() const {
   const auto of_log = [](const std::string& name) {
     return storage::wal::parse_segment_name(name).has_value();
   };
-  std::error_code error;
-  const std::filesystem::directory_iterator states(state_path({}), error);
-  if (error || states == std::filesystem::directory_iterator() || std::ranges::any_of(*names, of_log))
-    return {};
+  if (std::ranges::any_of(*names, of_log) || !holds_states(state_path({}))) return {};
   return std::unexpected(
       "the log in " + log_path() + " is gone, and " + state_path({}) +
       " holds states made from it: its disk is not mounted, the configuration names another directory, or it "
