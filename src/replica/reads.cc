@@ -8,7 +8,7 @@ namespace rl = replicated_log;
 void Replica::read(Env& env, rl::ReadMode mode, ReadDone done) {
   if (halted_) return done(std::unexpected(Failure::stopping));
   auto& queue = unread_[mode == rl::ReadMode::lease ? 1 : 0];
-  if (queue.size() + ready_reads_.size() >= config_.max_pending || barriers_.size() >= config_.max_pending) {
+  if (queue.size() + in_barriers_ + ready_reads_.size() >= config_.max_pending) {
     return done(std::unexpected(Failure::overloaded));
   }
   queue.push_back(std::move(done));
@@ -27,6 +27,7 @@ void Replica::issue_barrier(Env& env, ReadGroup group) {
   const std::uint64_t id = next_id_++;
   const auto mode = group.mode;
   group.refused = false;
+  in_barriers_ += group.waiters.size();
   barriers_.emplace(id, std::move(group));
   step(env, Ask<rl::Request>{rl::ReadBarrier{id, mode}});
 }
@@ -35,6 +36,7 @@ void Replica::on(Env&, rl::ReadReady&& event) {
   for (const std::uint64_t id : event.ids) {
     auto barrier = barriers_.extract(id);
     if (!barrier) continue;
+    in_barriers_ -= barrier.mapped().waiters.size();
     for (auto& done : barrier.mapped().waiters) {
       ready_reads_.emplace(event.index, ReadyRead{std::move(done), barrier.mapped().deadline});
     }
@@ -61,10 +63,12 @@ void Replica::expire_reads(Env& env) {
   for (auto it = barriers_.begin(); it != barriers_.end();) {
     ReadGroup& group = it->second;
     if (env.now >= group.deadline) {
+      in_barriers_ -= group.waiters.size();
       auto waiters = std::move(group.waiters);
       it = barriers_.erase(it);
       for (auto& done : waiters) done(std::unexpected(Failure::no_leader));
     } else if (group.refused) {
+      in_barriers_ -= group.waiters.size();
       anew.push_back(std::move(group));
       it = barriers_.erase(it);
     } else {

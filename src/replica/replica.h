@@ -306,6 +306,7 @@ class Replica {
 
   std::vector<ReadDone> unread_[2];  // by ReadMode: wait for the next pump
   std::map<std::uint64_t, ReadGroup> barriers_;
+  std::size_t in_barriers_ = 0;  // reads, in all of them
   struct ReadyRead {
     ReadDone done;
     Instant deadline;
