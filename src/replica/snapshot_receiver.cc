@@ -60,15 +60,16 @@ storage::IoResult<SnapshotReceiver::Step> SnapshotReceiver::take(NodeId from, co
   return step;
 }
 
-// A sender has one transfer under way to this node, so what it sends now is what it still sends. But of
-// several senders, where a protocol has them, each state is newer than the one before: none would ever be
-// whole if what comes in were given up for it.
+// A sender has one transfer under way to this node, so what it sends now is what it still sends; and a leader
+// takes the place of the one before it. But of several senders of one epoch, where a protocol has them, each
+// state is newer than the one before: none would ever be whole if what comes in were given up for it.
 bool SnapshotReceiver::outranks_current(NodeId from, const SnapshotChunk& chunk, Instant now) const {
   if (pinned_) return false;
-  if (!staging_ || staged_) return true;
+  if (!staging_ || staged_ || chunk.epoch > epoch_) return true;
   const Duration still = now - progressed_at_;
   const bool newer = chunk.meta.index > index_;
-  return (newer && (from == from_ || still > timeout_ / 10)) || still > timeout_;
+  if (from == from_) return newer || chunk.transfer > transfer_ || still > timeout_;
+  return still > (newer ? timeout_ / 10 : timeout_);
 }
 
 storage::IoResult<void> SnapshotReceiver::begin(NodeId from, const SnapshotChunk& chunk) {
@@ -78,6 +79,7 @@ storage::IoResult<void> SnapshotReceiver::begin(NodeId from, const SnapshotChunk
   staging_ = std::move(*created);
   from_ = from;
   transfer_ = chunk.transfer;
+  epoch_ = chunk.epoch;
   index_ = chunk.meta.index;
   return {};
 }

@@ -49,6 +49,7 @@ class SnapshotReceiver {
   NodeId from_;
   std::uint64_t transfer_ = 0;
   std::uint64_t next_ = 0;
+  Epoch epoch_;
   Index index_;
   Instant progressed_at_;
   std::optional<Instant> waits_until_;  // for room on the disk

@@ -49,8 +49,26 @@ TEST(SnapshotReceiver, WhatComesInIsNotGivenUpForANewerStateOfAnotherSender) {
   EXPECT_EQ(send(2, 5, 1, begin + 20ms).next, 2U);
   EXPECT_EQ(send(3, 6, 0, begin + 2s).next, 1U) << "the first has stopped sending";
   EXPECT_EQ(send(3, 7, 0, begin + 2s).next, 1U) << "the sender itself has given up the former";
+  EXPECT_TRUE(send(3, 6, 0, begin + 2s).refused) << "and is not heard of late";
   EXPECT_TRUE(send(2, 6, 0, begin + 11s).refused);
   EXPECT_EQ(send(2, 6, 0, begin + 13s).next, 1U);
+}
+
+TEST(SnapshotReceiver, ANewLeaderTakesThePlaceOfTheOneBeforeIt) {
+  storage::MemoryHome home;
+  SnapshotReceiver receiver(home, 10s);
+  const auto send = [&](std::uint64_t from, std::uint64_t epoch, std::uint64_t number) {
+    SnapshotChunk chunk;
+    chunk.transfer = from;
+    chunk.epoch = Epoch(epoch);
+    chunk.meta.index = Index(5);
+    chunk.number = number;
+    return receiver.chunk(NodeId(from), chunk, Instant(1h)).value().ack;
+  };
+  EXPECT_EQ(send(2, 3, 0).next, 1U);
+  EXPECT_TRUE(send(3, 2, 0).refused) << "it leads no more";
+  EXPECT_EQ(send(3, 4, 0).next, 1U);
+  EXPECT_TRUE(send(2, 3, 0).refused);
 }
 
 // A disk with room for some rows only.
