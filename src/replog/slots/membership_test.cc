@@ -161,6 +161,57 @@ TEST_F(MembershipOfTwoLeaders, WhatBothAskedForIsNotRefused) {
   ASSERT_TRUE(world.cluster.run_until([&] { return world.in_force(n1).size() == 2; }, 10s));
 }
 
+// Node 2, which led meanwhile, decided both slots, and has what node 1 proposed in the second as void.
+class MembershipOfALogOfTwoLeaders : public MembershipOfTwoLeaders {
+ protected:
+  void learn(const std::vector<std::uint64_t>& ours, const std::vector<std::uint64_t>& others) {
+    const Index first = world.nodes[n1].applied.next();
+    std::optional<Value> proposed;
+    world.cluster.drop = [&](NodeId, NodeId, const Bytes& m) {
+      if (slot_of(m) == first + 1 && accept_of(m)) proposed = accept_of(m);
+      return slot_of(m) == first || (slot_of(m) == first + 1 && accept_of(m));
+    };
+    world.propose(n1, "p");
+    request = world.reconfigure(n1, ours);
+    ASSERT_TRUE(world.cluster.run_until([&] { return proposed.has_value(); }, 1s));
+    ASSERT_EQ(proposed->kind, EntryKind::membership);
+    proposed->kind = EntryKind::noop;
+    proposed->payload = {};
+    const Value theirs{n2, 1, 1, EntryKind::membership, codec::encode(membership_of(others))};
+    const Values log{first, {theirs, *proposed}, first + 1, {}};
+    world.cluster.inject(n2, n1, codec::encode(Message(log)));
+    world.cluster.run_for(1ms);
+    world.cluster.drop = {};
+    ASSERT_EQ(world.chosen.at(first + 1).kind, EntryKind::noop);
+  }
+  static std::optional<Value> accept_of(const Bytes& message) {
+    const auto m = codec::decode<Message>(message);
+    const auto inner = codec::decode<paxos::Message>(std::get<InSlot>(*m).message);
+    const auto* accept = inner ? std::get_if<paxos::Accept>(&*inner) : nullptr;
+    return accept ? std::optional(*codec::decode<Value>(accept->value)) : std::nullopt;
+  }
+  std::uint64_t request = 0;
+};
+
+TEST_F(MembershipOfALogOfTwoLeaders, WhoseChangeIsVoidIsToldAndMayAskForAnother) {
+  ASSERT_NO_FATAL_FAILURE(learn({1, 2}, {1, 3}));
+  ASSERT_EQ(world.nodes[n1].refused.size(), 1U);
+  EXPECT_EQ(world.nodes[n1].refused[0].id, request);
+  EXPECT_EQ(world.nodes[n1].refused[0].reason, rl::Refusal::superseded);
+  ASSERT_TRUE(world.cluster.run_until([&] { return world.in_force(n1).size() == 2; }, 10s));
+  world.reconfigure(n1, {1, 2, 3});
+  EXPECT_TRUE(world.cluster.run_until([&] { return world.in_force(n1).size() == 3; }, 10s));
+  EXPECT_EQ(world.nodes[n1].refused.size(), 1U);
+}
+
+TEST_F(MembershipOfALogOfTwoLeaders, WhatBothAskedForIsNotRefused) {
+  ASSERT_NO_FATAL_FAILURE(learn({1, 3}, {1, 3}));
+  ASSERT_TRUE(world.cluster.run_until([&] { return world.in_force(n1).size() == 2; }, 10s));
+  EXPECT_TRUE(world.nodes[n1].refused.empty());
+  world.reconfigure(n1, {1, 2, 3});
+  EXPECT_TRUE(world.cluster.run_until([&] { return world.in_force(n1).size() == 3; }, 10s));
+}
+
 TEST(Membership, ALearnerReceivesAndDoesNotCount) {
   auto world = three(4);
   lead(world);

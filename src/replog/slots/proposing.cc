@@ -132,18 +132,19 @@ void SlotLog::settle(Index slot, const Value& value, Out& out) {
 
 // A change that would be void in every slot it can have, for another one is decided.
 void SlotLog::give_up(Own& change, Out& out) {
-  supersede(change.request, change.payload, out);
+  supersede({change.request, change.payload}, out);
   make_noop(change, ++sequence_);
 }
 
 // What another one asked for as well comes into force, and that tells.
-void SlotLog::supersede(std::uint64_t request, const Bytes& membership, Out& out) {
-  if (codec::encode(configurations_.latest()->membership) == membership) return;
-  refuse(request, Refusal::superseded, out);
+void SlotLog::supersede(const AskedChange& asked, Out& out) {
+  if (codec::encode(configurations_.latest()->membership) == asked.membership) return;
+  refuse(asked.request, Refusal::superseded, out);
 }
 
 void SlotLog::won(Own own, Index slot, Out& out) {
-  if (own.kind == EntryKind::membership && own.request != 0) changes_.emplace(slot, own.request);
+  if (own.kind == EntryKind::membership && own.request != 0)
+    changes_.emplace(slot, AskedChange{own.request, std::move(own.payload)});
   replicated_log::ReadReady ready{.ids = {}, .index = slot};
   for (const auto& reader : own.readers) {
     if (reader.node == self_) {

@@ -164,7 +164,9 @@ void SlotLog::collect(Out& out) {
 void SlotLog::enter(Index slot, const Value& value, Out& out) {
   Entry entry{Epoch(1), slot, value.kind, value.payload};
   const bool counts =
-      value.kind == EntryKind::membership ? change(slot, value, out) : value.kind == EntryKind::payload;
+      value.kind == EntryKind::membership ? change(slot, value) : value.kind == EntryKind::payload;
+  // From a log in which it is void already, a change comes as a no-op.
+  if (const auto asked = changes_.extract(slot); asked && !counts) supersede(asked.mapped(), out);
   if (!counts) {
     entry.kind = EntryKind::noop;
     entry.payload = {};
@@ -182,15 +184,11 @@ void SlotLog::enter(Index slot, const Value& value, Out& out) {
 }
 
 // False: void, at every node alike.
-bool SlotLog::change(Index slot, const Value& value, Out& out) {
-  const auto asked = changes_.extract(slot);
+bool SlotLog::change(Index slot, const Value& value) {
   const auto membership = codec::decode<Membership>(value.payload);
-  if (membership && well_formed(*membership) && configurations_.add(slot, *membership)) {
-    change_ = *configurations_.latest();
-    return true;
-  }
-  if (asked) supersede(asked.mapped(), value.payload, out);
-  return false;
+  if (!membership || !well_formed(*membership) || !configurations_.add(slot, *membership)) return false;
+  change_ = *configurations_.latest();
+  return true;
 }
 
 void SlotLog::flush(Out& out) {
@@ -300,7 +298,8 @@ void SlotLog::ask(Env&, const replicated_log::SnapshotReceived& r, Out& out) {
     refuse(own.request, replicated_log::Refusal::lost_leadership, out);
   }
   while (!changes_.empty() && changes_.begin()->first < next_) {
-    refuse(changes_.extract(changes_.begin()).mapped(), replicated_log::Refusal::lost_leadership, out);
+    refuse(changes_.extract(changes_.begin()).mapped().request, replicated_log::Refusal::lost_leadership,
+           out);
   }
   auto writes = instances_.erase_upto(index, out);
   writes.emplace_back(SnapshotTaken{r.meta});
@@ -332,6 +331,8 @@ std::optional<std::string> SlotLog::check_invariants() const {
     return "a decided slot beyond the window";
   if (!instances_.empty() && instances_.highest() >= end_of_window()) return "an open slot beyond the window";
   if (!assigned_.empty() && assigned_.begin()->first < next_) return "an own proposal in a decided slot";
+  if (!changes_.empty() && changes_.begin()->first < next_)
+    return "a change in a decided slot whose asker was not told";
   if (!fresh_.empty()) return "decided entries that were not told";
   // Entries are only ever added behind the last and dropped in front: the ends tell.
   const bool in_place = log_.empty() || (log_.front().entry.index == log_begin() &&

@@ -65,6 +65,10 @@ class SlotLog {
     std::uint64_t incarnation = 0;
     std::uint64_t sequence = 0;
   };
+  struct AskedChange {
+    std::uint64_t request = 0;
+    Bytes membership;
+  };
   struct Transfer {
     std::uint64_t id = 0;
     NodeId to;
@@ -96,7 +100,7 @@ class SlotLog {
   void take(Index slot, const Value& value, Out& out);
   void collect(Out& out);
   void enter(Index slot, const Value& value, Out& out);
-  bool change(Index slot, const Value& value, Out& out);
+  bool change(Index slot, const Value& value);
   void flush(Out& out);
 
   // proposing.cc: this node's own proposals and reads.
@@ -105,7 +109,7 @@ class SlotLog {
   void won(Own own, Index slot, Out& out);
   void displaced(Own own, Out& out);
   void give_up(Own& change, Out& out);
-  void supersede(std::uint64_t request, const Bytes& membership, Out& out);
+  void supersede(const AskedChange& asked, Out& out);
   void refuse(std::uint64_t request, replicated_log::Refusal reason, Out& out);
   void refuse_queue(Out& out);
   void keep_reads(Own& own);
@@ -161,8 +165,8 @@ class SlotLog {
   std::deque<Own> queue_;  // ascending by sequence
   std::size_t queued_bytes_ = 0;
   std::map<Index, Own> assigned_;  // proposed in this slot, outcome unknown
-  // Requests for a change that won this slot, which may be void: what is decided in front of it will tell.
-  std::map<Index, std::uint64_t> changes_;
+  // Changes that won this slot, which may be void: what is decided in front of it will tell.
+  std::map<Index, AskedChange> changes_;
   std::optional<Transfer> transfer_;
 
   std::vector<Reader> readers_;              // as leader: to ride on the next proposal
