@@ -71,9 +71,9 @@ struct ReadRequest {  // a member's batch of reads, to the leader; repeated unti
 };
 struct ReadAnswer {
   static constexpr const char* name = "ReadAnswer";
-  std::uint64_t incarnation = 0;
+  std::uint64_t incarnation = 0;  // of the request, like the number
   std::uint64_t number = 0;
-  Index index;
+  Index index;  // none: the sender does not lead
 };
 
 struct TakeOver {  // lead in my place, above this priority

@@ -226,8 +226,10 @@ void SlotLog::route_reads(Out& out) {
   out.send(omega_.leader(), ReadRequest{incarnation_, forwarded_->number});
 }
 
-void SlotLog::on(Env&, NodeId from, const ReadRequest& m, Out&) {
-  if (!leads()) return;  // it is repeated, to whom it then takes for the leader
+void SlotLog::on(Env&, NodeId from, const ReadRequest& m, Out& out) {
+  // It may take this node for the leader as long as it does not hear the one that leads (a chain of links),
+  // and must hear that it waits in vain.
+  if (!leads()) return out.send(from, ReadAnswer{m.incarnation, m.number, Index()});
   const Reader reader{from, m.incarnation, m.number};
   const auto waiting = std::ranges::find(readers_, from, &Reader::node);
   if (waiting != readers_.end()) {  // a node has one batch under way
@@ -246,12 +248,14 @@ bool SlotLog::rides(const Reader& reader) const {
          std::ranges::any_of(assigned_, [&](const auto& own) { return carries(own.second); });
 }
 
-void SlotLog::on(Env&, NodeId, const ReadAnswer& m, Out& out) {
-  if (m.incarnation != incarnation_ || !forwarded_ || forwarded_->number != m.number || m.index.none())
-    return;
-  reads_unanswered_ -= forwarded_->ids.size();
-  out.emit(replicated_log::ReadReady{std::move(forwarded_->ids), m.index});
-  forwarded_.reset();
+void SlotLog::on(Env&, NodeId from, const ReadAnswer& m, Out& out) {
+  if (m.incarnation != incarnation_ || !forwarded_ || forwarded_->number != m.number) return;
+  // The batch is repeated to each new leader: that an earlier one no longer leads says nothing.
+  if (m.index.none() && from != omega_.leader()) return;
+  const auto ids = std::exchange(forwarded_, {})->ids;
+  reads_unanswered_ -= ids.size();
+  if (!m.index.none()) return out.emit(replicated_log::ReadReady{ids, m.index});
+  for (const auto id : ids) out.emit(Refused{id, Refusal::not_leader, NodeId()});
 }
 
 void SlotLog::refuse_reads(Out& out) {

@@ -181,5 +181,48 @@ TEST(Reads, OfALeaderThatIsNoneAnyMoreGoToTheNext) {
   EXPECT_EQ(world.nodes[n1].leader, n2);
 }
 
+// A chain of links: node 2 does not hear node 3, which leads, and takes node 1 for the leader.
+class ReadsAtTheEndOfAChain : public testing::Test {
+ protected:
+  ReadsAtTheEndOfAChain() : world(three()) { lead(world); }
+  void SetUp() override {
+    world.cluster.ask(n1, rl::TransferLeadership{++world.request, n3});
+    ASSERT_TRUE(world.cluster.run_until(
+        [&] { return world.nodes[n1].leader == n3 && world.nodes[n2].leader == n3; }, 10s));
+    world.cluster.cut = {{n2, n3}, {n3, n2}};
+    ASSERT_TRUE(world.cluster.run_until([&] { return world.nodes[n2].leader == n1; }, 10s));
+    ASSERT_EQ(world.nodes[n1].leader, n3);
+  }
+  void answer(NodeId from, std::uint64_t incarnation, std::uint64_t number) {
+    world.cluster.inject(from, n2, codec::encode(Message(ReadAnswer{incarnation, number, Index()})));
+    world.cluster.run_for(1ms);
+  }
+  World world;
+};
+
+TEST_F(ReadsAtTheEndOfAChain, AreRefused) {
+  world.read(n2);
+  ASSERT_TRUE(world.cluster.run_until([&] { return world.nodes[n2].refused.size() == 1; }, 1s));
+  EXPECT_EQ(world.nodes[n2].refused[0].id, world.request);
+  EXPECT_EQ(world.nodes[n2].refused[0].reason, rl::Refusal::not_leader);
+  world.cluster.cut.clear();
+  ASSERT_TRUE(world.cluster.run_until([&] { return world.nodes[n2].leader == n3; }, 10s));
+  world.read(n2);
+  EXPECT_TRUE(world.cluster.run_until([&] { return world.nodes[n2].reads.size() == 1; }, 1s));
+  EXPECT_EQ(world.nodes[n2].refused.size(), 1U);
+}
+
+TEST_F(ReadsAtTheEndOfAChain, AreNotRefusedForAnAnswerToOthers) {
+  world.cluster.drop = [](NodeId, NodeId, const Bytes& m) { return is<ReadAnswer>(m); };
+  world.read(n2);
+  world.cluster.run_for(20ms);
+  answer(n1, 1, 2);  // another batch
+  answer(n1, 0, 1);  // of an earlier life
+  answer(n3, 1, 1);  // not of whom it takes for the leader
+  EXPECT_THAT(world.nodes[n2].refused, IsEmpty());
+  answer(n1, 1, 1);
+  EXPECT_EQ(world.nodes[n2].refused.size(), 1U);
+}
+
 }  // namespace
 }  // namespace quorate::slots
