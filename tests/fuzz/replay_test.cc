@@ -1,6 +1,7 @@
 // Every committed input through its target: what a fuzzer once found interesting, or broken, stays a test
 // wherever there is a compiler. tests/fuzz/run searches for more.
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -43,6 +44,8 @@ class Replay : public testing::Test {
 }  // namespace quorate::fuzz
 
 int main(int argc, char** argv) {
+  // Files that are written anew for each input: a disk would be waited for.
+  if (std::filesystem::is_directory("/dev/shm")) setenv("TMPDIR", "/dev/shm", 0);
   testing::InitGoogleTest(&argc, argv);
   for (const auto& entry : quorate::fuzz::targets()) {
     testing::RegisterTest(

@@ -1,12 +1,15 @@
-// Recovery of the write-ahead log from a damaged disk: what comes back is a prefix of what was written, or a
-// refusal that says why; never a record that was not written. What was recovered can be built on.
+// Recovery of the write-ahead log from a damaged disk: what comes back is a prefix of what was written, with
+// every sync whose bytes are whole and all in front of it, or a refusal that says why; never a record that
+// was not written, never an end in front of what can still be read. What was recovered can be built on.
 #include <algorithm>
 #include <map>
+#include <span>
 
 #include "choices.h"
 #include "fuzz.h"
 #include "storage/crc32c.h"
 #include "storage/wal_codec.h"
+#include "storage/wal_format.h"
 #include "storage/wal_testing.h"
 
 namespace quorate::fuzz {
@@ -17,9 +20,52 @@ using namespace storage::wal_testing;
 
 const WalConfig config{.segment_bytes = 8U << 10U, .cluster = ClusterId(7), .node = NodeId(3)};
 
+using Files = std::map<std::string, std::string>;
+
+Files files_of(MemoryDisk& disk) {
+  Files files;
+  const auto names = disk.list().value();
+  for (const auto& name : names) files[name] = disk.contents(name);
+  return files;
+}
+
+// Bytes at their place in a file.
+struct Patch {
+  std::string file;
+  std::size_t from = 0;
+  std::string bytes;
+
+  [[nodiscard]] bool stands_in(const Files& files) const {
+    const auto found = files.find(file);
+    return !bytes.empty() && found != files.end() && from < found->second.size() &&
+           found->second.compare(from, bytes.size(), bytes) == 0;
+  }
+};
+
+// The sectors that a sync changed; none where it began a segment.
+Patch change(const Files& before, const Files& after) {
+  Patch changed;
+  for (const auto& [name, bytes] : after) {
+    if (!wal::parse_segment_name(name)) continue;
+    const auto old = before.find(name);
+    if (old == before.end() || old->second.size() != bytes.size()) return {};
+    const auto differs = [&](std::size_t at) {
+      return old->second.compare(at, wal::sector, bytes, at, wal::sector) != 0;
+    };
+    std::size_t from = 0;
+    while (from < bytes.size() && !differs(from)) from += wal::sector;
+    if (from == bytes.size()) continue;
+    std::size_t end = bytes.size();
+    while (!differs(end - wal::sector)) end -= wal::sector;
+    changed = {name, from, bytes.substr(from, end - from)};
+  }
+  return changed;
+}
+
 struct Written {
   std::unique_ptr<MemoryDisk> disk = std::make_unique<MemoryDisk>();
-  std::vector<Model> states;  // after each sync; the first is the empty one
+  std::vector<Model> states;   // after each sync; the first is the empty one
+  std::vector<Patch> patches;  // what each sync changed; the first is of none
 };
 
 Written write_log(Choices& choices) {
@@ -29,6 +75,8 @@ Written write_log(Choices& choices) {
   require(opened.has_value(), "a fresh log does not open");
   Model model;
   written.states.push_back(model);
+  written.patches.emplace_back();
+  auto before = files_of(*written.disk);
   for (auto syncs = 1 + choices.below(40); syncs > 0; --syncs) {
     const std::size_t largest = 1 + 32 * choices.below(40);
     for (auto groups = 1 + choices.below(3); groups > 0; --groups) {
@@ -38,6 +86,9 @@ Written write_log(Choices& choices) {
     }
     require(opened->wal->sync().has_value(), "a sync fails on a good disk");
     written.states.push_back(model);
+    auto after = files_of(*written.disk);
+    written.patches.push_back(change(before, after));
+    before = std::move(after);
   }
   return written;
 }
@@ -76,9 +127,16 @@ void damage(MemoryDisk& disk, Choices& choices) {
   disk.set_contents(name, std::move(bytes));
 }
 
-bool is_prefix(const Written& written, const std::map<KeyspaceId, Recovered>& found) {
-  return std::ranges::any_of(written.states,
-                             [&](const Model& state) { return difference(state, found).empty(); });
+// The states that a recovery may end in: of no sync in front of one whose bytes are all there.
+std::span<const Model> possible_states(const Written& written) {
+  const auto files = files_of(*written.disk);
+  std::size_t newest = written.patches.size() - 1;
+  while (newest > 0 && !written.patches[newest].stands_in(files)) --newest;
+  return std::span(written.states).subspan(newest);
+}
+
+bool is_one_of(std::span<const Model> states, const std::map<KeyspaceId, Recovered>& found) {
+  return std::ranges::any_of(states, [&](const Model& state) { return difference(state, found).empty(); });
 }
 
 // What is saved of a damaged log are the records of some moment, whole.
@@ -104,12 +162,14 @@ std::map<KeyspaceId, Recovered> must_recover(MemoryDisk& disk) {
 }
 
 void check_recovery(const Written& written) {
+  const auto possible = possible_states(written);
   auto opened = Wal::open(*written.disk, config);
   if (!opened) {
     require(!opened.error().what.empty(), "a refusal without a reason");
     return check_salvage(written);
   }
-  require(is_prefix(written, opened->keyspaces), "recovered what was not written");
+  require(is_one_of(written.states, opened->keyspaces), "recovered what was not written");
+  require(is_one_of(possible, opened->keyspaces), "ends in front of what is whole");
   auto expected = opened->keyspaces;
   auto& state = expected[KeyspaceId(1)];
   const Write record = PutRecord{"after", Bytes::copy("recovery")};
