@@ -4,7 +4,6 @@ import importlib.machinery
 import importlib.util
 import json
 import os
-import re
 import signal
 import stat
 import subprocess
@@ -45,8 +44,8 @@ def test_sweeps_and_reports():
     with tempfile.TemporaryDirectory() as out:
         parts = ['pairs', 'raft', 'raft-etcd', 'paxos', 'links', 'rejoin', 'leases', 'checker']
         done, state = nightly(out, '--hours', '0.003', '--first', '1', '--out', out, *parts)
-        assert done.returncode == 0, done.stdout
-        assert re.search(r'8 parts, 0 failed', done.stdout)
+        assert done.returncode == 3, done.stdout  # each pair a thousand times takes longer
+        assert '8 parts, 0 failed; not whole: pairs (short)' in done.stdout, done.stdout
         for part in parts[:7]:
             assert state['parts'][part]['seeds'] > 0
         matrix = state['parts']['pairs']['matrix']
@@ -84,7 +83,7 @@ def test_goes_on_where_it_was_interrupted():
             json.dump(state, file)
         before = len(open(calls).readlines())
         done, state = nightly(out, '--resume', out, simulator=simulator)
-        assert done.returncode == 0, done.stdout
+        assert done.returncode == 3 and 'pairs (short)' in done.stdout, done.stdout
         assert state['parts']['pairs']['seeds'] > seeds and state['parts']['raft']['outcome'] == 'ok'
         assert f'--seeds {100 + seeds}..' in open(calls).readlines()[before]
 
