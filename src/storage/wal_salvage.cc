@@ -46,6 +46,9 @@ class Salvaging {
     const auto header = reader_.header();
     if (!header && header.error().kind != WalError::Kind::corrupt) return std::unexpected(header.error());
     if (header && header->identity != identity_) return lost(0, "another node wrote it");
+    const auto size = file_->size();
+    if (!size) return std::unexpected(io_failure(size.error()));
+    cut_short_ = header && *size < header->capacity;
     return {};
   }
 
@@ -89,6 +92,9 @@ class Salvaging {
     const auto later = reader_.later_batch(found_.last_segment, offset_, found_.next_batch);
     if (!later) return std::unexpected(io_failure(later.error()));
     if (!*later) {
+      // The file ended further on once, and batches may have stood there.
+      if (cut_short_)
+        return lost(offset_, "the file was cut short, and what is missing may have held a record");
       // As recovery judges the end of the log: what may be a torn write was never said to be durable.
       const bool one_sector = bad.standing == Standing::valid && bad.header.extent() == sector;
       if (bad.standing != Standing::damaged && !one_sector) return false;
@@ -121,6 +127,7 @@ class Salvaging {
   Identity identity_;
   SegmentReader reader_;
   std::uint64_t offset_ = sector;
+  bool cut_short_ = false;
   Wal::Salvage found_;
 };
 

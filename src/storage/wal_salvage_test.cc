@@ -109,6 +109,21 @@ TEST(WalSalvage, ADamagedLastBatchOfOneSectorIsMissed) {
   EXPECT_TRUE(salvage(*log.disk));
 }
 
+// Nobody knows what stood behind the end: no torn write makes a file shorter.
+TEST(WalSalvage, AFileThatWasCutShortMissesARecord) {
+  const auto log = written(9, 700, 5);
+  const auto name = segment_names(*log.disk).back();
+  const auto whole = log.disk->contents(name);
+  for (const std::size_t batch : {5U, 6U, 8U, 9U}) {
+    for (const std::uint64_t kept : {0U, 300U, 600U}) {
+      log.disk->set_contents(name, whole.substr(0, log.offsets.at(batch - 1) + kept));
+      const auto saved = salvage(*log.disk);
+      ASSERT_FALSE(saved) << batch << " " << kept;
+      EXPECT_THAT(saved.error().what, HasSubstr("cut short"));
+    }
+  }
+}
+
 TEST(WalSalvage, EarlierSegmentsHoldNoRecordOfTheirOwn) {
   auto log = written(40, 1500, 7);
   ASSERT_GT(segment_names(*log.disk).size(), 3U);
