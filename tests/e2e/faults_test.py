@@ -28,21 +28,22 @@ def campaign(name, faults, rounds, **options):
 
 def processes_die_and_stop():
     campaign('processes', ['kill_leader', 'kill_follower', 'kill_all', 'freeze_leader', 'stop_leader', 'freeze_for_100_ms'],
-             rounds=2, faults_a_round=3)
+             rounds=2, faults_a_round=3, churn=True)
 
 
 def links_fail_one_way_and_in_part():
-    campaign('links', ['isolate_leader', 'leader_hears_nothing', 'leader_is_not_heard', 'one_link_cut', 'lossy_links',
-                       'flapping_link'], rounds=2, faults_a_round=3)
+    campaign('links', ['isolate_leader', 'isolate_follower', 'leader_hears_nothing', 'leader_is_not_heard', 'one_link_cut',
+                       'lossy_links', 'flapping_link', 'corrupted_links'], rounds=2, faults_a_round=4)
 
 
 def disks_fail():
-    campaign('disks', ['failed_sync', 'full_disk', 'torn_write', 'slow_disk_of_leader', 'damaged_log',
-                       'damaged_state'], rounds=1, faults_a_round=6)
+    campaign('disks', ['failed_sync', 'full_disk', 'torn_write', 'slow_disk_of_leader', 'damaged_log', 'damaged_tail',
+                       'damaged_state'], rounds=1, faults_a_round=7, beside=0.5, flush_after=200)
 
 
 def members_come_and_go():
-    campaign('members', ['grow_and_shrink', 'wiped_member', 'transfer'], rounds=1, faults_a_round=3)
+    campaign('members', ['kill_each_leader', 'wiped_member', 'transfer', 'grow_and_shrink'], rounds=1, faults_a_round=4,
+             size=5, churn=True)
 
 
 if __name__ == '__main__':

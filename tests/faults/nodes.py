@@ -2,10 +2,12 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
@@ -64,7 +66,7 @@ def disks_can_fail():
 
 class Disk:
     """The numbers that a node's preloaded disk obeys (disk/preload.cc, Control)."""
-    FIELDS = ('sync_delay_us', 'write_delay_us', 'fail_sync', 'full', 'tear', 'tear_seed')
+    FIELDS = ('sync_delay_us', 'write_delay_us', 'fail_sync', 'full', 'tear', 'tear_seed', 'felt')
 
     def __init__(self, path):
         self.path = path
@@ -75,6 +77,12 @@ class Disk:
             for name, value in fields.items():
                 file.seek(4 * self.FIELDS.index(name))
                 file.write(struct.pack('=I', value))
+
+    def felt(self):
+        """How many operations were delayed or failed since it was healed."""
+        with open(self.path, 'rb') as file:
+            file.seek(4 * self.FIELDS.index('felt'))
+            return struct.unpack('=I', file.read(4))[0]
 
     def heal(self):
         if not os.path.exists(self.path):
@@ -89,13 +97,17 @@ class Proxy:
     def __init__(self, seed):
         self.process = subprocess.Popen([TOOL, 'proxy', '--seed', str(seed)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
+        self.lock = threading.Lock()
 
     def say(self, *words):
-        self.process.stdin.write(' '.join(map(str, words)) + '\n')
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline().strip()
-        if answer != 'ok':
-            raise Trouble(f'the proxy: {answer or "it ended"}')
+        """The number it answers: of connections broken, of bits flipped; 0 of what counts nothing."""
+        with self.lock:
+            self.process.stdin.write(' '.join(map(str, words)) + '\n')
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline().split()
+        if len(answer) != 2 or answer[0] != 'ok':
+            raise Trouble(f'the proxy: {" ".join(answer) or "it ended"}')
+        return int(answer[1])
 
     def end(self):
         self.process.stdin.close()
@@ -108,6 +120,10 @@ class Node:
         self.cluster, self.number, self.name = cluster, number, f'n{number}'
         self.id = number  # of a node that joins later: told by the cluster
         self.join = False
+        self.joining = self.leaving = self.gone = False  # members come and go
+        self.down = True  # killed, or not started yet
+        self.struck = False  # by a fault that wants it for itself
+        self.lock = threading.RLock()  # its process: faults and changes of members may be at it at once
         self.client, self.peer, self.proxied = free_port(), free_port(), free_port()
         self.directory = os.path.join(cluster.directory, self.name)
         os.makedirs(self.directory)
@@ -127,7 +143,7 @@ class Node:
         return f'127.0.0.1:{self.proxied}'
 
     def configure(self):
-        peers = ', '.join(f'"{n.id}={n.address}"' for n in self.cluster.nodes)
+        peers = ', '.join(f'"{n.id}={n.address}"' for n in list(self.cluster.nodes))
         # Who joins is told its id, which may be larger than a number of TOML.
         who = f'join = true\nadvertise = "{self.address}"' if self.join else f'id = {self.id}'
         with open(os.path.join(self.directory, 'quorate.toml'), 'w', encoding='utf-8') as file:
@@ -149,6 +165,11 @@ flush_after_entries = {self.cluster.flush_after}
 ''')
 
     def start(self):
+        with self.lock:
+            if not self.gone and not self.running():
+                self.launch()
+
+    def launch(self):
         if not os.path.exists(os.path.join(self.directory, 'quorate.toml')):
             self.configure()
         environment = {**os.environ, 'QUORATE_FAULT_DISK': self.disk.path}
@@ -157,25 +178,37 @@ flush_after_entries = {self.cluster.flush_after}
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen([QUORATE, 'serve', '--config', os.path.join(self.directory, 'quorate.toml')],
                                             stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
-        self.paused = False
+        self.paused = self.down = False
 
     def running(self):
         return self.process is not None and self.process.poll() is None
 
     def kill(self):
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-        self.paused = False
+        with self.lock:
+            self.down = True
+            if self.process:
+                self.process.kill()
+                self.process.wait()
+            self.paused = False
+
+    def retire(self):
+        """Its member was removed: nothing is left of it but its log."""
+        with self.lock:
+            self.gone = True
+            self.kill()
+            shutil.rmtree(self.data, ignore_errors=True)
 
     def pause(self):
-        self.process.send_signal(signal.SIGSTOP)
-        self.paused = True
+        with self.lock:
+            if self.running():
+                self.process.send_signal(signal.SIGSTOP)
+                self.paused = True
 
     def resume(self):
-        if self.running() and self.paused:
-            self.process.send_signal(signal.SIGCONT)
-        self.paused = False
+        with self.lock:
+            if self.running() and self.paused:
+                self.process.send_signal(signal.SIGCONT)
+            self.paused = False
 
     def status(self, timeout=2):
         return call(self.endpoint, '/v3/maintenance/status', {}, timeout)
@@ -221,7 +254,13 @@ class Cluster:
     def __init__(self, directory, size, seed, protocol='raft', flush_after=2000):
         self.directory, self.protocol, self.flush_after = directory, protocol, flush_after
         self.on_change = lambda: None  # told when members come or go
-        self.changed = -float('inf')  # when they did
+        self.narrow = -float('inf')  # when there were at most two of them, last
+        self.notes = {}  # what happened beside the faults, and how often
+        self.alone = False  # the fault under way is the only one
+        self.churned = False  # members are changed all the time
+        self.changing = threading.RLock()  # one change of members at a time
+        self.under_way = threading.Event()  # one is asked for
+        self.lock = threading.RLock()  # who is a member, whom a fault strikes
         self.preload = disks_can_fail()
         self.proxy = Proxy(seed)
         self.nodes = []
@@ -240,6 +279,29 @@ class Cluster:
             node.kill()
         self.proxy.end()
 
+    def note(self, what, count=1):
+        with self.lock:
+            self.notes[what] = self.notes.get(what, 0) + count
+
+    def changed(self):
+        """Members came or went."""
+        if len(self.nodes) <= 3:  # there are two in between, where one is replaced
+            self.narrow = time.monotonic()
+        self.on_change()
+
+    def change_begins(self, seconds):
+        """Where members change all the time, waits until a change is under way."""
+        if self.churned:
+            self.under_way.wait(seconds)
+
+    def note_if_changing(self, what):
+        if self.under_way.is_set():
+            self.note(what)
+
+    def answers(self, node):
+        """A linearizable read."""
+        return call(node.endpoint, '/v3/kv/range', {'key': 'eA=='}, 2)
+
     def endpoints(self):
         return ','.join(n.endpoint for n in self.nodes)
 
@@ -247,7 +309,7 @@ class Cluster:
         """The node that says of itself that it leads, in the latest term."""
         def find():
             terms = {}
-            for node in self.nodes:
+            for node in list(self.nodes):
                 if not node.running() or node.paused:
                     continue
                 try:
@@ -260,15 +322,16 @@ class Cluster:
         return wait_for('a leader', find, seconds)
 
     def links(self, rule, pairs=None):
-        for a in self.nodes:
-            for b in self.nodes:
+        nodes = list(self.nodes)
+        for a in nodes:
+            for b in nodes:
                 if a is not b and (pairs is None or (a, b) in pairs):
                     self.proxy.say('link', a.name, b.name, rule)
 
     def call(self, path, request):
         """To whichever member answers."""
         last = None
-        for node in self.nodes:
+        for node in list(self.nodes):
             try:
                 return call(node.endpoint, path, request)
             except (OSError, http.client.HTTPException, ValueError) as error:
@@ -278,10 +341,10 @@ class Cluster:
     def heal(self):
         """Everything whole again: links, disks, processes."""
         self.links('pass')
-        for node in self.nodes:
+        for node in list(self.nodes):
             node.disk.heal()
             node.resume()
-            if not node.running():
+            if not node.leaving:
                 node.start()
 
     def settle(self):
@@ -290,7 +353,7 @@ class Cluster:
             def answers(node=node):
                 if not node.running():
                     raise Trouble(f'{node.name} does not stay up: {node.last_words()}')
-                return call(node.endpoint, '/v3/kv/range', {'key': 'eA=='}, 2)
+                return self.answers(node)
             wait_for(f'{node.name} to answer', answers)
 
     def equal_hashes(self):

@@ -23,6 +23,7 @@ struct Control {
   std::uint32_t full;       // writes and allocations fail with ENOSPC
   std::uint32_t tear;  // the process dies in the tear-th write to the log from now: some sectors got there
   std::uint32_t tear_seed;
+  std::uint32_t felt;  // counts what was delayed or failed
 };
 
 Control none{};
@@ -60,6 +61,8 @@ bool log_segment(int fd) {
   return std::strstr(path, "/wal-") != nullptr;
 }
 
+void felt() { __atomic_fetch_add(&control()->felt, 1, __ATOMIC_RELAXED); }
+
 using Pwrite = ssize_t(int, const void*, std::size_t, off_t);
 
 // A disk writes sectors whole, in any order; the process is gone before it has written them all.
@@ -81,6 +84,7 @@ int before_write(int fd) {
   volatile Control* now = control();
   if (now->write_delay_us == 0 && now->full == 0) return 0;
   if (!ours(fd)) return 0;
+  felt();
   if (now->write_delay_us != 0) ::usleep(now->write_delay_us);
   if (now->full == 0) return 0;
   errno = ENOSPC;
@@ -89,6 +93,7 @@ int before_write(int fd) {
 
 int before_sync() {
   volatile Control* now = control();
+  if (now->sync_delay_us != 0 || now->fail_sync != 0) felt();
   if (now->sync_delay_us != 0) ::usleep(now->sync_delay_us);
   if (now->fail_sync == 0) return 0;
   errno = EIO;

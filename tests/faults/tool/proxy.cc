@@ -2,6 +2,7 @@
 
 #include <array>
 #include <deque>
+#include <expected>
 #include <iostream>
 #include <optional>
 #include <sstream>
@@ -106,6 +107,12 @@ struct Proxy::Pair : std::enable_shared_from_this<Proxy::Pair> {
   void hold(Flow& flow, std::string_view bytes) {
     if (&flow == &forth && !from) identify(bytes);
     const Link& link = rule(flow);
+    std::string held(bytes);
+    if (!held.empty() && link.corrupt_per_mille != 0 && proxy.rng_.below(1000) < link.corrupt_per_mille) {
+      char& byte = held[proxy.rng_.below(held.size())];
+      byte = static_cast<char>(static_cast<unsigned char>(byte) ^ 1U << proxy.rng_.below(8));
+      ++proxy.flipped_;
+    }
     auto due = Clock::now() + link.delay;
     if (link.jitter.count() > 0) {
       due += std::chrono::microseconds(proxy.rng_.below(static_cast<std::uint64_t>(link.jitter.count())));
@@ -114,7 +121,7 @@ struct Proxy::Pair : std::enable_shared_from_this<Proxy::Pair> {
     if (!flow.held.empty()) due = std::max(due, flow.held.back().due);  // a stream keeps its order
     flow.ended = flow.ended || bytes.empty();
     flow.held_bytes += bytes.size();
-    flow.held.push_back({due, std::string(bytes)});
+    flow.held.push_back({due, std::move(held)});
     pump(flow);
   }
 
@@ -230,12 +237,16 @@ void Proxy::set(const std::string& from, const std::string& to, const Link& link
   }
 }
 
-void Proxy::reset(const std::string& a, const std::string& b) {
+std::uint64_t Proxy::reset(const std::string& a, const std::string& b) {
+  std::uint64_t closed = 0;
   for (const auto& each : pairs_) {
     const auto pair = each.lock();
     if (!pair || !pair->from) continue;
-    if ((pair->from == a && pair->to == b) || (pair->from == b && pair->to == a)) pair->close();
+    if ((pair->from != a || pair->to != b) && (pair->from != b || pair->to != a)) continue;
+    pair->close();
+    ++closed;
   }
+  return closed;
 }
 
 namespace {
@@ -252,39 +263,42 @@ class Commands {
       std::string line;
       std::getline(stream, line);
       std::istringstream words(line);
-      const std::string wrong = obey(words);
-      std::cout << (wrong.empty() ? "ok" : "error: " + wrong + ": " + line) << std::endl;
+      const auto done = obey(words);
+      std::cout << (done ? "ok " + std::to_string(*done) : "error: " + done.error() + ": " + line)
+                << std::endl;
       read();
     });
   }
 
  private:
-  std::string obey(std::istringstream& words) {
+  // What it counted, if anything.
+  std::expected<std::uint64_t, std::string> obey(std::istringstream& words) {
+    const auto not_understood = std::unexpected("not understood");
     std::string verb;
     std::string a;
     std::string b;
     words >> verb >> a;
+    if (verb == "flipped") return proxy_.flipped();
     if (verb == "node") {
       std::uint16_t port = 0;
       std::uint16_t target = 0;
-      if (!(words >> port >> target)) return "not understood";
-      return proxy_.add(a, port, target) ? "" : "the port is taken";
+      if (!(words >> port >> target)) return not_understood;
+      if (!proxy_.add(a, port, target)) return std::unexpected("the port is taken");
+      return 0;
     }
-    if (!(words >> b)) return "not understood";
-    if (verb == "reset") {
-      proxy_.reset(a, b);
-      return "";
-    }
+    if (!(words >> b)) return not_understood;
+    if (verb == "reset") return proxy_.reset(a, b);
     Link link;
-    if (verb != "link" || !parse(words, link)) return "not understood";
+    if (verb != "link" || !parse(words, link)) return not_understood;
     proxy_.set(a, b, link);
-    return "";
+    return 0;
   }
 
   static bool parse(std::istringstream& words, Link& link) {
     std::string how;
     words >> how;
     if (how == "block") link.blocked = true;
+    if (how == "corrupt") return static_cast<bool>(words >> link.corrupt_per_mille);
     if (how != "slow") return how == "pass" || how == "block";
     double delay = 0;
     double jitter = 0;

@@ -1,5 +1,6 @@
 // A TCP proxy between nodes that can do to each direction of each link what networks do: hold everything
-// back, delay, stall, break. It needs no privileges: nodes advertise the proxy's ports as their own.
+// back, delay, stall, break, change bits. It needs no privileges: nodes advertise the proxy's ports as their
+// own.
 //
 // One listening port stands for one node. Who dials it is read from the first frame, net::Hello, whose
 // peer_urls hold the dialler's own proxied port. Bytes from the dialler count as link (dialler, node),
@@ -28,6 +29,7 @@ struct Link {
   std::chrono::microseconds jitter{};  // uniform, on top
   unsigned stall_percent = 0;          // of the chunks
   std::chrono::microseconds stall{};
+  unsigned corrupt_per_mille = 0;  // of the chunks have a bit flipped
 };
 
 class Proxy {
@@ -38,7 +40,9 @@ class Proxy {
   // Connections to 127.0.0.1:`port` go on to 127.0.0.1:`target`. False: the port is taken.
   [[nodiscard]] bool add(const std::string& node, std::uint16_t port, std::uint16_t target);
   void set(const std::string& from, const std::string& to, const Link& link);
-  void reset(const std::string& a, const std::string& b);  // breaks the connections between the two
+  // Breaks the connections between the two; tells how many there were.
+  std::uint64_t reset(const std::string& a, const std::string& b);
+  [[nodiscard]] std::uint64_t flipped() const { return flipped_; }  // bits, so far
 
   struct Node;
   struct Pair;
@@ -51,14 +55,17 @@ class Proxy {
 
   boost::asio::io_context& context_;
   Rng rng_;
+  std::uint64_t flipped_ = 0;
   std::map<std::string, std::unique_ptr<Node>> nodes_;
   std::map<std::pair<std::string, std::string>, Link> links_;
   std::vector<std::weak_ptr<Pair>> pairs_;
 };
 
-// Obeys commands on standard input, one a line, each answered by "ok" or "error: ..."; returns at its end.
+// Obeys commands on standard input, one a line, each answered by "ok" and what was counted (connections
+// broken, bits flipped so far; else 0), or by "error: ..."; returns at its end.
 //   node NAME PORT TARGET | link FROM TO pass | link FROM TO block |
-//   link FROM TO slow DELAY_MS JITTER_MS STALL_PERCENT STALL_MS | reset A B
+//   link FROM TO slow DELAY_MS JITTER_MS STALL_PERCENT STALL_MS | link FROM TO corrupt PER_MILLE |
+//   reset A B | flipped
 int run_proxy(std::uint64_t seed);
 
 }  // namespace quorate::faults
