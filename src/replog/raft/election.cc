@@ -1,6 +1,7 @@
 // Leader election: §3.4, §3.6.1 (election restriction), §9.6 (pre-vote), §6.4.1 and §4.2.3 (a live leader is
 // not disturbed), §3.10 (TimeoutNow).
 #include <algorithm>
+#include <utility>
 
 #include "quorum/quorum.h"
 #include "replog/raft/raft.h"
@@ -27,8 +28,10 @@ void Raft::arm_election(Context& c, bool redraw) {
 void Raft::heard_from_leader(Context& c) {
   leader_heard_ = c.env.now;
   failed_campaigns_ = 0;
-  spread_ = 1;
-  arm_election(c, false);
+  // What was drawn while elections clashed is no measure for how long to miss this leader: the one node that
+  // reaches a quorum may be the one that drew it.
+  const bool wide = std::exchange(spread_, 1U) != 1;
+  arm_election(c, wide);
 }
 
 void Raft::election_due(Context& c) {
