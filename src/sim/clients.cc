@@ -53,8 +53,8 @@ void Clients::burst(Node& node, unsigned count) {
   }
 }
 
-void Clients::load(Node& node) {
-  clients_.push_back({.rng = stage_->rng.fork(), .only = &node, .steady = true});
+void Clients::load(Node& node, Duration pause) {
+  clients_.push_back({.rng = stage_->rng.fork(), .only = &node, .steady = true, .pause = pause});
   again(static_cast<std::uint32_t>(clients_.size() - 1));
 }
 
@@ -75,7 +75,7 @@ std::string Clients::unmet(const std::vector<Node*>& nodes) const {
 }
 
 void Clients::again(std::uint32_t client) {
-  const Duration think = clients_[client].only != nullptr ? Duration(5ms) : think_;
+  const Duration think = clients_[client].only != nullptr ? clients_[client].pause : think_;
   const Moment at = stage_->now + exponential(clients_[client].rng, think);
   stage_->queue.push(at, {EventKind::client, 0, 0, client, {}});
 }

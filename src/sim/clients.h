@@ -35,8 +35,8 @@ class Clients {
   [[nodiscard]] bool met(const Node& node) const;
   void demand_again();  // what was met counts no longer
 
-  // One more client, which writes at `node` without end; until stop().
-  void load(Node& node);
+  // One more client, which writes at `node` without end, with this mean pause in between; until stop().
+  void load(Node& node, Duration pause);
 
   // So many clients more, each with one operation at this node, now.
   void burst(Node& node, unsigned count);
@@ -55,6 +55,7 @@ class Clients {
     bool waiting = false;  // an operation is open
     bool once = false;
     bool steady = false;
+    Duration pause = 5ms;  // of a client of one node
   };
 
   check::Operation draw(std::uint32_t client);

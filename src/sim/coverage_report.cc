@@ -40,8 +40,7 @@ std::string CoverageReport::text() const {
     }
     out += '\n';
   }
-  out += fmt::format("{} kinds of faults; three or more at once in {} of {} seeds, at most {}\n",
-                     kinds.size(), runs_of_three_, runs_, at_once_);
+  out += fmt::format("{} kinds of faults\n", kinds.size());
   const auto pairs = by_seeds();
   if (pairs.empty()) return out;
   out +=
@@ -50,6 +49,11 @@ std::string CoverageReport::text() const {
   for (const Pair& pair : std::span(pairs).first(std::min<std::size_t>(pairs.size(), 10)))
     out += fmt::format(" {}+{}={}", to_string(pair.a), to_string(pair.b), pair.seeds);
   return out + '\n';
+}
+
+std::string CoverageReport::at_once() const {
+  return fmt::format("three or more kinds of faults in effect at once in {} of {} seeds, at most {}",
+                     runs_of_three_, runs_, at_once_);
 }
 
 std::string CoverageReport::json() const {

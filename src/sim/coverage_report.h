@@ -19,8 +19,9 @@ class CoverageReport {
   [[nodiscard]] std::uint64_t seeds(FaultKind a, FaultKind b) const {
     return pairs_.at(static_cast<std::size_t>(a)).at(static_cast<std::size_t>(b));
   }
-  [[nodiscard]] std::string text() const;  // lines
-  [[nodiscard]] std::string json() const;  // one line
+  [[nodiscard]] std::string text() const;     // lines
+  [[nodiscard]] std::string at_once() const;  // in how many runs three or more kinds were, one line
+  [[nodiscard]] std::string json() const;     // one line
 
  private:
   struct Pair {

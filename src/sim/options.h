@@ -21,6 +21,7 @@ struct CrashPoint {
   std::uint64_t operation = 0;  // from 1; 0: nowhere
   std::uint64_t again = 0;      // so many operations later once more; 0: not
   Survival survival = Survival::any;
+  std::uint32_t node = 0;  // its slot
 };
 
 struct Options {
@@ -38,10 +39,18 @@ struct Options {
   std::optional<std::vector<std::uint32_t>> keep;  // of the planned faults only these, by their number
   std::optional<CrashPoint> crash;
   bool lease_reads = false;                // all reads; otherwise the seed decides
+  bool lasting = false;                    // each run has a partial partition that lasts, where it can
   std::uint64_t most_events = 20'000'000;  // a run that has more does not end
   // After healing, something must be committed, and each member must serve a write and a read.
   Duration commit_bound = 1500ms;  // ten election time-outs
   Duration recovery_bound = 3s;
+};
+
+// What came of a partial partition that lasted (lasting_partition.h).
+struct Lasting {
+  std::uint8_t shape = 0;          // from 1; 0: there was none
+  Duration pause{};                // the longest without a commit
+  std::uint64_t late_leaders = 0;  // that came behind its first half
 };
 
 struct Result {
@@ -60,6 +69,7 @@ struct Result {
   std::uint64_t rejoined = 0;  // logs that were damaged and given up for what others had
   std::vector<Fault> plan;
   Overlaps faults;
+  Lasting lasting;
   // With Options::crash:
   std::uint64_t storage_operations = 0;   // of the first node
   std::uint64_t recovery_operations = 0;  // of its first start after a cut

@@ -367,6 +367,34 @@ TEST(PlantedBugs, ANodeThatUnseatsTheLeaderWhenItRejoinsIsFound) {
   EXPECT_TRUE(found(options_with(with<SkipsPreVotes>("raft"), "isolation"), 50, "steady leadership"));
 }
 
+// Where partial partitions last.
+Options parted(replicated_log::Factory factory) {
+  Options options = options_with(std::move(factory), "none");
+  options.nodes = 5;
+  options.operations = 50;
+  options.lasting = true;
+  return options;
+}
+
+TEST(PlantedBugs, LeadersThatTakeTurnsWhileLinksFlapAreFound) {
+  EXPECT_TRUE(found(parted(with<SkipsPreVotes>("raft")), 60, "lasting partition"));
+}
+
+// Whoever is the only one to reach a quorum is never told what its log lacks, and is not elected.
+class HelpsNobodyToCatchUp final : public Spoiled {
+  using Spoiled::Spoiled;
+  bool spoil_input(In& input) override {
+    const auto* receive = std::get_if<Receive<Bytes>>(&input);
+    if (receive == nullptr) return true;
+    const auto message = codec::decode<raft::Message>(receive->message);
+    return !message || !std::holds_alternative<raft::CatchUp>(*message);
+  }
+};
+
+TEST(PlantedBugs, AQuorumThatIsReachedAndLeftWithoutALeaderIsFound) {
+  EXPECT_TRUE(found(parted(with<HelpsNobodyToCatchUp>("raft")), 30, "lasting partition"));
+}
+
 TEST(SteadyLeadership, IsKeptWhenOnlyFollowersAreCutOff) {
   EXPECT_FALSE(found(options_with(registry::find("raft").value()->make, "isolation"), 200));
 }

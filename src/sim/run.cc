@@ -144,6 +144,7 @@ std::string reproduce(const Options& options, std::uint64_t seed) {
   if (!options.together.empty()) line += " --together " + options.together.str();
   if (options.pairs) line += " --pairs";
   if (options.lease_reads) line += " --leases";
+  if (options.lasting) line += " --lasting";
   if (options.crash) {
     line += fmt::format(" --crash-at {},{},{}", options.crash->operation, options.crash->again,
                         to_string(options.crash->survival));

@@ -1,6 +1,7 @@
 #include "sim/run.h"
 
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include <gtest/gtest.h>
@@ -31,11 +32,31 @@ INSTANTIATE_TEST_SUITE_P(Registry, EveryProtocol, testing::ValuesIn([] {
 
 TEST_P(EveryProtocol, SurvivesSomeSeedsWithAllFaults) {
   const Options options = options_for(GetParam());
+  int of_three = 0;
   run_seeds(options, 1, 40, 2, [&](const Result& result) {
     EXPECT_TRUE(result.ok) << result.property << ": " << result.failure << "\n"
                            << reproduce(options, result.seed);
+    of_three += result.faults.at_once >= 3;
     return result.ok;
   });
+  EXPECT_GE(of_three, 24) << "runs with three kinds of faults or more in effect at once";
+}
+
+// Every shape is drawn and judged; most runs have one, since they begin with five voters.
+TEST_P(EveryProtocol, CommitsGoOnWhileAPartialPartitionLasts) {
+  Options options = options_for(GetParam());
+  options.faults = FaultSet::none();
+  options.nodes = 5;
+  options.operations = 50;
+  options.lasting = true;
+  std::map<int, int> shapes;
+  run_seeds(options, 1, 40, 2, [&](const Result& result) {
+    EXPECT_TRUE(result.ok) << result.property << ": " << result.failure << "\n"
+                           << reproduce(options, result.seed);
+    ++shapes[result.lasting.shape];
+    return result.ok;
+  });
+  for (int shape = 1; shape <= 5; ++shape) EXPECT_GT(shapes[shape], 0) << shape;
 }
 
 TEST_P(EveryProtocol, RunsTheSameTwiceWithOrWithoutATrace) {
@@ -134,8 +155,8 @@ TEST(Reproduce, SaysWhatDiffersFromTheUsual) {
   options.together = FaultSet::parse("pause,kill").value();
   EXPECT_EQ(reproduce(options, 17), "quorate sim --protocol raft --seeds 17 --together pause,kill");
   options.together = FaultSet::none();
-  options.pairs = true;
-  EXPECT_EQ(reproduce(options, 17), "quorate sim --protocol raft --seeds 17 --pairs");
+  options.pairs = options.lasting = true;
+  EXPECT_EQ(reproduce(options, 17), "quorate sim --protocol raft --seeds 17 --pairs --lasting");
 }
 
 // Seeds that once found a bug, from tests/regressions/sim.txt: "protocol seed [model]", and what it was.

@@ -103,6 +103,12 @@ class Sweep {
     if (arguments_->coverage && !arguments_->json) fmt::print("{}", coverage_.text());
     fmt::print("after healing, ms: first commit {}; every member serves {}\n", spread(commits_),
                spread(recoveries_));
+    if (!pauses_.empty())
+      fmt::print(
+          "while a partial partition lasts, ms without a commit: {}; leaders in its second half: at most "
+          "{}\n",
+          spread(pauses_), most_leaders_);
+    fmt::print("{}\n", coverage_.at_once());
     // Processor time: the machine may have other work.
     const double busy = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
     fmt::print(
@@ -124,6 +130,8 @@ class Sweep {
     if (result.ok) {
       recoveries_.push_back(result.recovery);
       commits_.push_back(result.first_commit);
+      if (result.lasting.shape != 0) pauses_.push_back(result.lasting.pause);
+      most_leaders_ = std::max(most_leaders_, result.lasting.late_leaders);
     }
     coverage_.add(result.faults);
     if (arguments_->json && !arguments_->coverage) fmt::print("{}\n", json_of(result));
@@ -179,6 +187,8 @@ class Sweep {
   std::uint64_t rejoined_ = 0;
   std::vector<Duration> recoveries_;  // of the runs that passed
   std::vector<Duration> commits_;
+  std::vector<Duration> pauses_;  // of partial partitions that lasted
+  std::uint64_t most_leaders_ = 0;
 };
 
 int replay(const Arguments& arguments) {

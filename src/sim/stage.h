@@ -58,8 +58,9 @@ struct Stage {
   Companion* companion = nullptr;  // none where the model has none
   std::uint64_t leaderships = 0;   // how often a node began to lead
   std::uint64_t rejoined = 0;      // how often one began anew whose log was damaged
-  std::uint64_t stamps = 0;        // of processes and timers
-  bool halts = false;              // a process said that it must stop, and nobody looked after it yet
+  Lasting lasting;
+  std::uint64_t stamps = 0;  // of processes and timers
+  bool halts = false;        // a process said that it must stop, and nobody looked after it yet
   std::uint64_t hash = 0xcbf29ce484222325U;
 
   void note(std::uint64_t what) { hash = check::combine(hash, what); }

@@ -161,6 +161,7 @@ Result World::run() {
   result.cuts = cuts_;
   result.faults = stage_.coverage.overlaps();
   result.hash = stage_.hash;
+  result.lasting = stage_.lasting;
   result.events = events_;
   result.simulated = stage_.now;
   result.recovery = recovered_at_ - healed_at_;

@@ -12,6 +12,7 @@
 #include "sim/ambush.h"
 #include "sim/clients.h"
 #include "sim/companion.h"
+#include "sim/lasting_partition.h"
 #include "sim/node.h"
 #include "sim/options.h"
 #include "sim/skeptic.h"
@@ -47,11 +48,12 @@ class World final : private Powers {
   [[nodiscard]] Duration recovery_bound() const;
   void judge_leadership();
   void rest();
+  void after_recovery();
   void final_checks();
 
   // Trials: world_trial.cc.
   struct Trial {
-    enum class Kind : std::uint8_t { rejoin, stall, lonely, hand_over, behind, change } kind{};
+    enum class Kind : std::uint8_t { rejoin, stall, lonely, hand_over, behind, change, parted } kind{};
     enum class Stage : std::uint8_t { calm, during, after } stage{};
     Moment since{};  // or until when
     Moment begun{};
@@ -62,13 +64,15 @@ class World final : private Powers {
     bool made = false;
     std::uint64_t restores = 0;  // of the node, when it was back
   };
-  void begin_trial();
+  Trial::Kind draw_trial();
+  void begin_trial(Trial::Kind kind);
   void continue_trial();
   bool start_trial();
   void judge_trial();
   void continue_hand_over();
   void start_changes();
   void continue_changes();
+  bool start_partition(std::vector<Node*> voters, Node& leader);
   void cut_off(const Node& node, bool cut);
 
   // Faults.
@@ -156,6 +160,7 @@ class World final : private Powers {
   Phase phase_ = Phase::faults;
   Trial trial_;
   Moment healed_at_{};
+  std::optional<LastingPartition> partition_;
   Moment committed_at_{};  // the first commit after healing
   Index committed_before_;
   Moment recovered_at_{};

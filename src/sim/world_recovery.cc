@@ -56,9 +56,8 @@ void World::check_progress() {
       recovered_at_ = stage_.now;
       judge_leadership();
     }
-    constexpr double trials = 0.3;
     if (served && clients_->spent()) {
-      rng_.chance(trials) ? begin_trial() : rest();
+      after_recovery();
     } else if (recovered_at_ == healed_at_ && since > recovery_bound()) {
       stage_.checks.fail("liveness", fmt::format("{} ms after healing: {}", since.count() / 1'000'000,
                                                  clients_->unmet(all)));
@@ -89,6 +88,17 @@ void World::check_progress() {
 
 // Whose log was damaged is brought all of it, an entry at a time in some runs.
 Duration World::recovery_bound() const { return options_.recovery_bound * (stage_.rejoined == 0 ? 1 : 2); }
+
+// In some runs a trial. (That of a partition is drawn apart, so that the other numbers of a seed stay what
+// they were.)
+void World::after_recovery() {
+  constexpr double trials = 0.3;
+  constexpr double partitions = 0.2;  // of the others
+  if (options_.lasting) return begin_trial(Trial::Kind::parted);
+  if (rng_.chance(trials)) return begin_trial(draw_trial());
+  if (Rng(seed_ ^ 0x4c41'5354).chance(partitions)) return begin_trial(Trial::Kind::parted);
+  rest();
+}
 
 void World::rest() {
   clients_->stop();

@@ -1,5 +1,5 @@
 // Some runs end with a trial: all is well and calm, then one thing happens to one node, and what must follow,
-// or must not, is known. All but the last kind are for logs with leaders of epochs.
+// or must not, is known. All but the last two kinds are for logs with leaders of epochs.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -32,10 +32,13 @@ void World::judge_leadership() {
                        fmt::format("{} leaders, though only followers were cut off", stage_.checks.epochs()));
 }
 
-void World::begin_trial() {
+World::Trial::Kind World::draw_trial() {
+  return options_.leaders ? static_cast<Trial::Kind>(rng_.below(6)) : Trial::Kind::change;
+}
+
+void World::begin_trial(Trial::Kind kind) {
   enter(Phase::trial, "trial");
-  const bool leaders = options_.leaders;
-  trial_.kind = leaders ? static_cast<Trial::Kind>(rng_.below(6)) : Trial::Kind::change;
+  trial_.kind = kind;
   trial_.stage = Trial::Stage::calm;
   trial_.since = trial_.begun = stage_.now;
   trial_.leaderships = stage_.leaderships;
@@ -54,6 +57,7 @@ void World::continue_trial() {
     case Trial::Stage::during:
       if (trial_.kind == Trial::Kind::change) return continue_changes();
       if (trial_.kind == Trial::Kind::hand_over) return continue_hand_over();
+      if (trial_.kind == Trial::Kind::parted) return partition_->go_on() ? void() : rest();
       if (stage_.now >= trial_.since) judge_trial();
       return;
     case Trial::Stage::after:
@@ -89,6 +93,8 @@ bool World::start_trial() {
       return false;
     }
   }
+  if (trial_.kind == Trial::Kind::parted && leader != nullptr && !now.joint())
+    return start_partition(std::move(followers), *leader);
   const std::size_t majority = quorum::majority(now.voters().size());
   const bool at_follower = trial_.kind != Trial::Kind::stall && trial_.kind != Trial::Kind::lonely;
   if (now.joint() || leader == nullptr || followers.size() < majority) return false;
@@ -100,7 +106,7 @@ bool World::start_trial() {
     trial_.since = stage_.now;
     return true;
   }
-  if (trial_.kind == Trial::Kind::behind) clients_->load(*leader);
+  if (trial_.kind == Trial::Kind::behind) clients_->load(*leader, 5ms);
   if (trial_.kind == Trial::Kind::stall) {
     leader->stall(true);
     clients_->demand_again();  // something to write
@@ -166,6 +172,14 @@ void World::continue_hand_over() {
   Env env = leader->env();
   leader->replica().transfer(env, trial_.node->id(), [](const replica::Outcome<Bytes>&) {});
   leader->settle();
+}
+
+bool World::start_partition(std::vector<Node*> voters, Node& leader) {
+  voters.push_back(&leader);
+  partition_.emplace(stage_, *clients_, Rng(seed_ ^ 0x5041'5254), std::move(voters),
+                     membership().voters().size(), leader);
+  trial_.stage = Trial::Stage::during;
+  return partition_->possible();
 }
 
 // One more member, and then without it again: each change must come into force by itself, though no command
