@@ -18,6 +18,7 @@ namespace {
 using Survival = CrashPoint::Survival;
 
 constexpr std::uint32_t script_operations = 200;
+constexpr std::uint32_t nodes = 3;
 constexpr std::size_t most_failures_told = 5;
 constexpr std::array<std::string_view, 5> names{"any", "all", "none", "torn", "reordered"};
 
@@ -26,24 +27,30 @@ class Enumeration {
   Enumeration(Options options, std::uint64_t seed) : options_(std::move(options)), seed_(seed) {}
 
   CrashPointReport run(std::uint64_t stride, unsigned jobs) {
-    for (const Survival survival : {Survival::all, Survival::none, Survival::torn, Survival::reordered}) {
-      const Result calm = run_at({0, 0, survival});
-      std::atomic<std::uint64_t> next{1};
-      auto work = [&] {
-        for (;;) {
-          const std::uint64_t at = next.fetch_add(stride);
-          if (at > calm.storage_operations) return;
-          crash({at, 0, survival});
-        }
-      };
-      std::vector<std::jthread> threads;
-      for (unsigned i = 1; i < jobs; ++i) threads.emplace_back(work);
-      work();
+    const std::uint32_t leader = run_at({}).leader;
+    for (const std::uint32_t node : {leader, (leader + 1) % nodes}) {
+      for (const Survival survival : {Survival::all, Survival::none, Survival::torn, Survival::reordered})
+        crash_everywhere({0, 0, survival, node}, stride, jobs);
     }
     return report_;
   }
 
  private:
+  void crash_everywhere(CrashPoint point, std::uint64_t stride, unsigned jobs) {
+    const Result calm = run_at(point);
+    std::atomic<std::uint64_t> next{1};
+    auto work = [&, point]() mutable {
+      for (;;) {
+        point.operation = next.fetch_add(stride);
+        if (point.operation > calm.storage_operations) return;
+        crash(point);
+      }
+    };
+    std::vector<std::jthread> threads;
+    for (unsigned i = 1; i < jobs; ++i) threads.emplace_back(work);
+    work();
+  }
+
   void crash(CrashPoint point) {
     const Result once = run_at(point);
     {
@@ -87,7 +94,7 @@ CrashPointReport enumerate_crash_points(Options options, std::uint64_t seed, std
                                         unsigned jobs) {
   options.faults = FaultSet::none();
   options.operations = script_operations;
-  options.nodes = 3;
+  options.nodes = nodes;
   return Enumeration(std::move(options), seed).run(stride, jobs);
 }
 
@@ -104,8 +111,12 @@ std::optional<CrashPoint> parse_crash_point(std::string_view text) {
     if (error != std::errc() || end != behind) return std::nullopt;
     text.remove_prefix(comma + 1);
   }
-  const auto* at = std::ranges::find(names, text);
-  if (at == names.end()) return std::nullopt;
+  const std::size_t comma = std::min(text.find(','), text.size());
+  const auto* at = std::ranges::find(names, text.substr(0, comma));
+  const std::string_view node = text.substr(std::min(comma + 1, text.size()));
+  if (at == names.end() || node.size() != 1 || node[0] < '0' || node[0] >= static_cast<char>('0' + nodes))
+    return std::nullopt;
+  point.node = static_cast<std::uint32_t>(node[0] - '0');
   point.survival = static_cast<Survival>(at - names.begin());
   return point;
 }

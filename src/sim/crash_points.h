@@ -22,13 +22,15 @@ struct CrashPointReport {
   std::vector<std::string> failures;  // the first few, with the line that repeats them
 };
 
-// The script is the seed's, without other faults, on three nodes; of its operations every `stride`-th is
-// taken, each with everything, nothing, a torn end and a random part of the un-synced writes surviving.
+// The script is the seed's, without other faults, on three nodes. Power is cut at who leads it to its end
+// where nothing happens, and in runs of their own at the next of the others; of the operations of each every
+// `stride`-th is taken, each with everything, nothing, a torn end and a random part of the un-synced writes
+// surviving.
 [[nodiscard]] CrashPointReport enumerate_crash_points(Options options, std::uint64_t seed,
                                                       std::uint64_t stride, unsigned jobs);
 
 [[nodiscard]] std::string_view to_string(CrashPoint::Survival survival);
-// "OPERATION,AGAIN,SURVIVAL", as reproduce() writes it.
+// "OPERATION,AGAIN,SURVIVAL,NODE", as reproduce() writes it.
 [[nodiscard]] std::optional<CrashPoint> parse_crash_point(std::string_view text);
 
 }  // namespace quorate::sim

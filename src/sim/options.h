@@ -14,7 +14,7 @@
 
 namespace quorate::sim {
 
-// Where the power of the first node is cut, for the enumeration of crash_points.h. Operations are those that
+// Where the power of a node is cut, for the enumeration of crash_points.h. Operations are those that
 // change its disk, and flushes of its state: a cut at a read finds the same bytes as one at the next write.
 struct CrashPoint {
   using Survival = storage::MemoryDisk::Survival;
@@ -71,9 +71,10 @@ struct Result {
   Overlaps faults;
   Lasting lasting;
   // With Options::crash:
-  std::uint64_t storage_operations = 0;   // of the first node
+  std::uint64_t storage_operations = 0;   // of the node
   std::uint64_t recovery_operations = 0;  // of its first start after a cut
   std::uint32_t cuts = 0;
+  std::uint32_t leader = 0;  // the slot of who led when the clients had asked for everything
 };
 
 }  // namespace quorate::sim

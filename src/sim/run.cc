@@ -146,8 +146,8 @@ std::string reproduce(const Options& options, std::uint64_t seed) {
   if (options.lease_reads) line += " --leases";
   if (options.lasting) line += " --lasting";
   if (options.crash) {
-    line += fmt::format(" --crash-at {},{},{}", options.crash->operation, options.crash->again,
-                        to_string(options.crash->survival));
+    line += fmt::format(" --crash-at {},{},{},{}", options.crash->operation, options.crash->again,
+                        to_string(options.crash->survival), options.crash->node);
   }
   if (options.keep)
     line += options.keep->empty() ? " --keep none" : fmt::format(" --keep {}", fmt::join(*options.keep, ","));

@@ -335,7 +335,7 @@ int sim_main(std::vector<std::string> arguments, const Dress& dress) {
   if (!a.keep.empty() && !parse_list(a.keep, a.options.keep.emplace()))
     return usage("--keep wants numbers of faults, as in 0,3,4, or none; --replay SEED lists them");
   if (!a.crash_at.empty() && !(a.options.crash = parse_crash_point(a.crash_at)))
-    return usage("--crash-at wants OPERATION,AGAIN,SURVIVAL");
+    return usage("--crash-at wants OPERATION,AGAIN,SURVIVAL,NODE, the node from 0");
   if (a.crash_points) return enumerate(a);
   return a.replay ? replay(a) : Sweep(a).run();
 }

@@ -68,11 +68,11 @@ void define_faults(CLI::App& app, Arguments& a) {
       "two kinds are in effect at one time in each seed; as many seeds as there are pairs have them all");
   faults.flag("--coverage", a.coverage,
               "count how often each two kinds were in effect at once; with --json as one object");
-  faults.flag(
-      "--crash-points", a.crash_points,
-      "cut the power of a node at each of its storage operations, and again at each of the recovery's");
+  faults.flag("--crash-points", a.crash_points,
+              "cut the power of the leader, and of a follower, at each storage operation, and at each of its "
+              "recovery");
   faults.number("--stride", a.stride, 1, 1'000'000, "with --crash-points: only every so many-th operation");
-  faults.value("--crash-at", a.crash_at, "OPERATION,AGAIN,SURVIVAL", "one of these crash points");
+  faults.value("--crash-at", a.crash_at, "OPERATION,AGAIN,SURVIVAL,NODE", "one of these crash points");
 }
 
 void define_one_run(CLI::App& app, Arguments& a) {

@@ -156,12 +156,13 @@ Result World::run() {
   Result result;
   result.seed = seed_;
   result.plan = plan_;
-  result.storage_operations = nodes_.front()->disk_faults().operations();
+  result.storage_operations = crash_victim().disk_faults().operations();
   result.recovery_operations = recovery_operations_.value_or(0);
   result.cuts = cuts_;
+  result.leader = leader_;
   result.faults = stage_.coverage.overlaps();
-  result.hash = stage_.hash;
   result.lasting = stage_.lasting;
+  result.hash = stage_.hash;
   result.events = events_;
   result.simulated = stage_.now;
   result.recovery = recovered_at_ - healed_at_;
@@ -241,7 +242,7 @@ void World::look_after(Node& node) {
 void World::start_node(Node& node) {
   const std::uint64_t before = node.disk_faults().operations();
   const bool started = node.start();
-  if (cuts_ != 0 && node.slot() == 0 && !recovery_operations_)
+  if (cuts_ != 0 && &node == &crash_victim() && !recovery_operations_)
     recovery_operations_ = node.disk_faults().operations() - before;
   if (started) return deaths_end(node);
   if (stage_.trace != nullptr) {

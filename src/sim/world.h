@@ -42,13 +42,14 @@ class World final : private Powers {
   void dispatch(Event event);
   void look_after(Node& node);
   void arm_crash(std::uint64_t operation);
+  [[nodiscard]] Node& crash_victim() { return *nodes_[options_.crash ? options_.crash->node : 0]; }
   void begin_recovery();
   void enter(Phase phase, const char* name);
   void check_progress();
   [[nodiscard]] Duration recovery_bound() const;
   void judge_leadership();
-  void rest();
   void after_recovery();
+  void rest();
   void final_checks();
 
   // Trials: world_trial.cc.
@@ -71,8 +72,8 @@ class World final : private Powers {
   void judge_trial();
   void continue_hand_over();
   void start_changes();
-  void continue_changes();
   bool start_partition(std::vector<Node*> voters, Node& leader);
+  void continue_changes();
   void cut_off(const Node& node, bool cut);
 
   // Faults.
@@ -159,14 +160,15 @@ class World final : private Powers {
   Moment length_{};
   Phase phase_ = Phase::faults;
   Trial trial_;
-  Moment healed_at_{};
   std::optional<LastingPartition> partition_;
+  Moment healed_at_{};
   Moment committed_at_{};  // the first commit after healing
   Index committed_before_;
   Moment recovered_at_{};
   Moment quiet_since_{};
   std::uint64_t events_ = 0;
-  std::uint32_t cuts_ = 0;  // of Options::crash
+  std::uint32_t cuts_ = 0;    // of Options::crash
+  std::uint32_t leader_ = 0;  // at the end of the faults
   std::optional<std::uint64_t> recovery_operations_;
 };
 

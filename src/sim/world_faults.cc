@@ -342,12 +342,12 @@ void World::cut_snapshots(std::uint32_t from, std::uint32_t to) {
 // Power is cut at the first node's so many-th storage operation from now.
 void World::arm_crash(std::uint64_t operation) {
   if (operation == 0) return;
-  nodes_.front()->disk_faults().arm({.kind = storage::MemoryDisk::FaultKind::power_cut,
-                                     .skip = operation - 1,
-                                     .number = nobody,
-                                     .struck = [this] {
-                                       if (++cuts_ == 1) arm_crash(options_.crash->again);
-                                     }});
+  crash_victim().disk_faults().arm({.kind = storage::MemoryDisk::FaultKind::power_cut,
+                                    .skip = operation - 1,
+                                    .number = nobody,
+                                    .struck = [this] {
+                                      if (++cuts_ == 1) arm_crash(options_.crash->again);
+                                    }});
 }
 
 // What ambushes do.

@@ -25,6 +25,9 @@ void World::begin_recovery() {
   healed_at_ = recovered_at_ = committed_at_ = stage_.now;
   committed_before_ = stage_.checks.last_committed();
   clients_->hurry();
+  for (const auto& node : nodes_) {
+    if (node->up() && node->leader() == node->id()) leader_ = node->slot();
+  }
   for (std::uint32_t i = 0; i < plan_.size(); ++i) end_fault(i);
   ambushes_.over();
   stage_.network.heal();
@@ -86,9 +89,6 @@ void World::check_progress() {
   stage_.queue.push(stage_.now + progress_interval, {EventKind::phase, 0, 0, 1, {}});
 }
 
-// Whose log was damaged is brought all of it, an entry at a time in some runs.
-Duration World::recovery_bound() const { return options_.recovery_bound * (stage_.rejoined == 0 ? 1 : 2); }
-
 // In some runs a trial. (That of a partition is drawn apart, so that the other numbers of a seed stay what
 // they were.)
 void World::after_recovery() {
@@ -99,6 +99,9 @@ void World::after_recovery() {
   if (Rng(seed_ ^ 0x4c41'5354).chance(partitions)) return begin_trial(Trial::Kind::parted);
   rest();
 }
+
+// Whose log was damaged is brought all of it, an entry at a time in some runs.
+Duration World::recovery_bound() const { return options_.recovery_bound * (stage_.rejoined == 0 ? 1 : 2); }
 
 void World::rest() {
   clients_->stop();
