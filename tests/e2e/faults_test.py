@@ -10,7 +10,7 @@ from cluster import ROOT, run
 
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'faults'))
 from campaign import Campaign  # noqa: E402
-from nodes import disks_can_fail  # noqa: E402
+from nodes import Cluster, Trouble, disks_can_fail  # noqa: E402
 
 SEED = 1
 
@@ -46,8 +46,35 @@ def members_come_and_go():
              size=5, churn=True)
 
 
+def replicas_that_differ_are_found():
+    """The judge of the hashes is shown what it must not let pass: members with different histories of the same length."""
+    with tempfile.TemporaryDirectory() as directory:
+        clusters = []
+        try:
+            for value in ('b25l', 'b25l', 'dHdv'):
+                cluster = Cluster(os.path.join(directory, str(len(clusters))), 1, SEED)
+                clusters.append(cluster)
+                cluster.settle()
+                cluster.call('/v3/kv/put', {'key': 'a2V5', 'value': value})
+            same, other, different = clusters
+            same.nodes, nodes = same.nodes + other.nodes, same.nodes
+            same.equal_hashes()
+            same.nodes = nodes + different.nodes
+            try:
+                same.equal_hashes()
+            except Trouble as trouble:
+                assert 'the replicas differ' in str(trouble), trouble
+            else:
+                raise AssertionError('different histories pass for equal')
+            same.nodes = nodes
+        finally:
+            for cluster in clusters:
+                cluster.end()
+
+
 if __name__ == '__main__':
-    tests = [processes_die_and_stop, links_fail_one_way_and_in_part, members_come_and_go]
+    tests = [processes_die_and_stop, links_fail_one_way_and_in_part, members_come_and_go,
+             replicas_that_differ_are_found]
     if disks_can_fail():
         tests.append(disks_fail)
     else:

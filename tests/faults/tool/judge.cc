@@ -251,4 +251,26 @@ std::vector<std::string> judge_leases(std::span<const Step> steps, std::span<con
   return violations;
 }
 
+std::vector<std::string> judge_stores(std::span<const Step> steps, std::int64_t revision,
+                                      std::string_view prefix, const Stores& stores) {
+  Store expected;
+  std::vector<std::string> ignored;  // judge_answers tells of them
+  for (const auto& step : steps) {
+    if (step.revision <= revision) apply(step, expected, ignored);
+  }
+  std::erase_if(expected, [&](const auto& each) { return !each.first.starts_with(prefix); });
+  std::vector<std::string> violations;
+  for (const auto& [endpoint, store] : stores) {
+    if (!store) {
+      violations.push_back(
+          fmt::format("{} does not come to revision {}: {}", endpoint, revision, store.error()));
+    } else if (*store != expected) {
+      violations.push_back(
+          fmt::format("{} holds {} keys of the run at revision {}, other than the {} that watches told of",
+                      endpoint, store->size(), revision, expected.size()));
+    }
+  }
+  return violations;
+}
+
 }  // namespace quorate::faults

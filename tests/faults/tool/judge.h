@@ -2,6 +2,7 @@
 // good.
 #pragma once
 
+#include <expected>
 #include <map>
 #include <span>
 #include <string>
@@ -51,5 +52,11 @@ void apply(const Step& step, Store& store, std::vector<std::string>& violations)
 // No leased key is deleted before its time to live is over.
 [[nodiscard]] std::vector<std::string> judge_leases(std::span<const Step> steps,
                                                     std::span<const LeaseRecord> leases);
+
+// Each member holds, of the keys that begin with `prefix`, what the watches told up to `revision`:
+// acknowledged writes are all there. An error is why a member could not be read at that revision.
+using Stores = std::map<std::string, std::expected<Store, std::string>>;  // by endpoint
+[[nodiscard]] std::vector<std::string> judge_stores(std::span<const Step> steps, std::int64_t revision,
+                                                    std::string_view prefix, const Stores& stores);
 
 }  // namespace quorate::faults

@@ -153,5 +153,29 @@ TEST(Leases, AKeyThatGoesBeforeItsTimeIsFound) {
   EXPECT_THAT(judge_leases(std::span(&deleted, 1), leases), IsEmpty());
 }
 
+TEST(Stores, AMemberThatHoldsSomethingElseIsFound) {
+  const Store told{{"r/k", {"b", 5, 6, 2, 0}}};
+  EXPECT_THAT(judge_stores(two_puts, 6, "r/", {{"a", told}, {"b", told}}), IsEmpty());
+  auto lost = told;
+  lost.clear();
+  auto older = told;
+  older["r/k"] = {"a", 5, 5, 1, 0};
+  auto more = told;
+  more["r/never"] = {"c", 6, 6, 1, 0};
+  auto leased = told;
+  leased["r/k"].lease = 7;
+  for (const auto& wrong : {lost, older, more, leased}) {
+    EXPECT_THAT(judge_stores(two_puts, 6, "r/", {{"a", told}, {"b", wrong}}),
+                ElementsAre(HasSubstr("b holds")));
+  }
+  EXPECT_THAT(judge_stores(two_puts, 6, "r/", {{"a", std::unexpected("no answer")}}),
+              ElementsAre(HasSubstr("does not come to revision 6")));
+}
+
+TEST(Stores, OnlyTheRunsKeysUpToTheRevisionCount) {
+  EXPECT_THAT(judge_stores(two_puts, 5, "r/", {{"a", Store{{"r/k", {"a", 5, 5, 1, 0}}}}}), IsEmpty());
+  EXPECT_THAT(judge_stores(two_puts, 6, "s/", {{"a", Store{}}}), IsEmpty());
+}
+
 }  // namespace
 }  // namespace quorate::faults

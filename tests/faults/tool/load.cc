@@ -141,29 +141,15 @@ class Load {
     add(judge_linearizable(log.steps(), run_.history.records(), inconclusive_));
     add(judge_owners(log.steps()));
     add(judge_leases(log.steps(), run_.history.leases()));
-    compare_stores(log);
+    const std::string prefix = std::string(kRegisters) + run_.tag + "/";
+    add(judge_stores(log.steps(), last_, prefix, stores(prefix)));
   }
 
-  // What every member holds is what the watches told: acknowledged writes are all there.
-  void compare_stores(const EventLog& log) {
-    Store expected;
-    std::vector<std::string> ignored;
-    for (const auto& step : log.steps()) {
-      if (step.revision <= last_) apply(step, expected, ignored);
-    }
-    const std::string prefix = std::string(kRegisters) + run_.tag + "/";
-    std::erase_if(expected, [&](const auto& each) { return !each.first.starts_with(prefix); });
-    for (const auto& endpoint : run_.endpoints.get()) {
-      const auto store = read_store(endpoint, last_, prefix);
-      if (!store) {
-        run_.history.violation(
-            fmt::format("{} does not come to revision {}: {}", endpoint.text, last_, store.error()));
-      } else if (*store != expected) {
-        run_.history.violation(
-            fmt::format("{} holds {} keys of the run at revision {}, other than the {} that watches told of",
-                        endpoint.text, store->size(), last_, expected.size()));
-      }
-    }
+  [[nodiscard]] Stores stores(const std::string& prefix) const {
+    Stores all;
+    for (const auto& endpoint : run_.endpoints.get())
+      all.emplace(endpoint.text, read_store(endpoint, last_, prefix));
+    return all;
   }
 
   LoadOptions options_;
