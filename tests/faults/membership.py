@@ -8,7 +8,10 @@ from nodes import PATIENCE, wait_for
 
 
 def members(cluster):
-    return cluster.call('/v3/cluster/member/list', {})['members']
+    listed = cluster.call('/v3/cluster/member/list', {'linearizable': True}).get('members')
+    if not listed:
+        raise ValueError('an empty list of members')
+    return listed
 
 
 def change(cluster, what, path, request, done):

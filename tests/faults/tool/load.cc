@@ -110,6 +110,7 @@ class Load {
       for (unsigned i = 0; i < count; ++i) working_.emplace_back(work, std::ref(run_), number++);
     };
     spawn(options_.registers, run_register_worker);
+    spawn(options_.readers, run_reader);
     spawn(options_.lockers, run_lock_worker);
     spawn(options_.candidates, run_election_worker);
     spawn(options_.lessees, run_lease_worker);

@@ -13,6 +13,7 @@ struct LoadOptions {
   std::uint64_t seed = 1;
   std::chrono::milliseconds pause{2};
   unsigned registers = 5;
+  unsigned readers = 3;
   unsigned lockers = 3;
   unsigned candidates = 2;
   unsigned lessees = 2;

@@ -10,11 +10,26 @@ using check::OpKind;
 using client::rpc::pb::Compare;
 
 constexpr std::uint64_t kKeysAtOnce = 6;
+constexpr std::chrono::seconds kPatience{2};
+constexpr std::chrono::milliseconds kReadersPatience{300};
 constexpr std::uint64_t kOperationsAKey = 150;  // then a fresh one: searches stay short
 
 class RegisterWorker : Worker {
  public:
-  RegisterWorker(Run& run, std::uint64_t number) : Worker(run, number, std::chrono::seconds(2)) {}
+  RegisterWorker(Run& run, std::uint64_t number, std::chrono::milliseconds timeout)
+      : Worker(run, number, timeout) {}
+
+  // Asks again and again where others wait for their writes: a leader that was deposed, and does not know,
+  // would answer.
+  void read() {
+    while (!ending()) {
+      Record record;
+      record.op.client = number_;
+      record.op.key = pick_key();
+      get(record, false);
+      rest(run_.pause);
+    }
+  }
 
   void work() {
     while (!ending()) {
@@ -23,7 +38,7 @@ class RegisterWorker : Worker {
       record.op.key = pick_key();
       const auto dice = rng_.below(100);
       if (dice < 40)
-        get(record);
+        get(record, rng_.chance(0.2));
       else if (dice < 70)
         put(record);
       else if (dice < 90)
@@ -59,9 +74,9 @@ class RegisterWorker : Worker {
     run_.history.add(std::move(record));
   }
 
-  void get(Record& record) {
+  void get(Record& record, bool stale_allowed) {
     record.op.kind = OpKind::get;
-    record.op.stale_allowed = rng_.chance(0.2);
+    record.op.stale_allowed = stale_allowed;
     etcdserverpb::RangeRequest request;
     request.set_key(record.op.key);
     request.set_serializable(record.op.stale_allowed);
@@ -128,6 +143,7 @@ class RegisterWorker : Worker {
 
 }  // namespace
 
-void run_register_worker(Run& run, std::uint64_t number) { RegisterWorker(run, number).work(); }
+void run_register_worker(Run& run, std::uint64_t number) { RegisterWorker(run, number, kPatience).work(); }
+void run_reader(Run& run, std::uint64_t number) { RegisterWorker(run, number, kReadersPatience).read(); }
 
 }  // namespace quorate::faults

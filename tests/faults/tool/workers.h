@@ -79,6 +79,7 @@ class Worker {
 };
 
 void run_register_worker(Run& run, std::uint64_t number);  // get, put, compare-and-swap, delete
+void run_reader(Run& run, std::uint64_t number);           // get, linearizable, and nothing else
 void run_lock_worker(Run& run, std::uint64_t number);      // lock, count under its fence, unlock
 void run_election_worker(Run& run, std::uint64_t number);  // campaign, proclaim, resign
 void run_lease_worker(Run& run, std::uint64_t number);     // leased keys that are left to expire
