@@ -38,7 +38,7 @@ def links_fail_one_way_and_in_part():
 
 def disks_fail():
     campaign('disks', ['failed_sync', 'full_disk', 'torn_write', 'slow_disk_of_leader', 'damaged_log', 'damaged_tail',
-                       'damaged_state'], rounds=1, faults_a_round=7, beside=0.5, flush_after=200)
+                       'damaged_state', 'power_loss', 'power_loss_of_all'], rounds=1, faults_a_round=9, beside=0.5, flush_after=200)
 
 
 def members_come_and_go():

@@ -66,7 +66,7 @@ def disks_can_fail():
 
 class Disk:
     """The numbers that a node's preloaded disk obeys (disk/preload.cc, Control)."""
-    FIELDS = ('sync_delay_us', 'write_delay_us', 'fail_sync', 'full', 'tear', 'tear_seed', 'felt')
+    FIELDS = ('sync_delay_us', 'write_delay_us', 'fail_sync', 'full', 'tear', 'tear_seed', 'keep', 'felt')
 
     def __init__(self, path):
         self.path = path

@@ -1,4 +1,5 @@
-// Preloaded into a node, it is the node's bad disk: slow, failing, full, or gone in the middle of a write.
+// Preloaded into a node, it is the node's bad disk: slow, failing, full, gone in the middle of a write,
+// or without what it did not sync.
 // What it does stands in a file of 32-bit numbers shared with the test, in the order of Control; the variable
 // QUORATE_FAULT_DISK names the file. Only regular files are touched, standard output and error not.
 #include <cerrno>
@@ -14,6 +15,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "undo.h"
+
+using namespace quorate::faults;
+
 namespace {
 
 struct Control {
@@ -23,6 +28,7 @@ struct Control {
   std::uint32_t full;       // writes and allocations fail with ENOSPC
   std::uint32_t tear;  // the process dies in the tear-th write to the log from now: some sectors got there
   std::uint32_t tear_seed;
+  std::uint32_t keep;  // a journal is kept of what a power loss would take away (undo.h)
   std::uint32_t felt;  // counts what was delayed or failed
 };
 
@@ -107,7 +113,18 @@ ssize_t positioned(int fd, const void* data, std::size_t size, off_t offset) {
   if (left == 1 && log_segment(fd)) {
     tear(fd, static_cast<const char*>(data), size, offset);
   }
+  if (control()->keep != 0) about_to_write(fd, size, offset);
   return before_write(fd) == 0 ? next(fd, data, size, offset) : -1;
+}
+
+// What was written before it is durable then, what is written meanwhile may not be.
+int flushed(int fd, int (*next)(int)) {
+  if (before_sync() != 0) return -1;
+  const bool keep = control()->keep != 0;
+  const off_t since = keep ? about_to_sync() : 0;
+  const int result = next(fd);
+  if (result == 0 && keep) synced(fd, since);
+  return result;
 }
 
 int allocated(int fd, int mode, off_t offset, off_t size) {
@@ -128,6 +145,7 @@ ssize_t pwrite64(int fd, const void* data, std::size_t size, off_t offset) {
 
 ssize_t write(int fd, const void* data, std::size_t size) {
   static auto* const next = real<ssize_t(int, const void*, std::size_t)>("write");
+  if (control()->keep != 0 && ours(fd)) about_to_write(fd, size, -1);
   return before_write(fd) == 0 ? next(fd, data, size) : -1;
 }
 
@@ -136,11 +154,35 @@ int fallocate64(int fd, int mode, off_t offset, off_t size) { return allocated(f
 
 int fdatasync(int fd) {
   static auto* const next = real<int(int)>("fdatasync");
-  return before_sync() == 0 ? next(fd) : -1;
+  return flushed(fd, next);
 }
 
 int fsync(int fd) {
   static auto* const next = real<int(int)>("fsync");
-  return before_sync() == 0 ? next(fd) : -1;
+  return flushed(fd, next);
+}
+
+int rename(const char* from, const char* to) {
+  static auto* const next = real<int(const char*, const char*)>("rename");
+  if (control()->keep != 0) about_to_rename(AT_FDCWD, from, AT_FDCWD, to);
+  return next(from, to);
+}
+
+int renameat(int from_directory, const char* from, int to_directory, const char* to) {
+  static auto* const next = real<int(int, const char*, int, const char*)>("renameat");
+  if (control()->keep != 0) about_to_rename(from_directory, from, to_directory, to);
+  return next(from_directory, from, to_directory, to);
+}
+
+int unlink(const char* path) {
+  static auto* const next = real<int(const char*)>("unlink");
+  if (control()->keep != 0) about_to_remove(AT_FDCWD, path);
+  return next(path);
+}
+
+int unlinkat(int directory, const char* path, int flags) {
+  static auto* const next = real<int(int, const char*, int)>("unlinkat");
+  if (control()->keep != 0) about_to_remove(directory, path);
+  return next(directory, path, flags);
 }
 }
