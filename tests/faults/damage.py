@@ -81,9 +81,9 @@ def must_repair(cluster, node, where, repaired):
 
 
 def must_refuse(cluster, node, where):
-    """A vote may be lost: the node must not start, and say where its log is damaged. It is replaced."""
+    """A vote may be lost: the node must not start, and say where its log is damaged, or that it is gone. It is replaced."""
     must_end(node, f'the damage in {where}')
-    if where not in node.last_words():
+    if where not in node.last_words() and f'the log in {node.data}/log is gone' not in node.last_words():
         raise Trouble(f'{node.name} does not name {where}: {node.last_words()}')
     replace(cluster, node)
 
