@@ -42,6 +42,9 @@ struct Welcome {  // the accepting side agrees
   ClusterId cluster{};
   NodeId from{};
   std::uint64_t instance = 0;
+  // The keyspaces that removed the dialler for good, as far as this side knows. When there are more, it says
+  // Welcome again.
+  std::vector<KeyspaceId> removed_from{};
 };
 
 enum class Refusal : std::uint8_t {
@@ -49,7 +52,7 @@ enum class Refusal : std::uint8_t {
   cluster = 2,     // another cluster
   wrong_node = 3,  // the dialler expects another node at this address
   duplicate = 4,   // the id is the acceptor's own, or in use by a live process
-  removed = 5,     // the id was removed from the cluster
+  removed = 5,     // said by earlier versions only, to whom they did not know in any keyspace
   not_member = 6,  // a joining node's addresses are in no membership yet
   busy = 7,
 };
@@ -78,7 +81,7 @@ struct Pong {
 using Control = std::variant<Hello, Welcome, Refuse, Invite, Ping, Pong>;
 
 BOOST_DESCRIBE_STRUCT(Hello, (), (version, cluster, from, to, instance, peer_urls))
-BOOST_DESCRIBE_STRUCT(Welcome, (), (version, cluster, from, instance))
+BOOST_DESCRIBE_STRUCT(Welcome, (), (version, cluster, from, instance, removed_from))
 BOOST_DESCRIBE_STRUCT(Refuse, (), (reason, words))
 BOOST_DESCRIBE_STRUCT(Known, (), (id, peer_urls))
 BOOST_DESCRIBE_STRUCT(Invite, (), (cluster, you, members))

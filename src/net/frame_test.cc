@@ -145,6 +145,18 @@ TEST(Control, GoldenBytes) {
                               .peer_urls = {"http://a:1"}};
   const std::string bytes = codec::encode(hello).str();
   EXPECT_EQ(bytes, std::string("\x00\x11\x01\x05\x01\x02\x09\x01\x0ahttp://a:1", 19));
+  const Control welcome = Welcome{.cluster = ClusterId(5),
+                                  .from = NodeId(1),
+                                  .instance = 9,
+                                  .removed_from = {KeyspaceId(7), KeyspaceId(8)}};
+  EXPECT_EQ(codec::encode(welcome).str(), "\x01\x07\x01\x05\x01\x09\x02\x07\x08");
+}
+
+TEST(Control, AWelcomeOfAnEarlierVersionTellsOfNoRemoval) {
+  const auto control = codec::decode<Control>(Bytes::copy("\x01\x04\x01\x05\x01\x09"));
+  ASSERT_TRUE(control && std::holds_alternative<Welcome>(*control));
+  EXPECT_EQ(std::get<Welcome>(*control).instance, 9U);
+  EXPECT_THAT(std::get<Welcome>(*control).removed_from, testing::IsEmpty());
 }
 
 }  // namespace

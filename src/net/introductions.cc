@@ -41,9 +41,6 @@ std::optional<Refuse> Peers::objection(const Hello& hello) const {
   if (hello.from == config_.self || hello.from.none()) {
     return refuse(Refusal::duplicate, "node id " + to_string(hello.from) + " is this node's own");
   }
-  if (handler_.removed(hello.from)) {
-    return refuse(Refusal::removed, "node " + to_string(hello.from) + " was removed from the cluster");
-  }
   const auto known = peers_.find(hello.from);
   const bool expected = known != peers_.end() && (known->second->wanted || known->second->in);
   const auto is_guest = [](const auto& each) { return !each.second->wanted && each.second->in; };
@@ -89,14 +86,21 @@ void Peers::on_hello(Connection& connection, const Hello& hello) {
   peer.instance = hello.instance;
   owners_.emplace(&connection, peer.id);
   connection.establish(config_.max_frame_bytes, peer.traffic);
-  connection.send_control(
-      Welcome{.cluster = config_.cluster, .from = config_.self, .instance = config_.instance});
+  welcome(peer);
   note_connected(peer);
   if (peer.wanted && !peer.out && !peer.dialling) {  // it is there: no need to wait for the next attempt
     peer.backoff = config_.first_retry;
     peer.retry.cancel();
     dial_peer(peer);
   }
+}
+
+void Peers::welcome(Peer& peer) {
+  peer.told = handler_.removed_from(peer.id);
+  peer.in->send_control(Welcome{.cluster = config_.cluster,
+                                .from = config_.self,
+                                .instance = config_.instance,
+                                .removed_from = peer.told});
 }
 
 void Peers::on_welcome(Connection& connection, Peer& peer, const Welcome& welcome) {
@@ -118,6 +122,7 @@ void Peers::on_welcome(Connection& connection, Peer& peer, const Welcome& welcom
   peer.last_reason.clear();
   connection.establish(config_.max_frame_bytes, peer.traffic);
   note_connected(peer);
+  if (!welcome.removed_from.empty()) handler_.told_removed(peer.id, welcome.removed_from);
 }
 
 void Peers::dismiss(Connection& connection, const Control& answer) {

@@ -180,20 +180,18 @@ void Peers::retry_later(Peer& peer, const std::string& reason) {
 
 void Peers::control(Connection& connection, Control message) {
   Peer* peer = peer_of(connection);
-  const bool awaiting = peer && peer->out.get() == &connection && !peer->out_ready;
+  const bool dialled = peer && peer->out.get() == &connection;
   if (auto* hello = std::get_if<Hello>(&message)) {
     if (strangers_.contains(&connection)) on_hello(connection, *hello);
   } else if (!peer) {
     closed(connection, "spoke before it said who it is");
     connection.close();
   } else if (auto* welcome = std::get_if<Welcome>(&message)) {
-    if (awaiting) on_welcome(connection, *peer, *welcome);
+    if (dialled) on_welcome(connection, *peer, *welcome);
   } else if (auto* refused = std::get_if<Refuse>(&message)) {
     const std::string words = "refused by " + connection.remote() + ": " + refused->words;
-    const NodeId by = peer->id;
     connection.close();
     closed(connection, words);
-    if (awaiting && refused->reason == Refusal::removed) handler_.told_removed(by);
   } else if (auto* ping = std::get_if<Ping>(&message)) {
     connection.send_control(Pong{ping->number});
   } else if (auto* pong = std::get_if<Pong>(&message)) {
@@ -312,11 +310,7 @@ void Peers::check_connections() {
 }
 
 void Peers::check_peer(Peer& peer, Clock::time_point now) {
-  if (peer.in && !peer.wanted && handler_.removed(peer.id)) {  // it comes again, and is told
-    const auto former = peer.in;
-    former->close();
-    closed(*former, "removed from the cluster");
-  }
+  if (peer.in && handler_.removed_from(peer.id) != peer.told) welcome(peer);
   if (peer.in && now - peer.in->last_received() > config_.dead_after) {
     const auto silent = peer.in;
     silent->close();

@@ -57,10 +57,11 @@ class PeersHandler {
   virtual ~PeersHandler() = default;
   virtual void received(NodeId from, KeyspaceId keyspace, Bytes frame) = 0;
   virtual void connection_changed(NodeId /*peer*/, bool /*connected*/) {}
-  // Whether the cluster removed this node for good: it is refused, and told why.
-  [[nodiscard]] virtual bool removed(NodeId /*peer*/) const { return false; }
+  // The keyspaces of which this node knows that they removed that one for good, in order: it is told. Of
+  // others it may well be a member, so it is answered as before.
+  [[nodiscard]] virtual std::vector<KeyspaceId> removed_from(NodeId /*peer*/) const { return {}; }
   // `by` said so of this node.
-  virtual void told_removed(NodeId /*by*/) {}
+  virtual void told_removed(NodeId /*by*/, const std::vector<KeyspaceId>& /*from*/) {}
   // The members as this node knows them, for a node that wants to join.
   [[nodiscard]] virtual std::vector<Known> members() const = 0;
 };
@@ -111,6 +112,7 @@ class Peers final : private ConnectionOwner {
   void closed(Connection& connection, const std::string& reason) override;
 
   void on_hello(Connection& connection, const Hello& hello);
+  void welcome(Peer& peer);
   void on_welcome(Connection& connection, Peer& peer, const Welcome& welcome);
   void on_pong(Peer& peer, std::uint64_t number);
   [[nodiscard]] std::optional<Refuse> objection(const Hello& hello) const;

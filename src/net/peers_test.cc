@@ -1,7 +1,7 @@
 // Real sockets on loopback; every wait ends with an event, and is bounded only to fail instead of hanging.
 #include "net/peers.h"
 
-#include <set>
+#include <map>
 #include <thread>
 
 #include <boost/asio/io_context.hpp>
@@ -27,18 +27,21 @@ struct Recorder : PeersHandler {
     changes.emplace_back(peer.value, connected);
   }
   std::vector<Known> members() const override { return known; }
-  bool removed(NodeId peer) const override {
+  std::vector<KeyspaceId> removed_from(NodeId peer) const override {
     ++checks;
-    return gone.contains(peer);
+    const auto found = gone.find(peer);
+    return found == gone.end() ? std::vector<KeyspaceId>() : found->second;
   }
-  void told_removed(NodeId by) override { told_by.push_back(by.value); }
+  void told_removed(NodeId by, const std::vector<KeyspaceId>& from) override {
+    told.emplace_back(by.value, from);
+  }
 
   std::vector<std::tuple<std::uint64_t, std::uint64_t, std::string>> frames;
   std::vector<std::pair<std::uint64_t, bool>> changes;
   std::vector<Known> known;
-  std::set<NodeId> gone;
+  std::map<NodeId, std::vector<KeyspaceId>> gone;
   mutable int checks = 0;
-  std::vector<std::uint64_t> told_by;
+  std::vector<std::pair<std::uint64_t, std::vector<KeyspaceId>>> told;
 };
 
 struct PeersTest : testing::Test {
@@ -188,11 +191,36 @@ TEST_F(PeersTest, ASecondProcessWithALiveNodesIdIsRefused) {
   EXPECT_EQ(a.handler.changes.size(), 1U);
 }
 
-TEST_F(PeersTest, ARemovedNodeIsRefused) {
+// It is answered all the same: of other keyspaces it may be a member.
+TEST_F(PeersTest, ARemovedNodeIsToldWhatRemovedIt) {
   Node& a = node(1);
-  a.handler.gone.insert(NodeId(2));
-  const auto answer = exchange(a, spoken(Hello{.cluster = ClusterId(7), .from = NodeId(2), .to = NodeId(1)}));
-  EXPECT_EQ(refusal_in(answer).reason, Refusal::removed);
+  Node& b = node(2);
+  a.handler.gone[NodeId(2)] = {KeyspaceId(5), KeyspaceId(8)};
+  b.peers.set_peers({{NodeId(1), {url(a)}}});
+  ASSERT_TRUE(until([&] { return !b.handler.told.empty(); }));
+  EXPECT_EQ(b.handler.told.front(), std::pair(1UL, a.handler.gone[NodeId(2)]));
+  a.peers.send(NodeId(2), KeyspaceId(6), Bytes::copy("of another keyspace"));
+  a.peers.flush();
+  EXPECT_TRUE(until([&] { return !b.handler.frames.empty(); }));
+}
+
+// One of an earlier version takes a node for removed when it knows it in none of its own keyspaces.
+TEST_F(PeersTest, ARefusalEndsNobody) {
+  Node& b = node(2);
+  tcp::acceptor door(context, {boost::asio::ip::address_v4::loopback(), 0});
+  int refused = 0;
+  std::function<void()> refuse = [&] {
+    door.async_accept([&](boost::system::error_code error, tcp::socket socket) {
+      if (error) return;
+      ++refused;
+      boost::asio::write(socket, boost::asio::buffer(spoken(Refuse{Refusal::removed, "removed"})));
+      refuse();
+    });
+  };
+  refuse();
+  b.peers.set_peers({{NodeId(1), {"http://127.0.0.1:" + std::to_string(door.local_endpoint().port())}}});
+  ASSERT_TRUE(until([&] { return refused == 3; })) << "it tries again";
+  EXPECT_THAT(b.handler.told, testing::IsEmpty());
 }
 
 TEST_F(PeersTest, ANodeThatIsOnlyNoLongerNamedIsAnswered) {
@@ -203,7 +231,7 @@ TEST_F(PeersTest, ANodeThatIsOnlyNoLongerNamedIsAnswered) {
   b.peers.set_peers({{NodeId(1), {url(a)}}});
   ASSERT_TRUE(until([&] { return !b.handler.changes.empty(); }));
   EXPECT_EQ(b.handler.changes.front(), std::pair(std::uint64_t{1}, true));
-  EXPECT_THAT(b.handler.told_by, testing::IsEmpty());
+  EXPECT_THAT(b.handler.told, testing::IsEmpty());
 }
 
 // Also one that was connected when it was removed, and missed it.
@@ -213,10 +241,13 @@ TEST_F(PeersTest, AConnectedNodeIsToldOfItsRemoval) {
   a.peers.set_peers({{NodeId(2), {url(b)}}});
   b.peers.set_peers({{NodeId(1), {url(a)}}});
   ASSERT_TRUE(until([&] { return !a.handler.changes.empty() && !b.handler.changes.empty(); }));
-  a.handler.gone.insert(NodeId(2));
+  a.handler.gone[NodeId(2)] = {KeyspaceId(5)};
+  ASSERT_TRUE(until([&] { return b.handler.told.size() == 1; }));
   a.peers.set_peers({});
-  ASSERT_TRUE(until([&] { return !b.handler.told_by.empty(); }));
-  EXPECT_EQ(b.handler.told_by.front(), 1U);
+  a.handler.gone[NodeId(2)].push_back(KeyspaceId(8));
+  ASSERT_TRUE(until([&] { return b.handler.told.size() == 2; }));
+  EXPECT_EQ(b.handler.told.back(), std::pair(1UL, a.handler.gone[NodeId(2)]));
+  EXPECT_EQ(b.handler.changes.size(), 1U) << "on the connection that it has";
 }
 
 // It takes nothing any more, but its machine answers for it: the connection alone would last for ever.

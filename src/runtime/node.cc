@@ -337,7 +337,7 @@ void Node::tend() {
     bound_log();
     watch_space(true);
     for (auto& [id, keyspace] : keyspaces_) keyspace->tend();
-    if (removed(id())) leave("it stands in the log");
+    for (const auto keyspace : removed_from(id())) left(keyspace, "it stands in the log");
     tend();
   });
 }

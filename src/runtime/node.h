@@ -19,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -88,8 +89,8 @@ class Node final : private net::PeersHandler {
   void stop();                                      // from any thread, also from a signal's handler in Asio
   void post(std::move_only_function<void()> call);  // from any thread
 
-  // Called once, when the cluster turns out to have removed this node; the data directory is marked by then.
-  // Without such a call run() ends.
+  // Called once, when each keyspace turns out to have removed this node; the data directory is marked by
+  // then. Without such a call run() ends.
   void on_removed(std::move_only_function<void()> call) { on_removed_ = std::move(call); }
   [[nodiscard]] bool removed() const { return removed_; }
 
@@ -152,8 +153,9 @@ class Node final : private net::PeersHandler {
 
   void received(NodeId from, KeyspaceId keyspace, Bytes frame) override;
   [[nodiscard]] std::vector<net::Known> members() const override;
-  [[nodiscard]] bool removed(NodeId peer) const override;
-  void told_removed(NodeId by) override;
+  [[nodiscard]] std::vector<KeyspaceId> removed_from(NodeId node) const override;
+  void told_removed(NodeId by, const std::vector<KeyspaceId>& from) override;
+  void left(KeyspaceId id, const std::string& how_known);
   void leave(const std::string& how_known);
 
   boost::asio::io_context& context_;
@@ -170,6 +172,7 @@ class Node final : private net::PeersHandler {
   KeyspaceId stranger_;  // holds the log and is not of this node: told once
   std::optional<std::string> halted_;
   bool stopping_ = false;
+  std::set<KeyspaceId> left_;  // they removed this node
   bool removed_ = false;
   std::move_only_function<void()> on_removed_;
   bool busy_ = false;  // a keyspace has more to do without waiting

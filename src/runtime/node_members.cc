@@ -13,8 +13,8 @@ void Node::membership_changed(KeyspaceId keyspace, const Membership& membership)
   update_peers();
 }
 
-// Dialled are the members of any keyspace, at the addresses the membership has for them and then those of the
-// configuration: either may be the newer.
+// Dialled are the members of any keyspace that has not removed this node, at the addresses the membership has
+// for them and then those of the configuration: either may be the newer.
 void Node::update_peers() {
   std::map<NodeId, std::vector<std::string>> peers;
   const auto add = [&](const Member& member) {
@@ -26,7 +26,8 @@ void Node::update_peers() {
       }
     }
   };
-  for (const auto& [id, membership] : memberships_) {
+  for (const auto& [keyspace, membership] : memberships_) {
+    if (left_.contains(keyspace)) continue;
     for (const auto& member : membership.members) add(member);
     for (const auto& member : membership.departing) add(member);
   }
@@ -48,6 +49,7 @@ void Node::received(NodeId from, KeyspaceId keyspace, Bytes frame) {
 std::vector<net::Known> Node::members() const {
   std::vector<net::Known> known;
   for (const auto& [keyspace, membership] : memberships_) {
+    if (left_.contains(keyspace)) continue;  // who is a member there is not told to this node any more
     for (const auto& member : membership.members) {
       if (auto info = codec::decode<NodeInfo>(member.context)) known.push_back({member.id, info->peer_urls});
     }
@@ -55,17 +57,29 @@ std::vector<net::Known> Node::members() const {
   return known;
 }
 
-// A node may take part in some keyspaces only; it is removed when none has it any more. One whose state is
-// being brought may have it without knowing so yet.
-bool Node::removed(NodeId peer) const {
-  if (std::ranges::any_of(keyspaces_, [](const auto& each) { return each.second->rejoining(); }))
-    return false;
-  const auto has = [peer](const auto& each) { return each.second->removed(peer); };
-  const auto member = [peer](const auto& each) { return each.second.find(peer) != nullptr; };
-  return std::ranges::any_of(keyspaces_, has) && std::ranges::none_of(memberships_, member);
+std::vector<KeyspaceId> Node::removed_from(NodeId node) const {
+  std::vector<KeyspaceId> from;
+  for (const auto& [id, keyspace] : keyspaces_) {
+    if (keyspace->removed(node)) from.push_back(id);
+  }
+  return from;
 }
 
-void Node::told_removed(NodeId by) { leave("node " + to_string(by) + " says so"); }
+void Node::told_removed(NodeId by, const std::vector<KeyspaceId>& from) {
+  for (const auto id : from) left(id, "node " + to_string(by) + " says so");
+}
+
+// That a keyspace removed a node stays true whoever knows it and whoever lags; that none has it as a member
+// is nothing that any one node can know. So this one ends when each of its own keyspaces has removed it. One
+// of which it knows nothing may have added it since.
+void Node::left(KeyspaceId id, const std::string& how_known) {
+  const auto keyspace = keyspaces_.find(id);
+  if (keyspace == keyspaces_.end() || !left_.insert(id).second) return;
+  if (left_.size() == keyspaces_.size()) return leave(how_known);
+  spdlog::error("keyspace {}: it has removed this member, {}, for good ({}); it goes on with the others",
+                keyspace->second->name(), this->id().value, how_known);
+  update_peers();
+}
 
 void Node::leave(const std::string& how_known) {
   if (std::exchange(removed_, true)) return;

@@ -1,4 +1,6 @@
 // When a node takes itself for removed: it stops for good then.
+#include <functional>
+
 #include <boost/asio/steady_timer.hpp>
 
 #include "core/codec.h"
@@ -29,7 +31,7 @@ class Telling final : public rl::Protocol {
   std::vector<rl::Event> later_;
 };
 
-Membership members(std::initializer_list<std::uint64_t> ids) {
+Membership members_of(std::initializer_list<std::uint64_t> ids) {
   Membership membership;
   for (const auto id : ids) membership.members.push_back({NodeId(id), Role::voter, {}});
   return membership;
@@ -45,20 +47,26 @@ TEST_F(NodeTest, IsNotRemovedWhileAKeyspaceCanNotTell) {
   auto c = config();
   c.tend_interval = std::chrono::milliseconds(1);
   const std::vector<rl::Event> removed{
-      rl::MembershipChanged{members({1, 2}), Index(1), true},
-      rl::Committed{{change(1, members({1, 2})), change(2, members({2}))}},
-      rl::MembershipChanged{members({2}), Index(2), true},
+      rl::MembershipChanged{members_of({1, 2}), Index(1), true},
+      rl::Committed{{change(1, members_of({1, 2})), change(2, members_of({2}))}},
+      rl::MembershipChanged{members_of({2}), Index(2), true},
   };
   const std::vector<rl::Event> rejoining{
       rl::LeaderChanged{NodeId(1), Epoch(1)},
       rl::Rejoining{},
-      rl::MembershipChanged{members({2}), Index(), true},
+      rl::MembershipChanged{members_of({2}), Index(), true},
+  };
+  const std::vector<rl::Event> over_and_removed{
+      rl::Rejoining{.over = true},
+      rl::MembershipChanged{members_of({1, 2}), Index(1), true},
+      rl::Committed{{change(1, members_of({1, 2})), change(2, members_of({2}))}},
+      rl::MembershipChanged{members_of({2}), Index(2), true},
   };
   c.keyspaces[0].protocol = [&](const rl::Settings&, const Recovered&) {
     return std::make_unique<Telling>(removed, std::vector<rl::Event>());
   };
   c.keyspaces[1].protocol = [&](const rl::Settings&, const Recovered&) {
-    return std::make_unique<Telling>(rejoining, std::vector<rl::Event>{rl::Rejoining{.over = true}});
+    return std::make_unique<Telling>(rejoining, over_and_removed);
   };
   bool over = false;
   const auto ended = with_node(std::move(c), [&](Node& node) {
@@ -75,6 +83,97 @@ TEST_F(NodeTest, IsNotRemovedWhileAKeyspaceCanNotTell) {
     });
   });
   EXPECT_TRUE(ended) << ended.error();
+}
+
+// Node 2, which knows what removed node 1.
+struct Witness : net::PeersHandler {
+  explicit Witness(boost::asio::io_context& context) : peers(context, links(), *this) {
+    port = peers.listen({"127.0.0.1", 0}).value();
+  }
+  static net::PeersConfig links() {
+    net::PeersConfig c;
+    c.self = NodeId(2);
+    c.cluster = ClusterId(9);
+    c.ping_interval = std::chrono::milliseconds(1);
+    return c;
+  }
+  // What a keyspace that has both as members says of them.
+  [[nodiscard]] rl::Event membership() const {
+    auto both = members_of({1, 2});
+    both.members[1].context =
+        codec::encode(NodeInfo{"witness", {"http://127.0.0.1:" + std::to_string(port)}, {}});
+    return rl::MembershipChanged{both, Index(), true};
+  }
+  void received(NodeId, KeyspaceId, Bytes) override {}
+  void connection_changed(NodeId, bool connected) override {
+    if (!connected && lost) lost();
+  }
+  std::vector<net::Known> members() const override { return {}; }
+  std::vector<KeyspaceId> removed_from(NodeId) const override { return gone; }
+
+  std::vector<KeyspaceId> gone;
+  std::function<void()> lost;
+  net::Peers peers;
+  std::uint16_t port = 0;
+};
+
+struct ToldTest : NodeTest {
+  std::unique_ptr<Node> open(const std::vector<rl::Event>& left, const std::vector<rl::Event>& right) {
+    auto c = config();
+    c.identity.initial.clear();  // it joined
+    c.keyspaces[0].protocol = [&](const rl::Settings&, const Recovered&) {
+      return std::make_unique<Telling>(left, std::vector<rl::Event>());
+    };
+    c.keyspaces[1].protocol = [&](const rl::Settings&, const Recovered&) {
+      return std::make_unique<Telling>(right, std::vector<rl::Event>());
+    };
+    auto node = Node::open(context, std::move(*DataDirectory::open(path)), std::move(c));
+    EXPECT_TRUE(node) << node.error();
+    return std::move(*node);
+  }
+
+  boost::asio::io_context context{1};
+  Witness witness{context};
+};
+
+TEST_F(ToldTest, IsRemovedWhenEachKeyspaceHasRemovedIt) {
+  witness.gone = {keyspace_id("left")};
+  auto node = open({witness.membership()}, {witness.membership()});
+  bool both = false;
+  node->on_removed([&] {
+    EXPECT_TRUE(both);
+    node->stop();
+  });
+  boost::asio::steady_timer timer(context);
+  const std::function<void(boost::system::error_code)> look = [&](boost::system::error_code) {
+    if (node->peers().empty() || !node->peers()[0].connected) {  // hence told of the first
+      timer.expires_after(std::chrono::milliseconds(1));
+      return timer.async_wait(look);
+    }
+    both = true;
+    witness.gone.push_back(keyspace_id("right"));
+  };
+  look({});
+  const auto ended = node->run();
+  EXPECT_TRUE(ended) << ended.error();
+  node.reset();
+  EXPECT_TRUE(DataDirectory::open(path)->identity()->removed);
+}
+
+// It may be a member of the other by now, and will hear of it.
+TEST_F(ToldTest, GoesOnWhileItKnowsNothingOfAKeyspace) {
+  witness.gone = {keyspace_id("left")};
+  auto node = open({witness.membership()}, {});
+  node->on_removed([&] {
+    ADD_FAILURE() << "absence of knowledge taken for proof";
+    node->stop();
+  });
+  witness.lost = [&] { node->stop(); };  // it has no more to do with those of the first
+  const auto ended = node->run();
+  EXPECT_TRUE(ended) << ended.error();
+  EXPECT_FALSE(node->removed());
+  node.reset();
+  EXPECT_FALSE(DataDirectory::open(path)->identity()->removed);
 }
 
 }  // namespace
