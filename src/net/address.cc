@@ -1,8 +1,17 @@
 #include "net/address.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace quorate::net {
+namespace {
+
+std::string normal(const std::string& url) {
+  auto address = parse_address(url);
+  return address ? to_string(*address) : url;
+}
+
+}  // namespace
 
 std::expected<Address, std::string> parse_address(std::string_view text) {
   const auto wrong = [&](const char* why) {
@@ -48,6 +57,12 @@ std::string to_string(const Address& address) {
 
 std::string to_url(const Address& address) {
   return (address.tls ? "https://" : "http://") + to_string(address);
+}
+
+bool share_an_url(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  return std::ranges::any_of(a, [&](const auto& one) {
+    return std::ranges::any_of(b, [&](const auto& other) { return normal(one) == normal(other); });
+  });
 }
 
 }  // namespace quorate::net

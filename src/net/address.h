@@ -5,6 +5,7 @@
 #include <expected>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace quorate::net {
 
@@ -21,5 +22,8 @@ struct Address {
 
 [[nodiscard]] std::string to_string(const Address& address);  // "host:port", "[v6]:port"
 [[nodiscard]] std::string to_url(const Address& address);     // "http://host:port"
+
+// Whether one of them is the same address, however it is written.
+[[nodiscard]] bool share_an_url(const std::vector<std::string>& a, const std::vector<std::string>& b);
 
 }  // namespace quorate::net

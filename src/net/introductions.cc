@@ -8,20 +8,6 @@
 #include "net/peers.h"
 
 namespace quorate::net {
-namespace {
-
-std::string normal(const std::string& url) {
-  auto address = parse_address(url);
-  return address ? to_string(*address) : url;
-}
-
-bool share_an_url(const std::vector<std::string>& a, const std::vector<std::string>& b) {
-  return std::ranges::any_of(a, [&](const auto& one) {
-    return std::ranges::any_of(b, [&](const auto& other) { return normal(one) == normal(other); });
-  });
-}
-
-}  // namespace
 
 std::optional<Refuse> Peers::objection(const Hello& hello) const {
   const auto refuse = [](Refusal reason, std::string words) { return Refuse{reason, std::move(words)}; };
@@ -59,7 +45,13 @@ std::optional<Refuse> Peers::objection(const Hello& hello) const {
 Control Peers::invitation(const Hello& hello) const {
   Invite invite{.cluster = config_.cluster, .you = {}, .members = handler_.members()};
   for (const auto& member : invite.members) {
-    if (share_an_url(member.peer_urls, hello.peer_urls)) invite.you = member.id;
+    if (member.id == invite.you || !share_an_url(member.peer_urls, hello.peer_urls)) continue;
+    if (!invite.you.none()) {
+      return Refuse{Refusal::not_member,
+                    "keyspaces have the nodes " + to_string(invite.you) + " and " + to_string(member.id) +
+                        " at these peer URLs; remove the one that is no more (etcdctl member remove)"};
+    }
+    invite.you = member.id;
   }
   if (invite.you.none()) {
     return Refuse{Refusal::not_member,

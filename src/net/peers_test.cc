@@ -366,5 +366,16 @@ TEST_F(PeersTest, AJoiningNodeLearnsWhoItIs) {
   EXPECT_THAT(stranger.error(), testing::HasSubstr("add it first"));
 }
 
+// One was replaced in one keyspace, and not yet in another: as the former it would be there without what it
+// has acknowledged.
+TEST_F(PeersTest, AJoiningNodeThatIsTwoIsNotInvited) {
+  Node& a = node(1);
+  const std::vector<std::string> urls{"http://127.0.0.1:4444"};
+  a.handler.known = {{NodeId(4), urls}, {NodeId(5), urls}, {NodeId(4), urls}};
+  auto answer = exchange(a, spoken(Hello{.peer_urls = urls}));
+  EXPECT_EQ(refusal_in(answer).reason, Refusal::not_member);
+  EXPECT_THAT(refusal_in(answer).words, testing::HasSubstr("the nodes 4 and 5"));
+}
+
 }  // namespace
 }  // namespace quorate::net

@@ -60,6 +60,7 @@ class Keyspace final : private replica::Host {
   [[nodiscard]] Epoch epoch() const { return epoch_; }
   [[nodiscard]] bool learner() const { return learner_; }
   [[nodiscard]] bool removed(NodeId node) const { return replica_->removed(node); }
+  [[nodiscard]] bool once_removed(NodeId node) const { return replica_->once_removed(node); }
 
   // Called on each change of leader, from within the replica: it must not wait for anything.
   void on_leader_changed(std::function<void()> call) { leader_observer_ = std::move(call); }

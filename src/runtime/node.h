@@ -120,6 +120,9 @@ class Node final : private net::PeersHandler {
   void compact_state(storage::Engine& engine, std::function<void(storage::IoResult<void>)> done);
   void halt(const std::string& reason);
   void membership_changed(KeyspaceId keyspace, const Membership& membership);
+  // The ids that other keyspaces have for whom one reaches there, but for those that this one used up.
+  [[nodiscard]] std::vector<NodeId> known_at(const std::vector<std::string>& peer_urls,
+                                             const Keyspace& keyspace) const;
 
  private:
   Node(boost::asio::io_context& context, DataDirectory directory, NodeConfig config);

@@ -57,6 +57,21 @@ std::vector<net::Known> Node::members() const {
   return known;
 }
 
+// Also by what a keyspace that has removed this node last was: a member of it may come to another.
+std::vector<NodeId> Node::known_at(const std::vector<std::string>& peer_urls,
+                                   const Keyspace& keyspace) const {
+  std::vector<NodeId> known;
+  for (const auto& [id, membership] : memberships_) {
+    if (id == keyspace.id()) continue;
+    for (const auto& member : membership.members) {
+      const auto info = codec::decode<NodeInfo>(member.context);
+      if (info && net::share_an_url(info->peer_urls, peer_urls) && !keyspace.once_removed(member.id))
+        known.push_back(member.id);
+    }
+  }
+  return known;
+}
+
 std::vector<KeyspaceId> Node::removed_from(NodeId node) const {
   std::vector<KeyspaceId> from;
   for (const auto& [id, keyspace] : keyspaces_) {

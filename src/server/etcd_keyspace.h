@@ -60,6 +60,9 @@ class EtcdKeyspace final : private api::etcd::Backend {
   }
   [[nodiscard]] replica::Replica::Status status() const override { return keyspace_.status(); }
   [[nodiscard]] ClusterId cluster() const override { return node_.cluster(); }
+  [[nodiscard]] std::vector<NodeId> known_at(const std::vector<std::string>& peer_urls) const override {
+    return node_.known_at(peer_urls, keyspace_);
+  }
   [[nodiscard]] std::uint64_t bytes_on_disk() const override { return node_.bytes_on_disk(); }
   [[nodiscard]] Head head() const override {
     return {node_.id(), keyspace_.leader(), keyspace_.epoch(), keyspace_.learner()};

@@ -30,6 +30,11 @@ class Backend {
   [[nodiscard]] virtual storage::Engine& engine() = 0;
   [[nodiscard]] virtual replica::Replica::Status status() const = 0;
   [[nodiscard]] virtual ClusterId cluster() const = 0;
+  // The ids of members of other keyspaces who are reached at one of these URLs, but for those that this
+  // keyspace has removed: a machine is one node in all of them.
+  [[nodiscard]] virtual std::vector<NodeId> known_at(const std::vector<std::string>& /*peer_urls*/) const {
+    return {};
+  }
   // Calls when the engine holds no half of a command: at once, or soon.
   virtual void when_settled(std::move_only_function<void()> call) { call(); }
   // Bytes of the write-ahead log and state on disk.

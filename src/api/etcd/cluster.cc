@@ -121,11 +121,16 @@ void ClusterService::change(CallPtr call, Members members, Response response) {
 }
 
 NodeId ClusterService::choose_id(const std::vector<std::string>& urls, const Members& taken) {
+  const auto free = [&taken](NodeId id) {
+    return !id.none() && std::ranges::find(taken, id, &Member::id) == taken.end();
+  };
+  for (const NodeId id : core_.backend().known_at(urls)) {
+    if (free(id)) return id;
+  }
   for (;;) {
     std::uint64_t id = core_.random();
     for (const auto& url : urls) id = XXH3_64bits_withSeed(url.data(), url.size(), id);
-    const bool used = std::ranges::find(taken, NodeId(id), &Member::id) != taken.end();
-    if (id != 0 && !used) return NodeId(id);
+    if (free(NodeId(id))) return NodeId(id);
   }
 }
 

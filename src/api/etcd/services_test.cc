@@ -130,6 +130,16 @@ TEST_F(Cluster, UnstartedMembersHaveNoName) {
   EXPECT_EQ(members.members(1).peerurls(0), "http://127.0.0.1:7002");
 }
 
+TEST_F(Cluster, AMemberHasTheIdThatItHasInAnotherKeyspace) {
+  server.node.known = {NodeId(3), NodeId(44)};  // 3 is somebody else here
+  const auto add = [this](const char* url) {
+    return call<pb::MemberAddResponse>("etcdserverpb.Cluster/MemberAdd", adding(url)).member().id();
+  };
+  EXPECT_EQ(add("http://127.0.0.1:7004"), 44U);
+  const auto other = add("http://127.0.0.1:7005");
+  EXPECT_GT(other, 44U) << "drawn at random";
+}
+
 TEST_F(Cluster, AddPromoteUpdateRemove) {
   const auto added =
       call<pb::MemberAddResponse>("etcdserverpb.Cluster/MemberAdd", adding("http://127.0.0.1:7004", true));

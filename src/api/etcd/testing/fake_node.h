@@ -68,6 +68,9 @@ class FakeNode final : public Backend {
   [[nodiscard]] storage::Engine& engine() override { return *engine_; }
   [[nodiscard]] replica::Replica::Status status() const override { return status_; }
   [[nodiscard]] ClusterId cluster() const override { return ClusterId(0x51); }
+  [[nodiscard]] std::vector<NodeId> known_at(const std::vector<std::string>& /*peer_urls*/) const override {
+    return known;
+  }
   [[nodiscard]] std::uint64_t bytes_on_disk() const override { return engine_->bytes_on_disk(); }
   [[nodiscard]] std::uint64_t quota() const override { return quota_bytes; }
   void defragment(std::function<void(storage::IoResult<void>)> done) override {
@@ -81,6 +84,7 @@ class FakeNode final : public Backend {
   bool learner = false;
   std::uint64_t quota_bytes = 0;
   int defragmented = 0;
+  std::vector<NodeId> known;  // in other keyspaces, wherever asked for
   void set_leader(NodeId leader) { status_.leader = leader; }
   void tick(Duration elapsed) {
     if (auto command = model_->periodic({status_.self, 1, clock_ += elapsed})) apply(*command);
