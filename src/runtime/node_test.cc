@@ -120,6 +120,32 @@ TEST_F(DamagedLogTest, ALogThatIsGoneIsNotBegunAnew) {
   EXPECT_THAT(refusal(config()), HasSubstr("/log is gone"));
 }
 
+// Once it can be looked at there would be a new log, and the state ahead of it.
+TEST_F(DamagedLogTest, ALogIsNotBegunAnewWhereAStateCanNotBeLookedAt) {
+  namespace fs = std::filesystem;
+  using testing::HasSubstr;
+  fs::rename(path + "/log", path + "/elsewhere");
+  const std::string right = path + "/state/right";
+  fs::remove_all(path + "/state/left");
+  fs::rename(right, path + "/hidden");
+  fs::create_directory_symlink("right", right);  // a loop
+  EXPECT_THAT(refusal(config()), HasSubstr("/state/right: "));
+  EXPECT_FALSE(fs::exists(path + "/log/wal-0000000001"));
+  fs::rename(path + "/state", path + "/states");
+  fs::create_directory_symlink("state", path + "/state");
+  EXPECT_THAT(refusal(config()), HasSubstr("it can not be seen whether"));
+  EXPECT_FALSE(fs::exists(path + "/log/wal-0000000001"));
+}
+
+// Log and states may be file systems of their own.
+TEST_F(NodeTest, BeginsInFileSystemsThatWereJustMade) {
+  for (const char* each : {"/log/lost+found", "/state/lost+found", "/state/left/lost+found"})
+    std::filesystem::create_directories(path + each);
+  std::ofstream(path + "/state/README") << "for states";
+  const auto ended = with_node(config(), [](Node& node) { node.stop(); });
+  EXPECT_TRUE(ended) << ended.error();
+}
+
 struct DamagedStateTest : DamagedLogTest {
   DamagedStateTest() { std::filesystem::remove_all(path); }
   // Where `cut`, there are commands until one is behind a flush, and the log is cut there. Then nothing of

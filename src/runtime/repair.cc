@@ -21,19 +21,27 @@ std::expected<bool, std::string> holds_state(const std::string& path, const stor
   return !replica::State::read_applied(**live).index.none();
 }
 
-// Whether a state was ever begun below this directory, which may be a file system of its own.
-bool holds_states(const std::string& path) {
+// Whether a state was ever begun below this directory, which may be a file system of its own. What can not be
+// looked at may hold one.
+std::expected<bool, std::string> holds_states(const std::string& path) {
+  const auto unread = [](const std::filesystem::path& what, const std::error_code& error) {
+    return error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory
+               ? std::expected<bool, std::string>(std::unexpected(what.string() + ": " + error.message()))
+               : false;
+  };
+  const std::filesystem::directory_iterator end;
   std::error_code error;
-  for (std::filesystem::directory_iterator keyspaces(path, error), end; !error && keyspaces != end;
+  for (std::filesystem::directory_iterator keyspaces(path, error); !error && keyspaces != end;
        keyspaces.increment(error)) {
-    std::error_code none;
-    const std::filesystem::directory_iterator found(keyspaces->path(), none);
-    const bool live = !none && std::any_of(begin(found), std::filesystem::end(found), [](const auto& each) {
-      return each.path().filename().string().starts_with("live-");
-    });
-    if (live) return true;
+    if (keyspaces->path().filename() == "lost+found") continue;  // the file system's own
+    std::error_code within;
+    for (std::filesystem::directory_iterator found(keyspaces->path(), within); !within && found != end;
+         found.increment(within)) {
+      if (found->path().filename().string().starts_with("live-")) return true;
+    }
+    if (auto known = unread(keyspaces->path(), within); !known) return known;
   }
-  return false;
+  return unread(path, error);
 }
 
 }  // namespace
@@ -46,7 +54,13 @@ std::expected<void, std::string> Node::check_that_the_log_is_there() const {
   const auto of_log = [](const std::string& name) {
     return storage::wal::parse_segment_name(name).has_value();
   };
-  if (std::ranges::any_of(*names, of_log) || !holds_states(state_path({}))) return {};
+  if (std::ranges::any_of(*names, of_log)) return {};
+  const auto states = holds_states(state_path({}));
+  if (!states) {
+    return std::unexpected("there is no log in " + log_path() +
+                           ", and it can not be seen whether states were made from one: " + states.error());
+  }
+  if (!*states) return {};
   return std::unexpected(
       "the log in " + log_path() + " is gone, and " + state_path({}) +
       " holds states made from it: its disk is not mounted, the configuration names another directory, or it "
