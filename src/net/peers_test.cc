@@ -250,25 +250,32 @@ TEST_F(PeersTest, AConnectedNodeIsToldOfItsRemoval) {
   EXPECT_EQ(b.handler.changes.size(), 1U) << "on the connection that it has";
 }
 
-// It takes nothing any more, but its machine answers for it: the connection alone would last for ever.
-TEST_F(PeersTest, AFormerMemberThatTakesNothingHoldsNoQueue) {
+// A member that takes nothing any more, while much is queued for it, and that is parted from.
+struct PartingTest : PeersTest {
+  void part_from_a_member(Node& a) {
+    tcp::acceptor door(context, {boost::asio::ip::address_v4::loopback(), 0});
+    door.async_accept(former, [&](auto) {
+      boost::asio::write(former,
+                         boost::asio::buffer(spoken(Welcome{.cluster = ClusterId(7), .from = NodeId(2)})));
+    });
+    a.peers.set_peers({{NodeId(2), {"http://127.0.0.1:" + std::to_string(door.local_endpoint().port())}}});
+    ASSERT_TRUE(until([&] { return !a.handler.changes.empty(); }));
+    for (int i = 0; i < 48; ++i) a.peers.send(NodeId(2), KeyspaceId(5), frame);
+    a.peers.flush();
+    a.peers.set_peers({});
+  }
+  const Bytes frame = Bytes::adopt(std::string(std::size_t{1} << 20U, 'x'));
+  tcp::socket former{context};
+};
+
+// Its machine answers for it: the connection alone would last for ever.
+TEST_F(PartingTest, AFormerMemberThatTakesNothingHoldsNoQueue) {
   auto brief = config(1);
   brief.ping_interval = std::chrono::milliseconds(1);
   brief.last_words = std::chrono::milliseconds(1);
   nodes.push_back(std::make_unique<Node>(context, brief));
   Node& a = *nodes.back();
-  tcp::acceptor door(context, {boost::asio::ip::address_v4::loopback(), 0});
-  tcp::socket former(context);
-  door.async_accept(former, [&](auto) {
-    boost::asio::write(former,
-                       boost::asio::buffer(spoken(Welcome{.cluster = ClusterId(7), .from = NodeId(2)})));
-  });
-  a.peers.set_peers({{NodeId(2), {"http://127.0.0.1:" + std::to_string(door.local_endpoint().port())}}});
-  ASSERT_TRUE(until([&] { return !a.handler.changes.empty(); }));
-  const Bytes frame = Bytes::adopt(std::string(std::size_t{1} << 20U, 'x'));
-  for (int i = 0; i < 48; ++i) a.peers.send(NodeId(2), KeyspaceId(5), frame);
-  a.peers.flush();
-  a.peers.set_peers({});
+  part_from_a_member(a);
   // A guest's connection is looked at with each look at those that part.
   Node& guest = node(3);
   guest.peers.set_peers({{NodeId(1), {url(a)}}});
@@ -281,6 +288,23 @@ TEST_F(PeersTest, AFormerMemberThatTakesNothingHoldsNoQueue) {
   boost::asio::async_read(former, boost::asio::dynamic_buffer(taken), [&](auto, auto) { over = true; });
   EXPECT_TRUE(until([&] { return over; }));
   EXPECT_LT(taken.size(), 40 * frame.size()) << "what its machine had taken, and no more";
+}
+
+// Each holds a descriptor and a queue.
+TEST_F(PartingTest, ConnectionsThatAreBeingClosedCountAmongStrangers) {
+  auto one = config(1);
+  one.max_strangers = 1;
+  one.ping_interval = std::chrono::milliseconds(1);
+  one.last_words = std::chrono::hours(1);
+  nodes.push_back(std::make_unique<Node>(context, one));
+  Node& a = *nodes.back();
+  part_from_a_member(a);
+  const auto hello = spoken(Hello{.cluster = ClusterId(8), .from = NodeId(3), .to = NodeId(1)});
+  EXPECT_EQ(exchange(a, hello), "");
+  former.close();
+  std::string answer;
+  ASSERT_TRUE(until([&] { return !(answer = exchange(a, hello)).empty(); }));
+  EXPECT_EQ(refusal_in(answer).reason, Refusal::cluster);
 }
 
 // Whoever knows the cluster's id could otherwise fill the node with made-up members.
