@@ -87,8 +87,9 @@ class Local {
   }
   void pass() { now_ += S::tick; }
   void fire(TimerId timer, Sent& sent) {
-    bool did = false;  // one that only sets itself again was set for something earlier: then once more
-    for (int i = 0; i < 2 && !did && timers_.contains(timer); ++i) {
+    // One that only sets itself again was set for something earlier, or comes late (Raft then waits again).
+    bool did = false;
+    for (int i = 0; i < 3 && !did && timers_.contains(timer); ++i) {
       if (timed() && timers_.at(timer) > now_) break;
       now_ = std::max(now_, timers_.at(timer));
       timers_.erase(timer);
@@ -97,13 +98,14 @@ class Local {
     for (const auto& packet : S::granted(*bounds_, self_, protocol_))
       step(Receive<Inner>{packet.from, packet.message}, sent);
   }
-  // Its timer fires twice, and `by` refuses the pre-vote, with a log that is ahead.
+  // Its timer fires until it campaigns, and `by` refuses the pre-vote, with a log that is ahead.
   void be_refused(NodeId by, Sent& sent) {
-    for (int i = 0; i < 2; ++i) {
+    bool did = false;
+    for (int i = 0; i < 3 && !did; ++i) {
       const auto due = timers_.extract(S::campaign_timer);
-      if (due.empty()) continue;
+      if (due.empty()) break;
       now_ = std::max(now_, due.mapped());
-      step(TimerFired{S::campaign_timer}, sent);
+      did = step(TimerFired{S::campaign_timer}, sent);
     }
     for (auto& packet : S::refused(by, self_, protocol_))
       step(Receive<Inner>{packet.from, std::move(packet.message)}, sent);

@@ -280,7 +280,8 @@ void Peers::on_pong(Peer& peer, std::uint64_t number) {
 }
 
 void Peers::arm_timer() {
-  timer_.expires_after(config_.ping_interval);
+  look_due_ = Clock::now() + config_.ping_interval;
+  timer_.expires_at(look_due_);
   timer_.async_wait([this, alive = alive_](error_code error) {
     if (error || !*alive) return;
     check_connections();
@@ -302,23 +303,25 @@ void Peers::check_connections() {
     if (now - since >= config_.last_words) connection->close();
   }
   drop_parted();
-  for (auto& [id, peer] : peers_) check_peer(*peer, now);
+  // Who stood still has not listened: nobody is silent before the next look.
+  const bool judge_silence = now - look_due_ <= config_.ping_interval;
+  for (auto& [id, peer] : peers_) check_peer(*peer, now, judge_silence);
   std::erase_if(peers_, [](const auto& each) {  // guests that have gone, and former members
     const Peer& peer = *each.second;
     return !peer.wanted && !peer.in && !peer.out && !peer.dialling && !peer.unflushed;
   });
 }
 
-void Peers::check_peer(Peer& peer, Clock::time_point now) {
+void Peers::check_peer(Peer& peer, Clock::time_point now, bool judge_silence) {
   if (peer.in && handler_.removed_from(peer.id) != peer.told) welcome(peer);
-  if (peer.in && now - peer.in->last_received() > config_.dead_after) {
+  if (judge_silence && peer.in && now - peer.in->last_received() > config_.dead_after) {
     const auto silent = peer.in;
     silent->close();
     closed(*silent, "silent for too long");
   }
   if (!peer.out) return;
   const auto limit = peer.out_ready ? config_.dead_after : config_.handshake_timeout;
-  if (now - peer.out->last_received() > limit) {
+  if (judge_silence && now - peer.out->last_received() > limit) {
     const auto silent = peer.out;
     silent->close();
     closed(*silent, peer.out_ready ? "silent for too long" : "no handshake in time");

@@ -105,7 +105,7 @@ class Peers final : private ConnectionOwner {
   void retry_later(Peer& peer, const std::string& reason);
   void arm_timer();
   void check_connections();
-  void check_peer(Peer& peer, Connection::Clock::time_point now);
+  void check_peer(Peer& peer, Connection::Clock::time_point now, bool judge_silence);
 
   void control(Connection& connection, Control message) override;
   void frame(Connection& connection, KeyspaceId keyspace, Bytes payload) override;
@@ -134,6 +134,7 @@ class Peers final : private ConnectionOwner {
   };
   std::vector<std::unique_ptr<Door>> doors_;
   boost::asio::steady_timer timer_;
+  Connection::Clock::time_point look_due_;  // when it expires
   std::map<NodeId, std::unique_ptr<Peer>> peers_;
   std::map<const Connection*, NodeId> owners_;  // of connections that belong to a peer
   std::map<const Connection*, std::shared_ptr<Connection>> strangers_;  // accepted, not yet introduced

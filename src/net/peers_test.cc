@@ -8,6 +8,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <gmock/gmock.h>
 
@@ -248,6 +249,29 @@ TEST_F(PeersTest, AConnectedNodeIsToldOfItsRemoval) {
   ASSERT_TRUE(until([&] { return b.handler.told.size() == 2; }));
   EXPECT_EQ(b.handler.told.back(), std::pair(1UL, a.handler.gone[NodeId(2)]));
   EXPECT_EQ(b.handler.changes.size(), 1U) << "on the connection that it has";
+}
+
+// Both stood still: that nothing came meanwhile says nothing about the other.
+TEST_F(PeersTest, APauseOfBothClosesNoConnection) {
+  auto brief = [this](std::uint64_t self) -> Node& {
+    auto c = config(self);
+    c.ping_interval = std::chrono::milliseconds(20);
+    c.dead_after = std::chrono::milliseconds(200);
+    nodes.push_back(std::make_unique<Node>(context, c));
+    return *nodes.back();
+  };
+  Node& a = brief(1);
+  Node& b = brief(2);
+  a.peers.set_peers({{NodeId(2), {url(b)}}});
+  b.peers.set_peers({{NodeId(1), {url(a)}}});
+  ASSERT_TRUE(until([&] { return !a.handler.changes.empty() && !b.handler.changes.empty(); }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  bool looked = false;
+  boost::asio::steady_timer later(context, std::chrono::milliseconds(100));
+  later.async_wait([&](auto) { looked = true; });
+  ASSERT_TRUE(until([&] { return looked; }));
+  EXPECT_THAT(a.handler.changes, testing::ElementsAre(std::pair(2U, true)));
+  EXPECT_THAT(b.handler.changes, testing::ElementsAre(std::pair(1U, true)));
 }
 
 // A member that takes nothing any more, while much is queued for it, and that is parted from.

@@ -112,6 +112,15 @@ class Cluster {
     while (!agenda_.empty() && agenda_.begin()->first.first <= end) next();
     now_ = end;
   }
+  // Nothing happens for so long, and then all that is late at once: a machine with all of them was paused.
+  void stand_still(Duration duration) {
+    now_ += duration;
+    while (!agenda_.empty() && agenda_.begin()->first.first < now_) {
+      auto late = agenda_.extract(agenda_.begin());
+      late.key().first = now_;
+      agenda_.insert(std::move(late));
+    }
+  }
   bool run_until(const std::function<bool()>& done, Duration limit) {
     const Instant end = now_ + limit;
     while (!done()) {

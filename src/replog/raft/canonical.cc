@@ -95,8 +95,9 @@ void Raft::write_time(Canonical& to) const {
   to.until(leader_heard_ + timeout);
   to.until(silent_until_);
   to.until(election_deadline_);
-  to.number(spread_);
+  to.number(spread_ * 2 + (waited_again_ ? 1 : 0));
   if (state_ != State::leader) return;
+  to.until(tick_due_);
   for (const Instant sent : round_sent_) to.until(sent + timeout);
   std::map<std::uint64_t, const Progress*> peers;
   for (const auto& peer : peers_) peers[to.renamed(peer.id)] = &peer;

@@ -27,6 +27,7 @@ void Raft::arm_election(Context& c, bool redraw) {
 
 void Raft::heard_from_leader(Context& c) {
   leader_heard_ = c.env.now;
+  waited_again_ = false;
   failed_campaigns_ = 0;
   // What was drawn while elections clashed is no measure for how long to miss this leader: the one node that
   // reaches a quorum may be the one that drew it.
@@ -41,6 +42,11 @@ void Raft::election_due(Context& c) {
     c.out.set_timer(election_timer, election_deadline_);
     return;
   }
+  // Who stood still has not listened. Others may have stood still with it, the leader among them (a machine
+  // that was paused): once, silence counts from now on.
+  const bool stood_still = c.env.now - election_deadline_ > settings_.heartbeat;
+  if (stood_still && state_ == State::follower && !std::exchange(waited_again_, true))
+    return arm_election(c, true);
   if (state_ != State::follower) {  // the last campaign came to nothing
     ++failed_campaigns_;
     if (heard_by_quorum()) spread_ = std::min(spread_ * 2, max_spread);
@@ -128,7 +134,7 @@ void Raft::become_leader(Context& c) {
   append_own(c, {Entry{term_, log_.last().next(), EntryKind::noop, {}}});
   broadcast_heartbeat(c);
   broadcast_entries(c);
-  c.out.set_timer(heartbeat_timer, c.env.now + settings_.heartbeat);
+  arm_tick(c);
 }
 
 // §4.2.3, §6.4.1: votes are refused while a leader is live, or may be. Time alone decides, not whether this

@@ -202,7 +202,23 @@ bool Raft::quorum_heard(Instant now) const {
   return heard + settings_.election_timeout >= now;
 }
 
+void Raft::arm_tick(Context& c) {
+  tick_due_ = c.env.now + settings_.heartbeat;
+  c.out.set_timer(heartbeat_timer, tick_due_);
+}
+
+// A leader that stood still heard nobody, and its disk may have stood still with it: that time is held
+// against neither. What it may answer under its lease rests on when it last sent (acked_sent), and is as void
+// as before.
+void Raft::forgive_standing_still(Instant now) {
+  const Duration late = now - tick_due_;
+  if (late <= settings_.heartbeat) return;
+  for (auto& p : peers_) p.heard = std::min(now, p.heard + late);
+  for (auto& write : unsettled_) write.since = std::min(now, write.since + late);
+}
+
 void Raft::tick(Context& c) {
+  forgive_standing_still(c.env.now);
   // Check-quorum (§6.2): a leader cut off from its followers must not keep clients waiting, nor the one node
   // that could replace it bound.
   if (!quorum_heard(c.env.now)) return become_follower(c, term_, NodeId());
@@ -219,7 +235,7 @@ void Raft::tick(Context& c) {
     p.paused = p.snapshot_tried = false;
   }
   broadcast_heartbeat(c);
-  c.out.set_timer(heartbeat_timer, c.env.now + settings_.heartbeat);
+  arm_tick(c);
 }
 
 void Raft::broadcast_heartbeat(Context& c) {

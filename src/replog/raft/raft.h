@@ -181,6 +181,8 @@ class Raft {
   void tell_commit(Context& c);
   void advance_commit(Context& c);
   void tick(Context& c);
+  void arm_tick(Context& c);
+  void forgive_standing_still(Instant now);
   void broadcast_heartbeat(Context& c);
   void hand_over(Context& c);
   [[nodiscard]] bool quorum_heard(Instant now) const;
@@ -294,12 +296,14 @@ class Raft {
   Duration election_timeout_{};  // drawn anew for each wait
   unsigned spread_ = 1;          // widens the draw when campaigns fail one after another
   unsigned failed_campaigns_ = 0;
+  bool waited_again_ = false;  // since a leader was heard: a time-out came late, and was waited for once more
   Instant leader_heard_ = Instant::min();
   Instant silent_until_ = Instant::min();  // after a restart: promises given before it still bind
   Ticket vote_ticket_;                     // own vote counts once this is durable
   std::map<NodeId, bool> votes_;
 
   // Leader.
+  Instant tick_due_;
   std::vector<Progress> peers_;
   std::deque<Proposal> proposals_;
   std::size_t uncommitted_bytes_ = 0;

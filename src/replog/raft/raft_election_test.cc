@@ -48,6 +48,45 @@ TEST(RaftElection, Section3_4_TimeoutsWidenWhileElectionsFailAndShrinkUnderALead
   EXPECT_LE(wait_of(cluster, 1), 2 * T);
 }
 
+// A machine with all of them was paused: whatever fires first, nobody is held to have been silent.
+TEST(RaftElection, APauseOfAllNodesCostsNoElection) {
+  for (const std::uint64_t first : {1U, 2U, 3U}) {
+    Cluster cluster(3);
+    cluster.start_all();
+    cluster.elect(1);
+    cluster.node(1).disk_works = false;  // the pause comes between a write and its end
+    cluster.propose(1, "under way");
+    cluster.settle();
+    cluster.forget_events();
+    const Epoch term = cluster.raft(1).term();
+    cluster.now += 10s;
+    for (std::uint64_t i = 0; i < 3; ++i) {
+      const std::uint64_t id = (first - 1 + i) % 3 + 1;
+      cluster.fire(id, id == 1 ? Raft::heartbeat_timer : Raft::election_timer);
+      cluster.fire(id, Raft::election_timer);  // had it been early, this one counts
+    }
+    cluster.node(1).disk_works = true;
+    cluster.settle();
+    cluster.advance(1s);
+    for (const auto id : cluster.ids()) {
+      EXPECT_THAT(cluster.events<rl::LeaderChanged>(id), IsEmpty()) << "node " << id << ", first " << first;
+      EXPECT_EQ(cluster.raft(id).term(), term);
+    }
+    EXPECT_THAT(cluster.payloads(3), testing::ElementsAre("under way"));
+  }
+}
+
+TEST(RaftElection, ALeaderThatDoesNotComeBackFromThePauseIsWaitedForOnce) {
+  Cluster cluster(3);
+  cluster.start_all();
+  cluster.elect(1);
+  cluster.crash(1);
+  cluster.now += 10s;
+  cluster.advance(4 * T);
+  ASSERT_TRUE(cluster.leader());
+  EXPECT_NE(cluster.leader(), 1U);
+}
+
 // Who is cut off is as fast as ever once the network is mended.
 TEST(RaftElection, Section3_4_TimeoutsDoNotWidenWhileNobodyHears) {
   Cluster cluster(3);
@@ -116,7 +155,7 @@ TEST(RaftElection, ACandidateCountsItsOwnVoteAndCanvassesOnlyWhenThatIsDurable) 
   Cluster cluster(3);
   cluster.start(1);
   cluster.sync(1);
-  cluster.now += 2 * T;
+  cluster.now += wait_of(cluster, 1);
   cluster.fire(1, Raft::election_timer);
   cluster.inject(2, 1, PreVoteReply{Epoch(1), true, Index(), Epoch()});
   EXPECT_EQ(cluster.raft(1).state(), State::candidate);

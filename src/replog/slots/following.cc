@@ -50,8 +50,19 @@ void SlotLog::heartbeat(Env& env, Out& out) {
   for (const NodeId to : audience()) out.send(to, beat);
 }
 
+// A tick that comes late tells that this node stood still, others perhaps with it (a machine that was
+// paused). Before whatever comes first is looked at: a heartbeat, too, leads to an evaluation of all.
+void SlotLog::forgive_standing_still(Instant now) {
+  const Duration late = now - tick_due_;
+  if (late <= settings_.heartbeat) return;
+  omega_.forgive(now, late);
+  leaderless_since_ = std::min(now, leaderless_since_ + late);
+  tick_due_ = now;
+}
+
 void SlotLog::tick(Env& env, Out& out) {
-  out.set_timer(tick_timer, env.now + settings_.heartbeat);
+  tick_due_ = env.now + settings_.heartbeat;
+  out.set_timer(tick_timer, tick_due_);
   const auto known = audience();
   omega_.forget_unless([&](NodeId id) { return std::ranges::binary_search(known, id); });
   evaluate(env, out);

@@ -27,6 +27,22 @@ TEST(Leadership, PassesOnWhenTheLeaderCrashesAndStaysThere) {
     EXPECT_EQ(world.nodes[id].leader, n2) << "a returning lower id takes nothing away";
 }
 
+TEST(Leadership, OutlastsAPauseOfAll) {
+  auto world = three();
+  lead(world);
+  std::map<NodeId, int> told;
+  for (const NodeId id : ids(3)) told[id] = world.nodes[id].leaders_told;
+  for (int i = 0; i < 20; ++i) {
+    world.cluster.stand_still(5s);
+    world.cluster.run_for(std::chrono::milliseconds(10 + 17 * i));
+  }
+  for (const NodeId id : ids(3)) EXPECT_EQ(world.nodes[id].leaders_told, told[id]);
+  world.cluster.crash(n1);
+  world.cluster.stand_still(5s);
+  world.cluster.run_for(1s);
+  EXPECT_EQ(world.nodes[n2].leader, n2) << "who does not come back is not waited for";
+}
+
 TEST(Leadership, IsTransferred) {
   auto world = three();
   lead(world);

@@ -23,6 +23,10 @@ void Omega::heard(Instant now, NodeId from, const Heartbeat& heartbeat) {
   if (heartbeat.priority < max_priority) highest_seen_ = std::max(highest_seen_, heartbeat.priority);
 }
 
+void Omega::forgive(Instant now, Duration stood_still) {
+  for (auto& [id, peer] : peers_) peer.heard = std::min(now, peer.heard + stood_still);
+}
+
 void Omega::take_over(std::uint64_t above) {
   if (above < max_priority) priority_ = std::max({priority_, above, highest_seen_}) + 1;
 }

@@ -34,6 +34,8 @@ class Omega {
   void heard(Instant now, NodeId from, const Heartbeat& heartbeat);
   // Asks for leadership at the next evaluation.
   void take_over(std::uint64_t above);
+  // So long this node stood still, until `now`: that it heard nobody meanwhile says nothing about them.
+  void forgive(Instant now, Duration stood_still);
   // `ready`: apart from its connections, this node could lead.
   void evaluate(Instant now, const std::vector<NodeId>& voters, bool ready);
 

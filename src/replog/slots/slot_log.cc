@@ -86,6 +86,7 @@ void SlotLog::start(Env& env, Out& out) {
 
 void SlotLog::step(Env& env, const In& input, Out& out) {
   if (damage_) return;
+  forgive_standing_still(env.now);
   if (const auto* received = std::get_if<Receive<Message>>(&input)) {
     if (received->from == self_ || received->from.none()) return;
     std::visit([&](const auto& m) { on(env, received->from, m, out); }, received->message);

@@ -122,6 +122,7 @@ class SlotLog {
 
   // following.cc: leadership, catching up, membership, snapshots.
   void tick(Env& env, Out& out);
+  void forgive_standing_still(Instant now);
   void evaluate(Env& env, Out& out);
   void heartbeat(Env& env, Out& out);
   [[nodiscard]] Heartbeat own_heartbeat(Env& env) const;
@@ -144,6 +145,7 @@ class SlotLog {
   NodeId self_;
   Instances instances_;
   Configurations configurations_;
+  Instant tick_due_;
   Omega omega_;
   std::optional<std::string> damage_;
 

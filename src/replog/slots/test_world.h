@@ -53,6 +53,7 @@ struct World {
     std::vector<std::string> state;  // payloads in order: the whole state
     Membership membership;           // as of the last entry applied
     NodeId leader;
+    int leaders_told = 0;
     std::vector<rl::MembershipChanged> told;
     std::vector<rl::Refused> refused;
     std::vector<std::uint64_t> reads;
@@ -99,7 +100,10 @@ struct World {
     }
   }
   void on(NodeId id, const rl::Refused& e) { nodes[id].refused.push_back(e); }
-  void on(NodeId id, const rl::LeaderChanged& e) { nodes[id].leader = e.leader; }
+  void on(NodeId id, const rl::LeaderChanged& e) {
+    nodes[id].leader = e.leader;
+    ++nodes[id].leaders_told;
+  }
   void on(NodeId id, const rl::MembershipChanged& e) { nodes[id].told.push_back(e); }
   void on(NodeId id, const rl::SendSnapshot& e) {
     auto& node = nodes[id];
