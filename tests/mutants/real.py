@@ -18,7 +18,7 @@ class HarnessFailed(Exception):
 class Found:
     by: str  # the violation; empty: none
     rounds: int
-    faults: int
+    faults: int  # that were begun
     seconds: float
 
 
@@ -39,5 +39,5 @@ def hunt(binary, arguments, rounds):
         raise HarnessFailed(violation)
     judged = re.findall(r'round \d+: .* (\d+) violations$', done.stdout, re.M)
     unfinished = violation and (not judged or judged[-1] == '0')  # a node did what it must not
-    return Found(re.split(r': \d{4}-\d\d-\d\d |\n', violation)[0], len(judged) + bool(unfinished),
-                 sum(report['faults'].values()) + bool(unfinished), seconds)
+    faults = re.findall(r'^ +[\d.]+ s  (?!round )', done.stdout, re.M)
+    return Found(re.split(r': \d{4}-\d\d-\d\d |\n', violation)[0], len(judged) + bool(unfinished), len(faults), seconds)
