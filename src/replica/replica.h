@@ -72,8 +72,8 @@ struct Config {
   // lasts at least.
   std::size_t apply_units = 8'000;
   Duration apply_pause{};
-  std::size_t snapshot_chunk_bytes = 256U << 10U;
-  Duration snapshot_timeout = 10s;  // without progress, a transfer is given up
+  std::size_t snapshot_chunk_bytes = 32U << 10U;  // a heartbeat waits behind one at least
+  Duration snapshot_timeout = 10s;                // without progress, a transfer is given up
 };
 
 class Replica {

@@ -1,23 +1,26 @@
 #include "replica/snapshot_sender.h"
 
+#include <algorithm>
+
 #include "replica/state.h"
 
 namespace quorate::replica {
 
 SnapshotSender::SnapshotSender(std::uint64_t transfer, Epoch epoch, SnapshotMeta meta,
-                               std::shared_ptr<const storage::Reader> view, std::size_t chunk_bytes,
-                               Instant now)
+                               std::shared_ptr<const storage::Reader> view, Pace pace, Instant now)
     : transfer_(transfer),
       epoch_(epoch),
       meta_(std::move(meta)),
       view_(std::move(view)),
-      chunk_bytes_(chunk_bytes),
-      progressed_at_(now) {}
+      pace_(pace),
+      progressed_at_(now),
+      patience_(pace.repeat_after),
+      silent_since_(now) {}
 
 SnapshotChunk SnapshotSender::next_chunk() {
   SnapshotChunk chunk{transfer_, epoch_, meta_, next_number_++, {}, false};
   std::size_t bytes = 0;
-  while (bytes < chunk_bytes_ && table_ < storage::table_count) {
+  while (bytes < pace_.chunk_bytes && table_ < storage::table_count) {
     if (!cursor_) {
       cursor_ = view_->cursor(storage::Table(table_));
       cursor_->seek("");
@@ -42,29 +45,69 @@ SnapshotChunk SnapshotSender::next_chunk() {
 void SnapshotSender::begin_again() {
   table_ = 0;
   cursor_.reset();
-  next_number_ = 0;
-  exhausted_ = wanted_ = false;
+  next_number_ = narrowed_behind_ = 0;
+  exhausted_ = narrowed_ = false;
   unacknowledged_.clear();
+  under_way_ = towards_growth_ = 0;
+  window_ = 1;
 }
 
-std::vector<SnapshotChunk> SnapshotSender::fill_window() {
-  std::vector<SnapshotChunk> fresh;
-  while (!exhausted_ && unacknowledged_.size() < (wanted_ ? window : 1)) {
-    unacknowledged_.push_back(next_chunk());
-    fresh.push_back(unacknowledged_.back());
+std::vector<SnapshotChunk> SnapshotSender::fill_window(Instant now) {
+  std::vector<SnapshotChunk> chunks;
+  while (under_way_ < window_) {
+    if (under_way_ < unacknowledged_.size()) {
+      unacknowledged_[under_way_].repeated = true;
+    } else if (!exhausted_) {
+      unacknowledged_.push_back({next_chunk(), now});
+    } else {
+      break;
+    }
+    Sent& next = unacknowledged_[under_way_++];
+    next.at = now;
+    chunks.push_back(next.chunk);
   }
-  return fresh;
+  return chunks;
+}
+
+std::vector<SnapshotChunk> SnapshotSender::repeat(Instant now) {
+  under_way_ = towards_growth_ = 0;
+  window_ = 1;
+  narrowed_ = false;
+  patience_ = std::max(patience_, std::min(2 * patience_, pace_.repeat_at_least));
+  silent_since_ = now;
+  return fill_window(now);
 }
 
 void SnapshotSender::acknowledged(std::uint64_t next, Instant now) {
   // Should that have been said of a chunk that overtook the first one, the receiver answers the repeated
   // first chunk with where it is: the view is pinned, so the same chunks come out again.
-  if (next == 0 && !unacknowledged_.empty() && unacknowledged_.front().number != 0) begin_again();
-  wanted_ = wanted_ || next > 0;
-  while (!unacknowledged_.empty() && unacknowledged_.front().number < next) {
+  if (next == 0 && !unacknowledged_.empty() && unacknowledged_.front().chunk.number != 0) begin_again();
+  while (!unacknowledged_.empty() && unacknowledged_.front().chunk.number < next) {
+    const Sent& arrived = unacknowledged_.front();
+    adapt(arrived, now - arrived.at);
     unacknowledged_.pop_front();
-    progressed_at_ = now;
+    if (under_way_ > 0) --under_way_;
+    progressed_at_ = silent_since_ = now;
   }
+}
+
+// Patience that a repetition has stretched lasts until a chunk sent once tells how long it takes (Karn).
+void SnapshotSender::adapt(const Sent& arrived, Duration round_trip) {
+  if (!arrived.repeated) {
+    fastest_ = std::min(fastest_.value_or(round_trip), round_trip);
+    patience_ = std::clamp(2 * round_trip, pace_.repeat_after, pace_.repeat_at_least);
+    if (round_trip > *fastest_ + pace_.queueing) {
+      if (arrived.chunk.number < narrowed_behind_) return;
+      window_ = std::max(window_ / 2, std::size_t{1});
+      narrowed_ = true;
+      narrowed_behind_ = next_number_;
+      towards_growth_ = 0;
+      return;
+    }
+  }
+  if (++towards_growth_ < (narrowed_ ? window_ : 1)) return;
+  towards_growth_ = 0;
+  window_ = std::min(window_ + 1, max_window);
 }
 
 }  // namespace quorate::replica

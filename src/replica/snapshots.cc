@@ -9,9 +9,13 @@ void Replica::on(Env& env, rl::SendSnapshot&& event) {
   if (senders_.contains(event.to)) return;
   if (!state_.settled()) return wanted_snapshots_.push_back(std::move(event));
   const std::uint64_t transfer = (config_.incarnation << 24U) + next_transfer_++;
+  const SnapshotSender::Pace pace{.chunk_bytes = config_.snapshot_chunk_bytes,
+                                  .repeat_after = 3 * config_.retry_interval,
+                                  .repeat_at_least = config_.snapshot_timeout / 2,
+                                  .queueing = config_.retry_interval / 2};
   auto [it, fresh] = senders_.try_emplace(event.to, transfer, event.epoch, state_.meta(),
-                                          state_.engine().snapshot(), config_.snapshot_chunk_bytes, env.now);
-  for (auto& chunk : it->second.fill_window()) send(event.to, chunk);
+                                          state_.engine().snapshot(), pace, env.now);
+  for (auto& chunk : it->second.fill_window(env.now)) send(event.to, chunk);
   arm_tick(env);
 }
 
@@ -31,21 +35,20 @@ void Replica::on_frame(Env& env, NodeId from, SnapshotAck&& frame) {
     return;
   }
   sender.acknowledged(frame.next, env.now);
-  for (auto& chunk : sender.fill_window()) send(from, chunk);
+  for (auto& chunk : sender.fill_window(env.now)) send(from, chunk);
 }
 
 void Replica::tend_snapshots(Env& env) {
   std::vector<rl::SnapshotDelivered> given_up;
   for (auto it = senders_.begin(); it != senders_.end();) {
     auto& [to, sender] = *it;
-    const Duration still = env.now - sender.progressed_at();
-    if (still > config_.snapshot_timeout) {
+    if (env.now - sender.progressed_at() > config_.snapshot_timeout) {
       given_up.push_back({to, sender.meta().index, false});
       it = senders_.erase(it);
       continue;
     }
-    if (still >= 3 * config_.retry_interval) {
-      for (auto& chunk : sender.resend()) send(to, chunk);
+    if (sender.overdue(env.now)) {
+      for (auto& chunk : sender.repeat(env.now)) send(to, chunk);
     }
     ++it;
   }

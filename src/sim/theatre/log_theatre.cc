@@ -121,7 +121,7 @@ class LogTheatre final : public Staged<rl::Protocol, LogPart> {
   void ship(Actor& a, NodeId to, const SceneHost::Chunks& chunks) {
     for (const auto& chunk : chunks) post(a, to, {codec::encode(replica::Frame(chunk)), true});
   }
-  void resend(Actor& a, NodeId to) { ship(a, to, a.part.host.resend(to)); }
+  void resend(Actor& a, NodeId to) { ship(a, to, a.part.host.resend(to, a.now)); }
 
   void received(Actor& to, NodeId from, const Parcel& parcel) override {
     const auto frame = codec::decode<replica::Frame>(parcel.message);

@@ -10,7 +10,7 @@ namespace quorate::sim {
 namespace {
 
 constexpr storage::Table rows{1};
-constexpr std::size_t row_by_row = 1;  // bytes of a chunk, which holds one row at least
+constexpr replica::SnapshotSender::Pace row_by_row{.chunk_bytes = 1};  // a chunk holds one row at least
 
 }  // namespace
 
@@ -48,12 +48,12 @@ void SceneHost::crash() {
 
 SceneHost::Chunks SceneHost::send_snapshot(NodeId to, Epoch epoch, std::uint64_t transfer, Instant now) {
   auto [at, fresh] = senders_.try_emplace(to, transfer, epoch, meta_, engine_->snapshot(), row_by_row, now);
-  return fresh ? at->second.fill_window() : Chunks();
+  return fresh ? at->second.fill_window(now) : Chunks();
 }
 
-SceneHost::Chunks SceneHost::resend(NodeId to) const {
+SceneHost::Chunks SceneHost::resend(NodeId to, Instant now) {
   const auto at = senders_.find(to);
-  return at == senders_.end() ? Chunks() : at->second.resend();
+  return at == senders_.end() ? Chunks() : at->second.repeat(now);
 }
 
 SceneHost::Chunks SceneHost::acknowledged(NodeId from, const replica::SnapshotAck& ack, Instant now,
@@ -66,7 +66,7 @@ SceneHost::Chunks SceneHost::acknowledged(NodeId from, const replica::SnapshotAc
     return {};
   }
   at->second.acknowledged(ack.next, now);
-  return at->second.fill_window();
+  return at->second.fill_window(now);
 }
 
 replica::SnapshotReceiver::Step SceneHost::receive(NodeId from, const replica::SnapshotChunk& chunk,

@@ -29,7 +29,7 @@ class SceneHost {
   void crash();
 
   Chunks send_snapshot(NodeId to, Epoch epoch, std::uint64_t transfer, Instant now);
-  [[nodiscard]] Chunks resend(NodeId to) const;
+  Chunks resend(NodeId to, Instant now);
   // More chunks; or how the transfer ended.
   Chunks acknowledged(NodeId from, const replica::SnapshotAck& ack, Instant now,
                       std::optional<replicated_log::SnapshotDelivered>& ended);

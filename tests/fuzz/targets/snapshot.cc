@@ -62,8 +62,8 @@ Source make_source(NodeId from, Choices& choices) {
   require(state.apply(entries, from, 1).has_value(), "entries do not apply");
   Source source{from, {}, rows_of(state.engine())};
   SnapshotSender sender(1 + choices.below(2), Epoch(1), state.meta(), state.engine().snapshot(),
-                        1 + choices.below(200), Instant());
-  for (auto chunks = sender.fill_window(); !chunks.empty(); chunks = sender.fill_window()) {
+                        {.chunk_bytes = 1 + choices.below(200)}, Instant());
+  for (auto chunks = sender.fill_window({}); !chunks.empty(); chunks = sender.fill_window({})) {
     for (auto& chunk : chunks) source.chunks.push_back(std::move(chunk));
     sender.acknowledged(source.chunks.size(), Instant());
   }
