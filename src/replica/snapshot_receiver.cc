@@ -23,10 +23,10 @@ std::expected<SnapshotReceiver::Step, std::string> SnapshotReceiver::chunk(NodeI
 storage::IoResult<SnapshotReceiver::Step> SnapshotReceiver::take(NodeId from, const SnapshotChunk& chunk,
                                                                  Instant now) {
   Step step{{.transfer = chunk.transfer}};
-  const bool current = (staging_ || staged_) && from == from_ && chunk.transfer == transfer_;
+  const bool current = active() && from == from_ && chunk.transfer == transfer_;
   if (!current) {
     if (chunk.number != 0) return step;  // of a transfer this node does not know: ask for its start
-    if (!outranks_current(from, chunk, now)) {
+    if (!gives_way(from, chunk, now)) {
       step.ack.refused = true;
       return step;
     }
@@ -48,6 +48,7 @@ storage::IoResult<SnapshotReceiver::Step> SnapshotReceiver::take(NodeId from, co
   staging_->write(batch);
   if (auto failure = staging_->failure()) return std::unexpected(*std::move(failure));
   progressed_at_ = now;
+  doubted_at_.reset();
   step.ack.next = ++next_;
   if (chunk.last) {
     if (auto finished = finish(chunk); !finished) return std::unexpected(finished.error());
@@ -60,16 +61,15 @@ storage::IoResult<SnapshotReceiver::Step> SnapshotReceiver::take(NodeId from, co
   return step;
 }
 
-// A sender has one transfer under way to this node, so what it sends now is what it still sends; and a leader
-// takes the place of the one before it. But of several senders of one epoch, where a protocol has them, each
-// state is newer than the one before: none would ever be whole if what comes in were given up for it.
-bool SnapshotReceiver::outranks_current(NodeId from, const SnapshotChunk& chunk, Instant now) const {
+bool SnapshotReceiver::gives_way(NodeId from, const SnapshotChunk& chunk, Instant now) {
   if (pinned_) return false;
-  if (!staging_ || staged_ || chunk.epoch > epoch_) return true;
-  const Duration still = now - progressed_at_;
-  const bool newer = chunk.meta.index > index_;
-  if (from == from_) return newer || chunk.transfer > transfer_ || still > timeout_;
-  return still > (newer ? timeout_ / 10 : timeout_);
+  if (!staging_ || staged_) return true;
+  if (from == from_ && chunk.transfer > transfer_) return true;
+  if (chunk.epoch > epoch_ && next_ <= little) return true;
+  const bool newer = chunk.epoch > epoch_ || chunk.meta.index > index_;
+  if (now - progressed_at_ <= (newer ? timeout_ / 10 : timeout_)) return false;
+  if (!doubted_at_) doubted_at_ = now;
+  return now - *doubted_at_ >= timeout_ / 10;
 }
 
 storage::IoResult<void> SnapshotReceiver::begin(NodeId from, const SnapshotChunk& chunk) {
@@ -105,6 +105,7 @@ void SnapshotReceiver::refuse(Step& step, std::string why) {
 void SnapshotReceiver::close() {
   staging_.reset();
   staged_.reset();
+  doubted_at_.reset();
   pinned_ = false;
   from_ = {};
   transfer_ = 0;

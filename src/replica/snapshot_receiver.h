@@ -1,4 +1,16 @@
 // Receives one state at a time into the staging engine.
+//
+// Any state that is ahead will do, whoever sends it: what counts is that one becomes whole. So what is coming
+// in gives way to another only
+//   1. never, once the log is cut in front of it (pin);
+//   2. to a later transfer of its own sender, which has given it up;
+//   3. to the leader of a later epoch, as long as little of it has come: the former one may be cut off;
+//   4. to anyone, once it stands still. That is asked twice, `timeout` / 10 apart with no progress between,
+//   since
+//      it may be this node that stood still, and what its sender sent meanwhile is read behind the offer. It
+//      counts as standing still after `timeout` / 10, or after `timeout` where the other is no newer.
+// Else leaders in quick turn (by 3), or members that all bring a newcomer their states (by 4), would displace
+// each other's for ever.
 #pragma once
 
 #include <cstdint>
@@ -33,11 +45,14 @@ class SnapshotReceiver {
   // The protocol cut its log in front of the staged state: nothing may replace it until it is promoted, or a
   // crash would find neither log nor state.
   void pin() { pinned_ = staged_.has_value(); }
+  // Something is coming in, or staged.
+  [[nodiscard]] bool active() const { return staging_ || staged_; }
   // Closes the staging engine; it was promoted or is not wanted.
   void close();
 
  private:
-  [[nodiscard]] bool outranks_current(NodeId from, const SnapshotChunk& chunk, Instant now) const;
+  static constexpr std::uint64_t little = 8;  // chunks
+  [[nodiscard]] bool gives_way(NodeId from, const SnapshotChunk& chunk, Instant now);
   [[nodiscard]] storage::IoResult<Step> take(NodeId from, const SnapshotChunk& chunk, Instant now);
   [[nodiscard]] storage::IoResult<void> begin(NodeId from, const SnapshotChunk& chunk);
   [[nodiscard]] storage::IoResult<void> finish(const SnapshotChunk& chunk);
@@ -52,6 +67,7 @@ class SnapshotReceiver {
   Epoch epoch_;
   Index index_;
   Instant progressed_at_;
+  std::optional<Instant> doubted_at_;   // it seemed to stand still, and has not progressed since
   std::optional<Instant> waits_until_;  // for room on the disk
   std::optional<SnapshotMeta> staged_;
   bool pinned_ = false;
