@@ -274,7 +274,8 @@ void Replica::tick(Env& env) {
   expire_changes(env);
   tend_snapshots(env);
   const bool busy = pending_.count() != 0 || !barriers_.empty() || !unread_[0].empty() ||
-                    !unread_[1].empty() || !ready_reads_.empty() || !changes_.empty() || !senders_.empty();
+                    !unread_[1].empty() || !ready_reads_.empty() || !changes_.empty() || !senders_.empty() ||
+                    !refused_offers_.empty();
   if (busy) arm_tick(env);
 }
 

@@ -190,6 +190,12 @@ class Replica {
     std::uint64_t id = 0;
     std::uint64_t incarnation = 0;
   };
+  // A protocol tries again as soon as it hears how that ended, and each try pins a state and sends a chunk of
+  // it, which is in the way of what the node has coming in: so it hears a while later.
+  struct RefusedOffer {
+    replicated_log::SnapshotDelivered told_then;
+    Instant until;
+  };
   struct Gated {
     Ticket after;
     std::variant<Send<Bytes>, replicated_log::Event> effect;
@@ -320,6 +326,7 @@ class Replica {
   std::map<std::uint64_t, Asker> reconfigurations_of_others_;
 
   std::map<NodeId, SnapshotSender> senders_;
+  std::map<NodeId, RefusedOffer> refused_offers_;
   SnapshotReceiver receiver_;
   std::vector<replicated_log::SnapshotDelivered> abandoned_;  // to be told at the next pump
   std::uint64_t next_transfer_ = 1;

@@ -56,6 +56,33 @@ TEST(Replica, ASnapshotBeginsWithOneChunk) {
   EXPECT_THAT(sender.host.take<SnapshotChunk>(), SizeIs(::testing::Gt(1)));
 }
 
+// Each offer freezes a memtable, and its chunk is in the way of what the node has coming in.
+TEST(Replica, ARefusedSnapshotIsNotOfferedAgainAtOnce) {
+  Node sender(1, {.self = {}, .flush_after_entries = 1});
+  sender.lead();
+  const auto offers = [&] {
+    sender.emit(rl::SendSnapshot{NodeId(2), Epoch(1)});
+    return sender.host.take<SnapshotChunk>();
+  };
+  const auto first = offers();
+  ASSERT_THAT(first, SizeIs(1));
+  sender.commit(batch({command(9, 1, "x")}));
+  sender.replica->flushed(sender.env, Index(1));
+  EXPECT_THAT(sender.protocol->asked<rl::SnapshotAvailable>(), IsEmpty());
+  sender.receive(2, SnapshotAck{.transfer = first[0].second.transfer, .refused = true});
+  EXPECT_THAT(sender.protocol->asked<rl::SnapshotAvailable>(), SizeIs(1)) << "it is not on its way any more";
+  EXPECT_THAT(sender.protocol->asked<rl::SnapshotDelivered>(), IsEmpty());
+  EXPECT_THAT(offers(), IsEmpty());
+  sender.pass(900ms);
+  EXPECT_THAT(offers(), IsEmpty());
+  EXPECT_THAT(sender.protocol->asked<rl::SnapshotDelivered>(), IsEmpty());
+  sender.pass(200ms);
+  const auto told = sender.protocol->asked<rl::SnapshotDelivered>();
+  ASSERT_THAT(told, SizeIs(1));
+  EXPECT_FALSE(told[0].ok);
+  EXPECT_THAT(offers(), SizeIs(1));
+}
+
 TEST(Replica, ASnapshotThatNobodyAnswersIsGivenUp) {
   Node sender(1);
   sender.lead();
@@ -83,7 +110,9 @@ TEST(Replica, AStagedStateIsKeptOnceTheLogIsCutInFrontOfIt) {
   second.commit(batch({command(9, 2, "y")}));
   second.emit(rl::SendSnapshot{NodeId(2), Epoch(1)});
   exchange(second, receiver, [] { return false; });
+  second.pass(1s);
   EXPECT_FALSE(second.protocol->asked<rl::SnapshotDelivered>().at(0).ok);
+  receiver.pass(1h);
   receiver.emit(rl::Restore{meta});
   EXPECT_EQ(receiver.host.halted, "");
   EXPECT_EQ(receiver.model->text(), "x");

@@ -6,7 +6,7 @@ namespace quorate::replica {
 namespace rl = replicated_log;
 
 void Replica::on(Env& env, rl::SendSnapshot&& event) {
-  if (senders_.contains(event.to)) return;
+  if (senders_.contains(event.to) || refused_offers_.contains(event.to)) return;
   if (!state_.settled()) return wanted_snapshots_.push_back(std::move(event));
   const std::uint64_t transfer = (config_.incarnation << 24U) + next_transfer_++;
   const SnapshotSender::Pace pace{.chunk_bytes = config_.snapshot_chunk_bytes,
@@ -26,13 +26,14 @@ void Replica::on_frame(Env& env, NodeId from, SnapshotAck&& frame) {
   if (frame.done || frame.refused) {
     const rl::SnapshotDelivered delivered{from, sender.meta().index, frame.done};
     senders_.erase(it);
-    if (frame.done) {
-      delivered_ = true;
-      held_back_ = 0;
+    if (frame.refused) {
+      refused_offers_.insert_or_assign(from,
+                                       RefusedOffer{delivered, env.now + config_.snapshot_timeout / 10});
+      return offer_snapshot(env);
     }
-    step(env, Ask<rl::Request>{delivered});
-    if (frame.refused) offer_snapshot(env);
-    return;
+    delivered_ = true;
+    held_back_ = 0;
+    return step(env, Ask<rl::Request>{delivered});
   }
   sender.acknowledged(frame.next, env.now);
   for (auto& chunk : sender.fill_window(env.now)) send(from, chunk);
@@ -52,8 +53,14 @@ void Replica::tend_snapshots(Env& env) {
     }
     ++it;
   }
+  const bool fewer = !given_up.empty();
+  std::erase_if(refused_offers_, [&](const auto& offer) {
+    const bool over = env.now >= offer.second.until;
+    if (over) given_up.push_back(offer.second.told_then);
+    return over;
+  });
   for (auto& delivered : given_up) step(env, Ask<rl::Request>{delivered});
-  if (!given_up.empty()) offer_snapshot(env);
+  if (fewer) offer_snapshot(env);
 }
 
 void Replica::on_frame(Env& env, NodeId from, SnapshotChunk&& frame) {
