@@ -275,7 +275,7 @@ void Replica::tick(Env& env) {
   tend_snapshots(env);
   const bool busy = pending_.count() != 0 || !barriers_.empty() || !unread_[0].empty() ||
                     !unread_[1].empty() || !ready_reads_.empty() || !changes_.empty() || !senders_.empty() ||
-                    !refused_offers_.empty();
+                    !refused_offers_.empty() || receiver_.active();
   if (busy) arm_tick(env);
 }
 

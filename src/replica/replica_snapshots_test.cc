@@ -83,6 +83,24 @@ TEST(Replica, ARefusedSnapshotIsNotOfferedAgainAtOnce) {
   EXPECT_THAT(offers(), SizeIs(1));
 }
 
+// Its sender was deposed, and the next leader brought the entries.
+TEST(Replica, AStateThatCameHalfIsDroppedOnceTheLogIsBeyondIt) {
+  Config config;
+  config.snapshot_chunk_bytes = 1;
+  Node sender(1, config);
+  Node receiver(2);
+  const auto x = batch({command(9, 1, "x")});
+  sender.commit(x);
+  sender.emit(rl::SendSnapshot{NodeId(2), Epoch(1)});
+  receiver.receive(1, sender.host.take<SnapshotChunk>().at(0).second);
+  receiver.pass(10s);
+  EXPECT_TRUE(receiver.home.open_staging());
+  receiver.commit(x);
+  receiver.pass(200ms);
+  EXPECT_FALSE(receiver.home.open_staging());
+  EXPECT_THAT(receiver.host.timers, IsEmpty());
+}
+
 TEST(Replica, ASnapshotThatNobodyAnswersIsGivenUp) {
   Node sender(1);
   sender.lead();

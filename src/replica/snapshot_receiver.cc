@@ -72,6 +72,12 @@ bool SnapshotReceiver::gives_way(NodeId from, const SnapshotChunk& chunk, Instan
   return now - *doubted_at_ >= timeout_ / 10;
 }
 
+void SnapshotReceiver::tend(Index committed, Instant now) {
+  if (!active() || pinned_ || (index_ > committed && now - progressed_at_ <= 2 * timeout_)) return;
+  close();
+  home_->discard_staging();
+}
+
 storage::IoResult<void> SnapshotReceiver::begin(NodeId from, const SnapshotChunk& chunk) {
   close();
   auto created = home_->create_staging();

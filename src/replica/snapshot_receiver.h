@@ -47,6 +47,9 @@ class SnapshotReceiver {
   void pin() { pinned_ = staged_.has_value(); }
   // Something is coming in, or staged.
   [[nodiscard]] bool active() const { return staging_ || staged_; }
+  // Drops what came of a state that brings nothing any more, or whose sender is silent, or that the protocol
+  // did not take. It may be large, and no other may follow.
+  void tend(Index committed, Instant now);
   // Closes the staging engine; it was promoted or is not wanted.
   void close();
 

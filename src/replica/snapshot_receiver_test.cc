@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "core/codec.h"
+#include "replica/state.h"
 #include "storage/memory_engine.h"
 
 namespace quorate::replica {
@@ -128,6 +130,27 @@ TEST(SnapshotReceiver, ANewLeaderDoesNotUndoWhatTheFormerOneHasNearlyBrought) {
   EXPECT_EQ(send(3, 20, begin + 1s).next, 21U) << "who is deposed may finish";
   EXPECT_TRUE(send(4, 0, begin + 2100ms).refused) << "or it has stopped";
   EXPECT_EQ(send(4, 0, begin + 3100ms).next, 1U);
+}
+
+TEST(SnapshotReceiver, WhatIsOfNoUseIsDropped) {
+  const Instant begin(1h);
+  const auto dropped = [&](bool last, Index committed, Duration passed) {
+    storage::MemoryHome home;
+    SnapshotReceiver receiver(home, 10s);
+    SnapshotChunk chunk;
+    chunk.meta.index = Index(5);
+    chunk.rows.push_back({0, Bytes::copy("applied"), codec::encode(AppliedPoint{Index(5), {}, {}})});
+    chunk.last = last;
+    EXPECT_EQ(receiver.chunk(NodeId(2), chunk, begin).value().completed, last);
+    receiver.tend(committed, begin + passed);
+    EXPECT_EQ(receiver.active(), home.open_staging().has_value());
+    return !receiver.active();
+  };
+  for (const bool last : {false, true}) {
+    EXPECT_FALSE(dropped(last, Index(4), 20s));
+    EXPECT_TRUE(dropped(last, Index(5), 0s)) << "the log has brought it";
+    EXPECT_TRUE(dropped(last, Index(4), 21s)) << "the sender is gone, or the protocol does not want it";
+  }
 }
 
 // A disk with room for some rows only.

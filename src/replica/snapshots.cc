@@ -61,6 +61,7 @@ void Replica::tend_snapshots(Env& env) {
   });
   for (auto& delivered : given_up) step(env, Ask<rl::Request>{delivered});
   if (fewer) offer_snapshot(env);
+  receiver_.tend(committed_, env.now);
 }
 
 void Replica::on_frame(Env& env, NodeId from, SnapshotChunk&& frame) {
@@ -72,6 +73,7 @@ void Replica::on_frame(Env& env, NodeId from, SnapshotChunk&& frame) {
   if (!taken->objection.empty())
     host_->warn("refused the snapshot that node " + to_string(from) + " sent: " + taken->objection);
   if (!taken->silent) send(from, taken->ack);
+  if (receiver_.active()) arm_tick(env);
   if (taken->completed)
     step(env, Ask<rl::Request>{rl::SnapshotReceived{from, frame.epoch, std::move(frame.meta)}});
 }
