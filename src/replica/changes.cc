@@ -121,10 +121,11 @@ void Replica::expire_changes(Env& env) {
 
 void Replica::on_frame(Env& env, NodeId from, ForwardReconfigure&& frame) {
   const std::uint64_t local = next_id_++;
-  const auto refused = ask_protocol(env, rl::Reconfigure{local, std::move(frame.members)}, local);
   const Asker asker{from, frame.id, frame.incarnation};
+  reconfigurations_of_others_.emplace(local, asker);  // first: what changes nothing is in force at once
+  const auto refused = ask_protocol(env, rl::Reconfigure{local, std::move(frame.members)}, local);
+  if (refused) reconfigurations_of_others_.erase(local);
   answer_forwarded(asker, refused ? std::optional(refused->reason) : std::nullopt);
-  if (!refused) reconfigurations_of_others_.insert_or_assign(local, asker);
 }
 
 void Replica::on_frame(Env& env, NodeId from, ForwardTransfer&& frame) {

@@ -80,6 +80,20 @@ TEST(Replica, AChangeThatWasAskedForTwiceIsNotRefusedByTheEndOfOne) {
   EXPECT_THAT(node.outcomes, IsEmpty());
 }
 
+// The members that were asked for are those there are: that is in force while it is being asked.
+TEST(Replica, WhoAskedForAChangeThatIsInForceAtOnceIsToldOnce) {
+  Node leader(1);
+  leader.lead();
+  const Membership alone{{{NodeId(1), Role::voter, {}}}, {}, {}};
+  leader.protocol->emit(rl::MembershipChanged{alone, Index(1), true});
+  leader.receive(2, ForwardReconfigure{7, alone.members, 3});
+  const auto asked = leader.protocol->asked<rl::Reconfigure>();
+  ASSERT_THAT(asked, SizeIs(1));
+  EXPECT_TRUE(leader.host.take<ForwardAnswer>().at(0).second.accepted);
+  leader.emit(rl::Refused{asked[0].id, rl::Refusal::superseded, NodeId(3)});
+  EXPECT_THAT(leader.host.take<ForwardAnswer>(), IsEmpty());
+}
+
 // Two nodes take themselves for the leader: so the one hears of its end as such before that of the change.
 TEST(Replica, WhoAskedForAChangeThatIsVoidIsTold) {
   Node leader(1);
