@@ -61,6 +61,35 @@ TEST(Replica, DigestsOfAnotherFormatRaiseNoAlarm) {
   EXPECT_THAT(leader.accusations(), IsEmpty());
 }
 
+// It answered while it was a member. What it held counts neither as right nor as wrong.
+TEST(Replica, TheDigestOfAMemberThatHasLeftCountsForNobody) {
+  Digesting leader(1);
+  leader.lead();
+  leader.commit(batch({command(9, 1, "x")}));
+  leader.pass(1500ms);
+  const Index index = leader.host.take<DigestAsk>().at(0).second.index;
+  leader.receive(2, DigestTold{index, Bytes::copy("x"), 1});
+  leader.receive(3, DigestTold{index, Bytes::copy("something else"), 1});
+  leader.emit(rl::MembershipChanged{{{three.members[0], three.members[1]}, {}, {}}, Index(1), true});
+  leader.pass(1500ms);
+  EXPECT_THAT(leader.accusations(), IsEmpty());
+  EXPECT_THAT(leader.host.warnings, IsEmpty());
+}
+
+TEST(Replica, ALeaderThatIsLeavingAccusesNobody) {
+  Digesting leader(1);
+  leader.lead();
+  leader.commit(batch({command(9, 1, "x")}));
+  leader.pass(1500ms);
+  const Index index = leader.host.take<DigestAsk>().at(0).second.index;
+  for (const std::uint64_t node : {2, 3})
+    leader.receive(node, DigestTold{index, Bytes::copy(std::to_string(node)), 1});
+  leader.emit(rl::MembershipChanged{{{three.members[1], three.members[2]}, {}, {}}, Index(1), false});
+  leader.pass(1500ms);
+  EXPECT_THAT(leader.accusations(), IsEmpty());
+  EXPECT_THAT(leader.host.warnings, IsEmpty());
+}
+
 TEST(Replica, AStateThatDivergedIsToldWithinSeconds) {
   Digesting leader(1);
   Digesting other(2);

@@ -29,6 +29,30 @@ TEST(Replica, AReadOfAnIndexThatIsNeverAppliedIsGivenUp) {
   EXPECT_THAT(node.outcomes, ElementsAre("no leader"));
 }
 
+// With one barrier under way as with many: the bound is on the reads, wherever they wait.
+TEST(Replica, ReadsThatWaitInABarrierCount) {
+  Node node(1, {.self = {}, .max_pending = 3});
+  node.lead();
+  const auto read = [&](int count) {
+    node.outcomes.clear();
+    for (int i = 0; i < count; ++i) node.read();
+    node.pump();
+    return std::ranges::count(node.outcomes, "too many requests");
+  };
+  const auto last_barrier = [&] { return node.protocol->asked<rl::ReadBarrier>().back().id; };
+  EXPECT_EQ(read(3), 0);
+  EXPECT_EQ(read(1), 1);
+  node.emit(rl::Refused{last_barrier(), rl::Refusal::not_leader, NodeId(1)});
+  node.pass(200ms);  // they are in another one now
+  EXPECT_EQ(read(1), 1);
+  node.emit(rl::ReadReady{{last_barrier()}, Index(1)});
+  EXPECT_EQ(read(1), 1) << "they wait for their index";
+  node.commit(batch({command(3, 1, "x")}));
+  EXPECT_EQ(read(3), 0);
+  node.pass(10s);  // nobody answers
+  EXPECT_EQ(read(4), 1) << "who waited in vain does not count any more";
+}
+
 // Under overload every copy would be one more thing to do, and one more that another is refused for.
 TEST(Replica, AnUnansweredBarrierIsNotAskedAgain) {
   Node node(1);
