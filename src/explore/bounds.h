@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "core/ids.h"
+
 namespace quorate::explore {
 
 struct Bounds {
@@ -28,13 +30,17 @@ struct Bounds {
   // Of one node at a time; other writes are durable with the step that made them.
   std::uint32_t late_writes = 0;
   bool pre_votes = false;                 // as messages; otherwise each is granted at once
-  std::vector<std::uint64_t> candidates;  // who alone campaigns in terms 1, 2, ...; empty: all in each
+  std::vector<std::uint64_t> candidates;  // who alone campaigns in terms (rounds) 1, 2, ...; 0 or empty: all
   std::vector<std::uint64_t> readers;     // empty: all nodes
   std::vector<std::uint64_t> voters;      // at first; empty: all nodes
   std::vector<std::uint64_t> change;      // to these voters, once, whoever leads; empty: no change
   bool single_entries = false;            // one in a message, at most
   std::uint64_t max_states = 3'000'000;
   std::uint32_t max_depth = 0;  // 0: none
+
+  [[nodiscard]] bool may_campaign(NodeId node, std::uint64_t term) const {
+    return term > candidates.size() || candidates[term - 1] == 0 || candidates[term - 1] == node.value;
+  }
 };
 
 struct Violation {

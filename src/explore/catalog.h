@@ -221,7 +221,7 @@ class Catalog {
       node.facts.push_back(add(std::move(fact)));
     node.broken = node.local.broken();
     node.shape = shapes_.try_emplace(S::shape(node.local.protocol()), shapes_.size()).first->second;
-    within_.push_back(S::within(bounds_, node.local.protocol()));
+    within_.push_back(S::within(bounds_, node.local.protocol(), NodeId(node.local.self() + 1U)));
     glances_.push_back(S::glance(node.local.protocol(), node.local.disk()));
     return nodes_.add(std::move(node), all);
   }

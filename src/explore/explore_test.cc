@@ -1,5 +1,11 @@
 #include "explore/explore.h"
 
+#include <algorithm>
+#include <functional>
+#include <set>
+#include <tuple>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "explore/explorer.h"
@@ -116,60 +122,148 @@ TEST(Explore, APropertyOfTwoNodesIsJudgedInEachState) {
             (std::vector<std::string>{"node 1 is asked to propose v0", "node 2 is asked to propose v1"}));
 }
 
-// A message that was taken away because it could have no effect any more: in every state of a node that was
-// come across, it has none, and whatever the node does next, it stays so.
-template <class S, class Excepted>
-void check_dead_messages(const Bounds& bounds, Excepted&& excepted) {
-  Explorer<S> explorer(bounds);
-  ASSERT_EQ(explorer.run().stopped, "");
-  auto& catalog = explorer.catalog();
-  const auto dead = [&](std::uint32_t packet, std::uint32_t node) {
-    const auto from = static_cast<std::uint8_t>(catalog.packet(packet).from.value - 1);
-    return S::dead({bounds, catalog.note(packet), from, true}, {}, catalog.glance(node));
-  };
-  std::uint64_t checked = 0;
-  const std::size_t nodes = catalog.nodes();
-  const std::size_t packets = catalog.packets();
-  for (std::uint32_t node = 0; node < nodes; ++node) {
-    std::vector<std::uint32_t> gone;
-    std::vector<Action> actions;
-    const auto& local = catalog.node(node).local;
-    const std::uint8_t self = local.self();
-    for (std::uint32_t packet = 0; packet < packets; ++packet) {
-      if (catalog.receiver(packet) != self) continue;
-      actions.push_back({Kind::deliver, self, Action::whole_step, packet});
-      if (dead(packet, node) && !excepted(catalog.packet(packet).message)) gone.push_back(packet);
+// A message that was taken away because it could have no effect any more: whatever its sender and its
+// receiver are of what was come across, it has none when it is delivered, and what it is answered with has
+// none in turn; whatever either of them does next, that stays so.
+template <class S>
+class DeadMessages {
+ public:
+  // What is taken for lost, though it has an effect on a receiver of which this is seen.
+  using Excepted = std::function<bool(const typename S::Message&, const typename S::Glance&)>;
+  DeadMessages(const Bounds& bounds, Excepted excepted)
+      : bounds_(bounds), explorer_(bounds), excepted_(std::move(excepted)) {}
+
+  void check() {
+    ASSERT_EQ(explorer_.run().stopped, "");
+    nodes_ = catalog().nodes();  // what follows adds some
+    packets_ = catalog().packets();
+    look_at_senders();
+    for (std::uint32_t node = 0; node < nodes_ && !testing::Test::HasFatalFailure(); ++node) {
+      if (!catalog().within(node)) continue;
+      const auto actions = actions_of(node);
+      for (std::uint32_t packet = 0; packet < packets_; ++packet) {
+        if (catalog().receiver(packet) != position(node)) continue;
+        for (const bool crashes_left : {true, false}) check_one(packet, node, crashes_left, actions);
+      }
     }
-    actions.push_back({Kind::crash, self, Action::whole_step, 0});
-    for (const auto& [timer, at] : local.timers())
+    EXPECT_GT(checked_, 1000U);
+    EXPECT_GT(by_sender_, 0U) << "rules that ask who sent it";
+  }
+
+ private:
+  using Sender = typename S::Sender;
+  auto& catalog() { return explorer_.catalog(); }
+  std::uint8_t position(std::uint32_t node) { return catalog().node(node).local.self(); }
+  Sender sender(std::uint32_t node) { return S::as_sender(catalog().glance(node)); }
+  bool dead(std::uint32_t packet, Sender from, std::uint32_t node, bool crashes_left) {
+    const auto at = static_cast<std::uint8_t>(catalog().packet(packet).from.value - 1);
+    return S::dead({bounds_, catalog().note(packet), at, crashes_left}, from, catalog().glance(node));
+  }
+  std::string told(std::uint32_t packet, std::uint32_t node) {
+    return codec::to_json(catalog().packet(packet).message) + " at " +
+           catalog().node(node).local.protocol().describe();
+  }
+
+  std::vector<Action> actions_of(std::uint32_t node) {
+    const std::uint8_t self = position(node);
+    std::vector<Action> actions{{Kind::crash, self, Action::whole_step, 0}};
+    for (const auto& [timer, at] : catalog().node(node).local.timers())
       actions.push_back({Kind::fire, self, Action::whole_step, static_cast<std::uint32_t>(timer.value)});
-    for (const auto packet : gone) {
-      const Action deliver{Kind::deliver, self, Action::whole_step, packet};
-      ASSERT_EQ(catalog.act(node, deliver).node, catalog.impossible)
-          << codec::to_json(catalog.packet(packet).message) << " at " << local.protocol().describe();
+    for (std::uint32_t packet = 0; packet < packets_; ++packet) {
+      if (catalog().receiver(packet) == self)
+        actions.push_back({Kind::deliver, self, Action::whole_step, packet});
     }
-    for (const Action& action : actions) {
-      const std::uint32_t next = catalog.act(node, action).node;
-      if (next == catalog.impossible) continue;
-      for (const auto packet : gone) {
-        ASSERT_TRUE(dead(packet, next))
-            << codec::to_json(catalog.packet(packet).message) << " at " << local.protocol().describe()
-            << ", and then at " << catalog.node(next).local.protocol().describe();
-        ++checked;
+    return actions;
+  }
+
+  // What counts of a sender, and how that can change in one action.
+  void look_at_senders() {
+    for (std::uint32_t node = 0; node < nodes_; ++node) {
+      if (!catalog().within(node)) continue;
+      senders_.insert(sender(node));
+      for (const Action& action : actions_of(node)) {
+        const std::uint32_t next = catalog().act(node, action).node;
+        if (next != Catalog<S>::impossible && catalog().within(next))
+          moves_.insert({sender(node), sender(next), action.kind == Kind::crash});
       }
     }
   }
-  EXPECT_GT(checked, 1000U);
-}
+
+  void check_one(std::uint32_t packet, std::uint32_t node, bool crashes_left,
+                 const std::vector<Action>& actions) {
+    std::vector<Sender> gone;
+    for (const Sender from : senders_) {
+      if (dead(packet, from, node, crashes_left)) gone.push_back(from);
+    }
+    if (gone.empty()) return;
+    if (gone.size() != senders_.size()) by_sender_ += gone.size();
+    for (const Sender from : gone) {
+      has_no_effect(packet, from, node, crashes_left);
+      ASSERT_TRUE(dead(packet, from, node, false)) << told(packet, node) << ", and then nobody can crash";
+    }
+    for (const auto& [from, to, crash] : moves_) {
+      const bool goes_on = (crashes_left || !crash) && std::ranges::count(gone, from) != 0;
+      ASSERT_TRUE(!goes_on || dead(packet, to, node, crashes_left))
+          << told(packet, node) << ", and its sender goes on";
+    }
+    for (const Action& action : actions) {
+      if (action.kind == Kind::crash && !crashes_left) continue;
+      const std::uint32_t next = catalog().act(node, action).node;
+      if (next == Catalog<S>::impossible || !catalog().within(next)) continue;
+      for (const Sender from : gone) {
+        ASSERT_TRUE(dead(packet, from, next, crashes_left))
+            << told(packet, node) << ", and then at " << catalog().node(next).local.protocol().describe();
+        ++checked_;
+      }
+    }
+  }
+
+  void has_no_effect(std::uint32_t packet, Sender from, std::uint32_t node, bool crashes_left) {
+    if (excepted(packet, node)) return;
+    const auto outcome = catalog().act(node, {Kind::deliver, position(node), Action::whole_step, packet});
+    if (outcome.node == Catalog<S>::impossible) return;
+    ASSERT_EQ(outcome.node, node) << told(packet, node);
+    for (const std::uint32_t answer : outcome.sent) {
+      ASSERT_EQ(catalog().packet(answer).to, catalog().packet(packet).from) << told(packet, node);
+      // Its receiver is any node that is such a sender.
+      for (std::uint32_t at = 0; at < nodes_; ++at) {
+        if (!catalog().within(at) || position(at) != catalog().receiver(answer) || sender(at) != from ||
+            excepted(answer, at))
+          continue;
+        ASSERT_TRUE(dead(answer, sender(node), at, crashes_left))
+            << told(packet, node) << ", answered by " << told(answer, at);
+      }
+    }
+  }
+
+  bool excepted(std::uint32_t packet, std::uint32_t node) {
+    return excepted_(catalog().packet(packet).message, catalog().glance(node));
+  }
+
+  Bounds bounds_;
+  Explorer<S> explorer_;
+  Excepted excepted_;
+  std::size_t nodes_ = 0;
+  std::size_t packets_ = 0;
+  std::set<Sender> senders_;
+  std::set<std::tuple<Sender, Sender, bool>> moves_;  // from, to, by a crash
+  std::uint64_t checked_ = 0;
+  std::uint64_t by_sender_ = 0;
+};
 
 TEST(Explore, MessagesThatAreTakenAwayHaveNoEffect) {
-  check_dead_messages<PaxosSubject>(scope(1, 2, 0), [](const auto&) { return false; });
-  // What is taken for lost, though it has an effect: README.md.
-  check_dead_messages<RaftSubject>(scope(2, 1, 0), [](const auto& message) {
-    const auto* vote = std::get_if<raft::RequestVoteReply>(&message);
-    return (vote != nullptr && !vote->vote_granted) ||
-           std::holds_alternative<raft::AppendEntriesReply>(message);
-  });
+  const auto none = [](const auto&, const auto&) { return false; };
+  DeadMessages<PaxosSubject>(scope(1, 2, 0), none).check();
+  DeadMessages<PaxosSubject>(scope(1, 1, 1), none).check();
+  // README.md, "Taken for lost".
+  DeadMessages<RaftSubject>(scope(2, 1, 0), [](const auto& message, const auto& receiver) {
+    const bool candidate = receiver.state == raft::State::candidate;
+    if (const auto* vote = std::get_if<raft::RequestVoteReply>(&message))
+      return !vote->vote_granted && vote->term.value == receiver.term && candidate;
+    const auto* append = std::get_if<raft::AppendEntriesReply>(&message);
+    return append != nullptr && append->term.value == receiver.term &&
+           (candidate || receiver.state == raft::State::leader);
+  }).check();
 }
 
 TEST(Explore, ALimitIsTold) {

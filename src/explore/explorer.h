@@ -210,7 +210,7 @@ class Explorer {
         const std::uint8_t to = catalog_.receiver(id);
         if (i != changed && to != changed && !last_crash) return false;
         return S::dead({bounds_, catalog_.note(id), i, world.crashes < bounds_.crashes},
-                       catalog_.glance(world.nodes[i]), catalog_.glance(world.nodes[to]));
+                       S::as_sender(catalog_.glance(world.nodes[i])), catalog_.glance(world.nodes[to]));
       };
       if (now == &scratch_ || std::ranges::any_of(*now, gone)) {
         if (now != &scratch_) scratch_ = *now;

@@ -30,6 +30,8 @@ struct PaxosSubject {
     std::uint64_t round = 0;
     bool decided = false;
   };
+  using Sender = bool;  // what counts of a message's sender: whether it knows the decision
+  static Sender as_sender(const Glance& glance) { return glance.decided; }
   struct Note {  // of a message
     paxos::Ballot n;
     std::uint8_t kind = 0;  // its place in paxos::Message
@@ -70,7 +72,9 @@ struct PaxosSubject {
   static std::string timer_name(TimerId timer) {
     return timer == TimerId(1) ? "its timer to try again" : "its patience";
   }
-  static bool within(const Bounds& bounds, const Protocol& p) { return p.round() <= bounds.terms; }
+  static bool within(const Bounds& bounds, const Protocol& p, NodeId self) {
+    return p.round() <= bounds.terms && (p.round() == 0 || bounds.may_campaign(self, p.round()));
+  }
   static Glance glance(const Protocol& p, const Recovered&) {
     return {p.attempt(), p.round(), p.decided().has_value()};
   }
@@ -89,10 +93,10 @@ struct PaxosSubject {
     return note.kind == place_of<M, Message>;
   }
   // See README.md, "Messages without effect".
-  static bool dead(const Flying<Note>& m, const Glance& sender, const Glance& receiver) {
+  static bool dead(const Flying<Note>& m, Sender sender_decided, const Glance& receiver) {
     using Phase = Protocol::Phase;
     const bool question = is<paxos::Prepare>(m.note) || is<paxos::Accept>(m.note) || is<paxos::Learn>(m.note);
-    if (receiver.decided && !m.crashes_left && (!question || sender.decided)) return true;
+    if (receiver.decided && !m.crashes_left && (!question || sender_decided)) return true;
     // An attempt that is over does not come back, nor does its ballot.
     const auto& attempt = receiver.attempt;
     const bool over = attempt.n == m.note.n ? attempt.phase == Phase::idle : m.note.n.round <= receiver.round;

@@ -33,6 +33,8 @@ struct RaftSubject {
     raft::State state = raft::State::follower;
     std::array<std::uint64_t, 5> match{};  // as leader
   };
+  using Sender = std::uint64_t;  // what counts of a message's sender: the term, that its disk agrees to
+  static Sender as_sender(const Glance& glance) { return glance.term; }
   struct Note {  // of a message
     std::uint64_t term = 0;
     std::uint64_t index = 0;
@@ -149,11 +151,10 @@ struct RaftSubject {
            : timer == Protocol::heartbeat_timer ? "its heartbeat timer"
                                                 : "its timer for reads";
   }
-  static bool within(const Bounds& bounds, const Protocol& p) {
+  static bool within(const Bounds& bounds, const Protocol& p, NodeId) {
     if (p.term().value > bounds.terms) return false;
     const bool campaigned = p.state() == raft::State::candidate || p.state() == raft::State::leader;
-    return !campaigned || p.term().value > bounds.candidates.size() ||
-           bounds.candidates[p.term().value - 1] == p.voted_for().value;
+    return !campaigned || bounds.may_campaign(p.voted_for(), p.term().value);
   }
   static Glance glance(const Protocol& p, const Recovered& disk) {
     Glance glance{p.term().value, p.state(), {}};
@@ -188,7 +189,7 @@ struct RaftSubject {
     return note.kind == place_of<M, Message>;
   }
   // See README.md, "Messages without effect".
-  static bool dead(const Flying<Note>& m, const Glance& sender, const Glance& receiver) {
+  static bool dead(const Flying<Note>& m, Sender sender, const Glance& receiver) {
     const bool past = m.note.term < receiver.term;
     const bool present = m.note.term == receiver.term;
     if (is<raft::RequestVoteReply>(m.note))
@@ -203,7 +204,7 @@ struct RaftSubject {
     }
     if (is<raft::RequestVote>(m.note) || is<raft::AppendEntries>(m.note) || is<raft::Heartbeat>(m.note) ||
         is<raft::CommitIndex>(m.note))
-      return past && sender.term >= m.bounds.terms && m.bounds.heartbeats == 0;
+      return past && sender >= m.bounds.terms && m.bounds.heartbeats == 0;
     if (is<raft::TimeoutNow>(m.note)) return past;
     return false;
   }

@@ -115,7 +115,7 @@ void define_exploration(CLI::App& app, Arguments& a) {
              "how many writes of a node may be late at once; others are durable at once, or lost in a crash");
   all.flag("--pre-votes", bounds.pre_votes, "pre-votes are messages, instead of granted at once");
   all.flag("--single-entries", bounds.single_entries, "no message carries more than one entry");
-  all.list("--candidates", bounds.candidates, "who alone campaigns in terms 1, 2, ...");
+  all.list("--candidates", bounds.candidates, "who alone campaigns in terms (rounds) 1, 2, ...; 0: anybody");
   all.list("--readers", bounds.readers, "who is asked for reads; otherwise anybody");
   all.list("--voters", bounds.voters, "at first, instead of all nodes");
   all.list("--change", bounds.change, "one membership change, to these voters");
