@@ -65,6 +65,15 @@ bool found(const Options& options, std::uint64_t seeds, std::string_view propert
   return false;
 }
 
+// The same, by what the failure says.
+bool found_saying(const Options& options, std::uint64_t seeds, std::string_view words) {
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    const Result result = run_seed(options, seed);
+    if (!result.ok && result.failure.find(words) != std::string::npos) return true;
+  }
+  return false;
+}
+
 Options options_with(replicated_log::Factory factory, const char* faults = "all") {
   Options options;
   options.factory = std::move(factory);
@@ -197,6 +206,42 @@ class NeverHandsOver final : public Spoiled {
 
 TEST(PlantedBugs, AHandOverThatComesToNothingIsFound) {
   EXPECT_TRUE(found(options_with(with<NeverHandsOver>("raft"), "none"), 100, "liveness"));
+}
+
+class NeverChangesItsMembers final : public Spoiled {
+  using Spoiled::Spoiled;
+  bool spoil_input(In& input) override {
+    const auto* ask = std::get_if<Ask<replicated_log::Request>>(&input);
+    return ask == nullptr || !std::holds_alternative<replicated_log::Reconfigure>(ask->request);
+  }
+};
+
+TEST(PlantedBugs, AChangeOfMembersThatComesToNothingIsFound) {
+  auto paxos = options_with(with<NeverChangesItsMembers>("paxos"), "none");
+  paxos.leaders = false;
+  EXPECT_TRUE(found_saying(paxos, 40, "does not come into force"));
+}
+
+// Once it was given a whole state it takes no entries any more, and lives on states alone.
+class LivesOnStates final : public Spoiled {
+  using Spoiled::Spoiled;
+  bool spoil_input(In& input) override {
+    const auto* receive = restored_ ? std::get_if<Receive<Bytes>>(&input) : nullptr;
+    if (receive == nullptr) return true;
+    const auto message = codec::decode<raft::Message>(receive->message);
+    const auto* append = message ? std::get_if<raft::AppendEntries>(&*message) : nullptr;
+    return append == nullptr || append->entries.empty();
+  }
+  void spoil(Effect<Bytes, Event>& effect) override {
+    const auto* emit = std::get_if<Emit<Event>>(&effect);
+    restored_ =
+        restored_ || (emit != nullptr && std::holds_alternative<replicated_log::Restore>(emit->event));
+  }
+  bool restored_ = false;
+};
+
+TEST(PlantedBugs, ANodeThatIsBroughtOneStateAfterTheOtherIsFound) {
+  EXPECT_TRUE(found_saying(options_with(with<LivesOnStates>("raft"), "none"), 600, "one state after the"));
 }
 
 class ClaimsToLead final : public Spoiled {
