@@ -180,6 +180,37 @@ TEST(WalDamage, ABadReadingIsRepeated) {
 }
 
 // A write that a lying disk lost is seen once a later one is there.
+// The batch that looks bad is read again; so is what stands behind it, which tells damage from a torn end.
+TEST(WalDamage, IsNotTakenForATornEndWhenReadingsGoWrong) {
+  for (const std::size_t payload : {50U, 700U}) {
+    const auto log = written(8, payload);
+    const auto name = last_segment(*log.disk);
+    const auto bytes = log.disk->contents(name);
+    std::vector<std::size_t> damages{bytes.find(std::string(payload, 'd'))};
+    if (payload < 400) damages.push_back(bytes.find(std::string(payload, 'i')));  // the last, of one sector
+    for (const auto at : damages) {
+      ASSERT_NE(at, std::string::npos);
+      for (std::uint64_t first = 1; first <= 16; ++first) {
+        for (const std::uint64_t count : {1, 2}) {
+          for (const std::uint64_t distance : {512, 700, 2048, 8192}) {
+            auto disk = log.disk->clone();
+            disk->flip_bit(name, at, 3);
+            std::uint64_t reads = 0;
+            disk->set_hook([&](const MemoryDisk::Access& access) -> MemoryDisk::Fault {
+              if (access.operation != MemoryDisk::Operation::read) return {};
+              const bool bad = ++reads >= first && reads < first + count;
+              return {bad ? MemoryDisk::FaultKind::misdirected : MemoryDisk::FaultKind::none, distance};
+            });
+            const auto opened = Wal::open(*disk, small_config());
+            ASSERT_FALSE(opened) << payload << " " << at << " " << first << " " << count << " " << distance;
+            EXPECT_EQ(opened.error().kind, WalError::Kind::corrupt);
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(WalDamage, ALostWriteInFrontOfLaterOnesIsRefused) {
   for (const auto kind :
        {MemoryDisk::FaultKind::lost, MemoryDisk::FaultKind::misdirected, MemoryDisk::FaultKind::flipped}) {

@@ -13,6 +13,14 @@ constexpr std::uint64_t read_ahead = 1U << 20U;
 constexpr int attempts = 3;
 constexpr std::uint64_t small_batch = 64U << 10U;
 
+// Of two readings of a bad batch. A header that was read once stands there, whatever another reading missed.
+bool tells_more(const BadBatch& one, const BadBatch& other) {
+  const auto weight = [](Standing standing) {
+    return standing == Standing::valid ? 2 : standing == Standing::damaged ? 1 : 0;
+  };
+  return weight(one.standing) > weight(other.standing);
+}
+
 }  // namespace
 
 IoResult<std::string_view> SegmentReader::peek(std::uint64_t offset, std::uint64_t length) {
@@ -54,9 +62,13 @@ IoResult<std::optional<BatchHeader>> SegmentReader::batch_header(std::uint64_t s
 IoResult<std::variant<Batch, BadBatch>> SegmentReader::batch(std::uint64_t segment, std::uint64_t offset,
                                                              std::uint64_t number) {
   auto result = read_batch(segment, offset, number);
-  for (int i = 1; i < attempts && result && std::holds_alternative<BadBatch>(*result); ++i) {
+  for (int i = 1; i < attempts && result; ++i) {
+    const auto* bad = std::get_if<BadBatch>(&*result);
+    if (bad == nullptr) break;
     window_.clear();
-    result = read_batch(segment, offset, number);
+    auto again = read_batch(segment, offset, number);
+    const auto* worse = again ? std::get_if<BadBatch>(&*again) : nullptr;
+    if (worse == nullptr || tells_more(*worse, *bad)) result = std::move(again);
   }
   return result;
 }
@@ -87,8 +99,20 @@ IoResult<std::variant<Batch, BadBatch>> SegmentReader::read_batch(std::uint64_t 
   return Batch{header, Bytes::copy(*body)};
 }
 
+// What lies behind a batch that is taken for torn is given up. So one bad reading must not hide it.
 IoResult<std::optional<std::uint64_t>> SegmentReader::later_batch(std::uint64_t segment, std::uint64_t offset,
                                                                   std::uint64_t number) {
+  IoResult<std::optional<std::uint64_t>> found;
+  for (int i = 0; i < attempts && found && !*found; ++i) {
+    window_.clear();
+    found = look_for_later(segment, offset, number);
+  }
+  return found;
+}
+
+IoResult<std::optional<std::uint64_t>> SegmentReader::look_for_later(std::uint64_t segment,
+                                                                     std::uint64_t offset,
+                                                                     std::uint64_t number) {
   for (;; offset += sector) {
     const auto head = peek(offset, batch_header_bytes);
     if (!head) return std::unexpected(head.error());

@@ -48,6 +48,9 @@ class SegmentReader {
   [[nodiscard]] IoResult<std::variant<Batch, BadBatch>> read_batch(std::uint64_t segment,
                                                                    std::uint64_t offset,
                                                                    std::uint64_t number);
+  [[nodiscard]] IoResult<std::optional<std::uint64_t>> look_for_later(std::uint64_t segment,
+                                                                      std::uint64_t offset,
+                                                                      std::uint64_t number);
   // Up to `length` bytes, through a window that is read ahead.
   [[nodiscard]] IoResult<std::string_view> peek(std::uint64_t offset, std::uint64_t length);
 
