@@ -30,9 +30,14 @@ bool fits(const DiskFaults::Armed& fault, Disk::Operation operation) {
   return false;
 }
 
-bool lies(Disk::FaultKind kind) {
+bool is_lie(Disk::FaultKind kind) {
   using Kind = Disk::FaultKind;
   return kind == Kind::lost || kind == Kind::misdirected || kind == Kind::flipped || kind == Kind::stale;
+}
+
+// A bit that flips in a write lies there wrong as if it had flipped later.
+Lies::Kind lie_of(Disk::FaultKind kind) {
+  return kind == Disk::FaultKind::flipped ? Lies::Kind::flip : Lies::Kind::write;
 }
 
 }  // namespace
@@ -53,9 +58,14 @@ Disk::Fault DiskFaults::operator()(const Disk::Access& access) {
     const Disk::Fault fault{it->kind, it->detail};
     const auto tell = it->struck;
     if (!it->lasting) armed_.erase(it);
-    struck_ = true;
+    if (!is_lie(fault.kind)) {
+      struck_ = true;
+    } else if (access.operation == Disk::Operation::read) {
+      lies_.misread();
+    } else {
+      lies_.told(lie_of(fault.kind));
+    }
     if (tell) tell();  // which may arm another
-    if (lies(fault.kind)) tampered_ = true;
     return fault;
   }
   return {};

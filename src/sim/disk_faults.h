@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "sim/lies.h"
 #include "storage/memory_disk.h"
 
 namespace quorate::sim {
@@ -28,18 +29,11 @@ class DiskFaults {
   void disarm() { armed_.clear(); }
   [[nodiscard]] bool armed() const { return !armed_.empty(); }
 
-  // True once anything went wrong since the last forget(): an excuse to stop, or not to start.
-  [[nodiscard]] bool struck() const { return struck_ || tampered(); }
+  // True once an access failed since the last forget(): an excuse to stop, or not to start.
+  [[nodiscard]] bool struck() const { return struck_; }
   void forget() { struck_ = false; }
-  // True once the disk lied, which may show much later: an excuse for the log to be damaged.
-  [[nodiscard]] bool tampered() const { return tampered_ || flips_ + losses_ != 0; }
-  void tamper() { tampered_ = true; }
-  // One bit of what lay on the disk flipped, and nothing else was ever wrong with what it holds.
-  void flip() { ++flips_; }
-  [[nodiscard]] bool flipped_once() const { return !tampered_ && flips_ == 1 && losses_ == 0; }
-  // The same of a file of the log that was lost.
-  void lose() { ++losses_; }
-  [[nodiscard]] bool lost_once() const { return !tampered_ && losses_ == 1 && flips_ == 0; }
+  // What it did wrong and did not say.
+  [[nodiscard]] Lies& lies() { return lies_; }
 
   Disk::Fault operator()(const Disk::Access& access);
   [[nodiscard]] std::uint64_t operations() const { return operations_; }  // that change the disk, so far
@@ -48,9 +42,7 @@ class DiskFaults {
   std::vector<Armed> armed_;
   std::uint64_t operations_ = 0;
   bool struck_ = false;
-  bool tampered_ = false;
-  unsigned flips_ = 0;
-  unsigned losses_ = 0;
+  Lies lies_;
 };
 
 }  // namespace quorate::sim

@@ -41,39 +41,71 @@ std::optional<std::string> DurableShadow::difference(const Recovered& found) con
   auto it = found.log.begin();
   while (it != found.log.end() && snapshot_ && it->index <= snapshot_->index) ++it;
   const auto count = static_cast<std::size_t>(found.log.end() - it);
-  for (std::size_t i = 0; i < std::min(count, log_.size()); ++i) {
-    if (it[static_cast<std::ptrdiff_t>(i)] != log_[i])
-      return fmt::format("another entry at {}", log_[i].index.value);
-  }
   if (count != log_.size()) {
     return fmt::format("a log that ends at {} instead of {}",
                        found.log.empty() ? 0 : found.log.back().index.value,
                        log_.empty() ? 0 : log_.back().index.value);
   }
+  for (std::size_t i = 0; i < count; ++i) {
+    if (it[static_cast<std::ptrdiff_t>(i)] != log_[i])
+      return fmt::format("another entry at {}", log_[i].index.value);
+  }
   return std::nullopt;
 }
 
-std::optional<std::string> DurableShadow::recovered(const Recovered& found) {
-  const bool without_the_last = !last_.empty() && !difference(found);
-  settle();
-  auto broken = difference(found);
-  while (broken && !in_flight_.empty()) {
-    synced(1);
-    settle();
-    if (!difference(found)) broken.reset();
-  }
-  missed_only_the_last_ = broken && without_the_last;
-  reset(found);
-  return broken;
+// The newest are kept apart: damage may hide some of them.
+void DurableShadow::synced(std::size_t groups) {
+  constexpr std::size_t kept = 4;
+  if (groups == 0) return;
+  if (syncs_.size() == kept) settle_oldest();
+  Groups& newest = syncs_.emplace_back();
+  for (; groups != 0; --groups, in_flight_.pop_front()) newest.push_back(std::move(in_flight_.front()));
+  ++newest_;
 }
 
-bool DurableShadow::had(const std::map<RecordKey, Bytes>& records) const {
+void DurableShadow::settle_oldest() {
+  for (const auto& writes : syncs_.front()) apply(writes);
+  syncs_.pop_front();
+}
+
+std::optional<std::string> DurableShadow::recovered(const Recovered& found) {
   DurableShadow then = *this;
-  for (then.settle(); then.records_ != records; then.settle()) {
-    if (then.in_flight_.empty()) return false;
-    then.synced(1);
+  missed_.reset();
+  auto broken = then.difference(found);
+  if (!broken) missed_ = then.syncs_.size();
+  while (!then.syncs_.empty()) {
+    then.settle_oldest();
+    broken = then.difference(found);
+    if (!broken) missed_ = then.syncs_.size();
   }
-  return true;
+  std::size_t more = 0;  // groups that were in flight
+  for (; broken && more < in_flight_.size(); ++more) {
+    then.apply(in_flight_[more]);
+    if (!then.difference(found)) broken.reset();
+  }
+  if (broken) {
+    reset(found);
+    return broken;
+  }
+  missed_ = 0;
+  synced(more);
+  in_flight_.clear();
+  return std::nullopt;
+}
+
+std::optional<std::size_t> DurableShadow::lacking(const std::map<RecordKey, Bytes>& records) const {
+  DurableShadow then = *this;
+  std::optional<std::size_t> lacking;
+  if (then.records_ == records) lacking = then.syncs_.size();
+  while (!then.syncs_.empty()) {
+    then.settle_oldest();
+    if (then.records_ == records) lacking = then.syncs_.size();
+  }
+  for (const auto& writes : in_flight_) {
+    then.apply(writes);
+    if (then.records_ == records) lacking = 0;
+  }
+  return lacking;
 }
 
 Recovered DurableShadow::contents() {
@@ -87,7 +119,7 @@ Recovered DurableShadow::contents() {
 
 void DurableShadow::reset(const Recovered& found) {
   in_flight_.clear();
-  last_.clear();
+  syncs_.clear();
   records_ = found.records;
   snapshot_ = found.snapshot;
   log_.clear();

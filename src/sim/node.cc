@@ -41,10 +41,15 @@ Node::~Node() = default;
 // Starting and stopping.
 
 bool Node::start() {
+  disk_faults_.forget();
+  Lies& lies = disk_faults_.lies();
+  const auto before = lies.mark();
+  lies.starts();
+  lies.writes_for(shadow_.newest_sync() + (shadow_.in_flight() == 0 ? 0 : 1));  // the last batch, once more
   auto opened = open_log();
   if (!opened) return false;
   Recovered recovered = std::move(opened->keyspaces[keyspace]);
-  if (!accept(recovered)) return false;
+  if (!accept(recovered, opened->torn_bytes != 0)) return false;
   auto live = replica::Replica::recover_state(home_, recovered);
   if (!live && live.error().lost) {
     const Membership members = recovered.snapshot ? recovered.snapshot->membership : Membership();
@@ -52,7 +57,7 @@ bool Node::start() {
     opened.reset();
     if (!begin_log_anew(&members) || !(opened = open_log())) return false;
     recovered = std::move(opened->keyspaces[keyspace]);
-    if (!accept(recovered)) return false;
+    if (!accept(recovered, opened->torn_bytes != 0)) return false;
     live = replica::Replica::recover_state(home_, recovered);
   }
   if (!live) {
@@ -60,7 +65,7 @@ bool Node::start() {
     return false;
   }
   log_ = std::move(opened->wal);
-  disk_faults_.forget();
+  lies.forget(before);  // all that the log needs was read, and it is what it was
   refusals_ = 0;
   process_ = ++stage_->stamps;
   submitted_ = {};
@@ -299,6 +304,7 @@ void Node::begin_sync() {
 
 void Node::write_log(Duration rest) {
   syncing_groups_ = std::exchange(unsynced_groups_, 0);
+  disk_faults_.lies().writes_for(shadow_.newest_sync() + 1);
   if (auto synced = log_->sync(); !synced) return halt("writing the log: " + synced.error().what);
   shadow_.synced(std::exchange(syncing_groups_, 0));
   schedule(EventKind::persisted, rest, submitted_.value);

@@ -26,7 +26,7 @@ class Node final : public replica::Host {
   ~Node() override;
 
   // Starts a process; false if the log or the state refuse, for refusal(). Finding less than was durable
-  // fails the run, unless the disk was tampered with: then it is a silent_loss().
+  // fails the run, unless the disk did what no log can see (lies.h): then it is a silent_loss().
   bool start();
   // The process dies; `survival` is of what the disk was not told to sync.
   void stop(storage::MemoryDisk::Survival survival, const char* reason);
@@ -50,6 +50,11 @@ class Node final : public replica::Host {
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
   [[nodiscard]] int refused_again() { return ++refusals_; }
   [[nodiscard]] bool silent_loss() const { return silent_loss_; }
+  // Whether anything that its disk did may keep it from starting.
+  [[nodiscard]] bool may_refuse() {
+    Lies& lies = disk_faults_.lies();
+    return disk_faults_.struck() || lies.damaged() || lies.misread_too_often();
+  }
   [[nodiscard]] std::uint64_t process() const { return process_; }  // differs after each start
   [[nodiscard]] NodeId leader() const { return leader_; }
   [[nodiscard]] Epoch epoch() const { return epoch_; }
@@ -83,7 +88,8 @@ class Node final : public replica::Host {
   [[nodiscard]] storage::WalConfig log_config() const;
   std::optional<storage::Wal::Opened> open_log();
   bool begin_log_anew(const Membership* members);
-  bool accept(const Recovered& recovered);
+  bool accept(const Recovered& recovered, bool torn);
+  void lost_silently(bool excused);
   void took_place();
   void dispatch(Event event);
   void judge_removed();
@@ -114,6 +120,7 @@ class Node final : public replica::Host {
   struct Anew {  // a log that is about to take a damaged one's place, or has
     Recovered contents;
     std::map<RecordKey, Bytes> saved;  // the records of the damaged one
+    std::uint64_t lies = 0;            // Lies::mark() when it was begun
   };
   std::optional<Anew> anew_;
   bool newer_ = false;

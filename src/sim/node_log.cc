@@ -32,7 +32,8 @@ std::optional<storage::Wal::Opened> Node::open_log() {
 // those that the log tells of, it is the state that is lost.
 bool Node::begin_log_anew(const Membership* members) {
   if (stage_->options.rejoin == nullptr) return false;
-  if (!disk_faults_.tampered())
+  Lies& lies = disk_faults_.lies();
+  if (members == nullptr ? !lies.log_damaged() : !lies.state_lost())
     stage_->checks.fail("recovery",
                         fmt::format("node {} gives up a log that nothing damaged: {}", id_.value, refusal_));
   const auto saved = storage::Wal::salvage(disk_, log_config());
@@ -43,11 +44,9 @@ bool Node::begin_log_anew(const Membership* members) {
   const auto found = saved->records.find(keyspace);
   const auto records = found == saved->records.end() ? std::map<RecordKey, Bytes>{} : found->second;
   if (anew_ && records == anew_->contents.records) took_place();
-  if (!shadow_.had(records)) {
-    silent_loss_ = true;
+  if (const auto lacking = shadow_.lacking(records); lacking != 0) {
     refusal_ = "saved other records from a damaged log than were durable";
-    if (!disk_faults_.tampered() || disk_faults_.flipped_once() || disk_faults_.lost_once())
-      stage_->checks.fail("recovery", fmt::format("node {} {}", id_.value, refusal_));
+    lost_silently(lacking && lies.may_save_without(shadow_.newest_sync(), *lacking));
     return false;
   }
   const auto how = stage_->options.rejoin;
@@ -60,7 +59,7 @@ bool Node::begin_log_anew(const Membership* members) {
   DurableShadow anew;
   anew.submitted(*writes);
   anew.synced(1);
-  anew_ = Anew{anew.contents(), records};
+  anew_ = Anew{anew.contents(), records, lies.mark()};
   const auto begun = storage::Wal::begin_anew(disk_, log_config(), *saved, {{keyspace, std::move(*writes)}});
   if (!begun) refusal_ = begun.error().what;
   return begun.has_value();
@@ -69,6 +68,7 @@ bool Node::begin_log_anew(const Membership* members) {
 // From now on the new log is what must be found again.
 void Node::took_place() {
   shadow_.reset(anew_->contents);
+  disk_faults_.lies().forget(anew_->lies);
   stage_->checks.damaged(id_, anew_->saved);
   anew_.reset();
   ++stage_->rejoined;
@@ -79,20 +79,25 @@ void Node::took_place() {
   }
 }
 
-// Whether the log holds what it must.
-bool Node::accept(const Recovered& recovered) {
+// Whether the log holds what it must. `torn`: it says that it cut its end.
+bool Node::accept(const Recovered& recovered, bool torn) {
   if (anew_ && recovered.records == anew_->contents.records) took_place();
   anew_.reset();
   const auto lost = shadow_.recovered(recovered);
   if (!lost) return true;
-  silent_loss_ = true;
   refusal_ = "recovered " + *lost;
-  // One flipped bit may make the last batch look torn. Anywhere else it must be noticed, and so must the loss
-  // of a file.
-  const bool excused = disk_faults_.tampered() && !disk_faults_.lost_once() &&
-                       (!disk_faults_.flipped_once() || shadow_.missed_only_the_last());
-  if (!excused) stage_->checks.fail("recovery", fmt::format("node {} {}", id_.value, refusal_));
+  const Lies& lies = disk_faults_.lies();
+  const auto missed = shadow_.missed();
+  lost_silently(lies.may_miss_segment() || (missed && lies.may_miss(shadow_.newest_sync(), *missed, torn)));
   return false;
+}
+
+// A node that forgot what it had answered for is more than protocols promise to survive: it takes no further
+// part, and is counted.
+void Node::lost_silently(bool excused) {
+  silent_loss_ = true;
+  ++stage_->silent_losses;
+  if (!excused) stage_->checks.fail("recovery", fmt::format("node {} {}", id_.value, refusal_));
 }
 
 }  // namespace quorate::sim

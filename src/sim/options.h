@@ -67,6 +67,8 @@ struct Result {
   std::uint64_t unknown = 0;
   std::uint64_t epochs = 0;
   std::uint64_t rejoined = 0;  // logs that were damaged and given up for what others had
+  // Nodes whose newest acknowledged writes their disk lost, which no log can see: they took no further part.
+  std::uint64_t silent_losses = 0;
   std::vector<Fault> plan;
   Overlaps faults;
   Lasting lasting;

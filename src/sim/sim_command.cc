@@ -64,18 +64,19 @@ double ms(Duration d) { return static_cast<double>(d.count()) / 1e6; }
 std::string json_of(const Result& r) {
   return fmt::format(
       R"({{"seed":{},"ok":{},"hash":"{:016x}","events":{},"simulated_ms":{:.3f},"first_commit_ms":{:.3f},"recovery_ms":{:.3f},)"
-      R"("acknowledged":{},"unknown":{},"epochs":{},"rejoined":{},"faults":"{}","property":{},"failure":{}}})",
+      R"("acknowledged":{},"unknown":{},"epochs":{},"rejoined":{},"silent_losses":{},"faults":"{}","property":{},"failure":{}}})",
       r.seed, r.ok, r.hash, r.events, ms(r.simulated), ms(r.first_commit), ms(r.recovery), r.acknowledged,
-      r.unknown, r.epochs, r.rejoined, r.faults.struck.str(), codec::detail::quote(r.property),
-      codec::detail::quote(r.failure));
+      r.unknown, r.epochs, r.rejoined, r.silent_losses, r.faults.struck.str(),
+      codec::detail::quote(r.property), codec::detail::quote(r.failure));
 }
 
 std::string line_of(const Result& r) {
   return fmt::format(
       "seed {} {} hash={:016x} events={} simulated={:.3f}s acknowledged={} unknown={} epochs={} rejoined={} "
+      "silent_losses={} "
       "recovery={:.0f}ms faults={}",
       r.seed, r.ok ? "ok" : "FAILED", r.hash, r.events, ms(r.simulated) / 1e3, r.acknowledged, r.unknown,
-      r.epochs, r.rejoined, ms(r.recovery), r.faults.struck.str());
+      r.epochs, r.rejoined, r.silent_losses, ms(r.recovery), r.faults.struck.str());
 }
 
 // Percentiles, in ms.
@@ -112,11 +113,13 @@ class Sweep {
     // Processor time: the machine may have other work.
     const double busy = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
     fmt::print(
-        "{}: {} seeds, {} passed, {} failed; {} operations acknowledged, {} damaged logs rejoined; "
+        "{}: {} seeds, {} passed, {} failed; {} operations acknowledged, {} damaged logs rejoined, "
+        "silent losses: {}; "
         "{:.1f} M events in {:.1f} s, "
         "{:.2f} M events per second of a core\n",
         arguments_->options.protocol, passed_ + failed_, passed_, failed_, acknowledged_, rejoined_,
-        static_cast<double>(events_) / 1e6, seconds(), static_cast<double>(events_) / 1e6 / busy);
+        silent_losses_, static_cast<double>(events_) / 1e6, seconds(),
+        static_cast<double>(events_) / 1e6 / busy);
     if (arguments_->coverage && arguments_->json) fmt::print("{}\n", coverage_.json());
     return failed_ == 0 ? 0 : 1;
   }
@@ -126,6 +129,7 @@ class Sweep {
     events_ += result.events;
     acknowledged_ += result.acknowledged;
     rejoined_ += result.rejoined;
+    silent_losses_ += result.silent_losses;
     result.ok ? ++passed_ : ++failed_;
     if (result.ok) {
       recoveries_.push_back(result.recovery);
@@ -185,6 +189,7 @@ class Sweep {
   std::uint64_t events_ = 0;
   std::uint64_t acknowledged_ = 0;
   std::uint64_t rejoined_ = 0;
+  std::uint64_t silent_losses_ = 0;
   std::vector<Duration> recoveries_;  // of the runs that passed
   std::vector<Duration> commits_;
   std::vector<Duration> pauses_;  // of partial partitions that lasted

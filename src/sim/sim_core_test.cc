@@ -180,7 +180,7 @@ TEST(DiskFaults, StrikeOnceWhereTheyFit) {
   EXPECT_EQ(kind(Disk::Operation::sync), Disk::FaultKind::none);
   EXPECT_TRUE(faults.struck());
   EXPECT_EQ(told, 1);
-  EXPECT_FALSE(faults.tampered());
+  EXPECT_FALSE(faults.lies().damaged());
   faults.arm({.kind = Disk::FaultKind::full, .lasting = true, .number = 7});
   faults.arm({.kind = Disk::FaultKind::lost, .skip = 1, .number = 8});
   EXPECT_EQ(kind(Disk::Operation::write), Disk::FaultKind::full);
@@ -188,7 +188,7 @@ TEST(DiskFaults, StrikeOnceWhereTheyFit) {
   faults.disarm(7);
   EXPECT_EQ(kind(Disk::Operation::write), Disk::FaultKind::none);
   EXPECT_EQ(kind(Disk::Operation::write), Disk::FaultKind::lost);
-  EXPECT_TRUE(faults.tampered());
+  EXPECT_TRUE(faults.lies().log_damaged());
   EXPECT_FALSE(faults.armed());
 }
 
@@ -290,14 +290,15 @@ TEST(DurableShadow, KnowsTheRecordsOfADamagedLog) {
   shadow.submitted({PutRecord{"vote", Bytes::copy("1")}});
   shadow.synced(1);
   shadow.submitted({PutRecord{"vote", Bytes::copy("2")}});
-  EXPECT_TRUE(shadow.had(Records{{"vote", Bytes::copy("1")}}));
-  EXPECT_TRUE(shadow.had(Records{{"vote", Bytes::copy("2")}})) << "in flight: it may be there";
-  EXPECT_FALSE(shadow.had(Records{}));
+  EXPECT_EQ(shadow.lacking(Records{{"vote", Bytes::copy("1")}}), 0U);
+  EXPECT_EQ(shadow.lacking(Records{{"vote", Bytes::copy("2")}}), 0U) << "in flight: it may be there";
+  EXPECT_EQ(shadow.lacking(Records{}), 1U);
   shadow.synced(1);
-  EXPECT_FALSE(shadow.had(Records{{"vote", Bytes::copy("1")}}));
+  EXPECT_EQ(shadow.lacking(Records{{"vote", Bytes::copy("1")}}), 1U);
+  EXPECT_EQ(shadow.lacking(Records{{"vote", Bytes::copy("3")}}), std::nullopt);
 }
 
-TEST(DurableShadow, TellsWhetherOnlyTheLastSyncIsMissing) {
+TEST(DurableShadow, TellsHowManyOfTheNewestSyncsAreMissing) {
   const auto missed = [](std::uint64_t last) {
     DurableShadow shadow;
     shadow.submitted({AppendEntries{{entry(1)}}});
@@ -309,13 +310,98 @@ TEST(DurableShadow, TellsWhetherOnlyTheLastSyncIsMissing) {
     Recovered found;
     for (std::uint64_t i = 1; i <= last; ++i) found.log.push_back(entry(i));
     const bool missing = shadow.recovered(found).has_value();
-    return std::pair(missing, shadow.missed_only_the_last());
+    return std::pair(missing, shadow.missed());
   };
-  EXPECT_EQ(missed(4), std::pair(false, false));
-  EXPECT_EQ(missed(3), std::pair(false, false));
-  EXPECT_EQ(missed(2), std::pair(true, false));
-  EXPECT_EQ(missed(1), std::pair(true, true));
-  EXPECT_EQ(missed(0), std::pair(true, false));
+  using Missed = std::optional<std::size_t>;
+  EXPECT_EQ(missed(4), std::pair(false, Missed(0)));
+  EXPECT_EQ(missed(3), std::pair(false, Missed(0)));
+  EXPECT_EQ(missed(2), std::pair(true, Missed()));
+  EXPECT_EQ(missed(1), std::pair(true, Missed(1)));
+  EXPECT_EQ(missed(0), std::pair(true, Missed(2)));
+}
+
+// What was read back at a start is as much the newest sync as what was written since.
+TEST(DurableShadow, KnowsTheNewestSyncThroughAStart) {
+  DurableShadow shadow;
+  shadow.submitted({AppendEntries{{entry(1)}}});
+  shadow.synced(1);
+  shadow.submitted({AppendEntries{{entry(2)}}});
+  Recovered found;
+  found.log = {entry(1), entry(2)};
+  EXPECT_FALSE(shadow.recovered(found));
+  EXPECT_EQ(shadow.newest_sync(), 2U);
+  found.log.pop_back();
+  EXPECT_TRUE(shadow.recovered(found));
+  EXPECT_EQ(shadow.missed(), 1U);
+}
+
+TEST(Lies, ExcuseNothingWhereNothingWasWrong) {
+  const Lies lies;
+  EXPECT_FALSE(lies.damaged());
+  EXPECT_FALSE(lies.log_damaged());
+  EXPECT_FALSE(lies.may_miss(7, 1, true));
+  EXPECT_FALSE(lies.may_miss_segment());
+  EXPECT_FALSE(lies.may_save_without(7, 1));
+}
+
+TEST(Lies, ThatAreMisreadsExcuseOnlyWhatNoNumberOfReadsCouldMend) {
+  Lies lies;
+  for (unsigned i = 1; i < Lies::reads; ++i) {
+    lies.misread();
+    EXPECT_FALSE(lies.log_damaged());
+    EXPECT_FALSE(lies.may_miss(7, 1, true));
+  }
+  lies.misread();
+  EXPECT_TRUE(lies.log_damaged());
+  EXPECT_TRUE(lies.may_miss(7, 1, false));
+  EXPECT_FALSE(lies.may_miss(7, 2, false));
+  lies.starts();
+  EXPECT_FALSE(lies.log_damaged());
+}
+
+TEST(Lies, OfAWriteExcuseItsOwnSync) {
+  Lies lies;
+  lies.writes_for(6);
+  lies.told(Lies::Kind::write);
+  EXPECT_TRUE(lies.log_damaged());
+  EXPECT_TRUE(lies.may_miss(6, 1, false));
+  EXPECT_FALSE(lies.may_miss(6, 2, false)) << "the sync before it";
+  EXPECT_FALSE(lies.may_miss(7, 1, false)) << "a later sync";
+  EXPECT_FALSE(lies.may_miss(7, 2, false)) << "the later sync shows that it is missing";
+  EXPECT_FALSE(lies.may_save_without(6, 1)) << "what else would be damaged?";
+  lies.told(Lies::Kind::flip);
+  EXPECT_TRUE(lies.may_save_without(6, 1));
+  EXPECT_TRUE(lies.may_miss(7, 2, false));
+}
+
+TEST(Lies, OfABitExcuseTheNewestSyncIfItLooksTorn) {
+  Lies lies;
+  lies.told(Lies::Kind::flip);
+  EXPECT_TRUE(lies.may_miss(7, 1, true));
+  EXPECT_FALSE(lies.may_miss(7, 1, false));
+  EXPECT_FALSE(lies.may_miss(7, 2, true));
+}
+
+TEST(Lies, OfAFileExcuseAMissingSegmentOnlyWithItsNote) {
+  Lies lies;
+  lies.lost_file("wal-0000000003");
+  EXPECT_TRUE(lies.log_damaged());
+  EXPECT_FALSE(lies.may_miss(7, 1, true));
+  EXPECT_FALSE(lies.may_miss_segment());
+  lies.lost_file("newest-0000000003");
+  EXPECT_TRUE(lies.may_miss_segment());
+}
+
+TEST(Lies, AreOverWhenAllWasFoundIntact) {
+  Lies lies;
+  lies.told(Lies::Kind::state);
+  EXPECT_TRUE(lies.state_lost());
+  EXPECT_FALSE(lies.log_damaged());
+  const auto mark = lies.mark();
+  lies.told(Lies::Kind::flip);
+  lies.forget(mark);
+  EXPECT_FALSE(lies.state_lost());
+  EXPECT_TRUE(lies.log_damaged()) << "this one came later";
 }
 
 TEST(FrameKind, TellsMessagesApartWithoutDecodingThem) {

@@ -55,9 +55,10 @@ struct Stage {
   Coverage coverage;
   Ambushes* ambushes = nullptr;
   Skeptic* skeptic = nullptr;
-  Companion* companion = nullptr;  // none where the model has none
-  std::uint64_t leaderships = 0;   // how often a node began to lead
-  std::uint64_t rejoined = 0;      // how often one began anew whose log was damaged
+  Companion* companion = nullptr;   // none where the model has none
+  std::uint64_t leaderships = 0;    // how often a node began to lead
+  std::uint64_t rejoined = 0;       // how often one began anew whose log was damaged
+  std::uint64_t silent_losses = 0;  // of what a log had made durable, excused by Lies
   Lasting lasting;
   std::uint64_t stamps = 0;  // of processes and timers
   bool halts = false;        // a process said that it must stop, and nobody looked after it yet

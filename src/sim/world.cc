@@ -171,6 +171,7 @@ Result World::run() {
   result.unknown = clients_->unknown();
   result.epochs = stage_.checks.epochs();
   result.rejoined = stage_.rejoined;
+  result.silent_losses = stage_.silent_losses;
   result.ok = !stage_.checks.failure();
   if (!result.ok) {
     result.property = stage_.checks.failure()->property;
@@ -254,14 +255,14 @@ void World::start_node(Node& node) {
   node.stop(options_.crash ? options_.crash->survival : drawn, "refuses to start");
   constexpr int patience = 4;
   const bool beyond_hope =
-      node.silent_loss() ||
-      (node.disk_faults().tampered() && !node.disk_faults().armed() && node.refused_again() == patience);
+      node.silent_loss() || (node.disk_faults().lies().damaged() && !node.disk_faults().armed() &&
+                             node.refused_again() == patience);
   if (beyond_hope) {
     written_off_ |= 1U << node.slot();
     stage_.checks.lost(node.id());
     return;
   }
-  if (!node.disk_faults().struck()) {
+  if (!node.may_refuse()) {
     stage_.checks.fail("starts again",
                        fmt::format("node {} refuses to start: {}", node.id().value, node.refusal()));
     return;

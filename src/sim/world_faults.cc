@@ -308,7 +308,7 @@ void World::damage_at_rest(std::uint32_t number, Node& node, Duration down, Rng&
   const Fault& fault = plan_[number];
   stop_node(node, Survival::cached, "killed", down);
   if (fault.kind == FaultKind::lost_file && rng.chance(0.3)) {  // the state's directory
-    node.disk_faults().tamper();
+    node.disk_faults().lies().told(Lies::Kind::state);
     node.lose_state();
     return took_effect(number);
   }
@@ -316,13 +316,13 @@ void World::damage_at_rest(std::uint32_t number, Node& node, Duration down, Rng&
   if (!files || files->empty()) return;
   const std::string name = (*files)[rng.below(files->size())];
   if (fault.kind == FaultKind::lost_file) {
-    node.disk_faults().lose();
+    node.disk_faults().lies().lost_file(name);
     if (!node.disk().remove(name) || !node.disk().sync_directory()) return;
   } else if (const auto size = node.disk().contents(name).size(); size != 0) {
     // Most of a preallocated file is empty: aim at its front as often as anywhere.
     const std::uint64_t reach = rng.chance(0.7) ? std::min<std::uint64_t>(size, 3000) : size;
     const std::uint64_t offset = rng.below(reach);
-    node.disk_faults().flip();
+    node.disk_faults().lies().told(Lies::Kind::flip);
     node.disk().flip_bit(name, offset, static_cast<unsigned>(rng.below(8)));
   }
   took_effect(number);
