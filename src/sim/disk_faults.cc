@@ -11,19 +11,34 @@ bool changes(Disk::Operation operation) {
   return operation != Op::read && operation != Op::list && operation != Op::open;
 }
 
+bool error_fits(DiskFaults::Armed::Where where, Disk::Operation operation) {
+  using Op = Disk::Operation;
+  using Where = DiskFaults::Armed::Where;
+  switch (where) {
+    case Where::writes: return operation == Op::write || operation == Op::sync || operation == Op::allocate;
+    case Where::reads: return operation == Op::read;
+    case Where::directory: return operation == Op::sync_directory;
+    case Where::names:
+      return operation == Op::open || operation == Op::create || operation == Op::rename ||
+             operation == Op::remove || operation == Op::list;
+    case Where::anywhere: return true;
+  }
+  return false;
+}
+
 bool fits(const DiskFaults::Armed& fault, Disk::Operation operation) {
   using Op = Disk::Operation;
   using Kind = Disk::FaultKind;
+  const bool reads = fault.where == DiskFaults::Armed::Where::reads;
+  const bool directory = fault.where == DiskFaults::Armed::Where::directory;
   switch (fault.kind) {
     case Kind::none: return false;
-    case Kind::io_error:
-      if (fault.directory) return operation == Op::sync_directory;
-      return operation == Op::write || operation == Op::sync || operation == Op::allocate;
+    case Kind::io_error: return error_fits(fault.where, operation);
     case Kind::full: return operation == Op::write || operation == Op::allocate || operation == Op::create;
-    case Kind::failed_sync: return operation == Op::sync;
+    case Kind::failed_sync: return operation == (directory ? Op::sync_directory : Op::sync);
     case Kind::lost: return operation == Op::write;
-    case Kind::misdirected: return operation == (fault.reads ? Op::read : Op::write);
-    case Kind::flipped: return operation == (fault.reads ? Op::read : Op::write);
+    case Kind::misdirected: return operation == (reads ? Op::read : Op::write);
+    case Kind::flipped: return operation == (reads ? Op::read : Op::write);
     case Kind::stale: return operation == Op::read;
     case Kind::power_cut: return changes(operation);
   }

@@ -19,8 +19,13 @@ class DiskFaults {
     std::uint64_t skip = 0;    // so many accesses that it fits pass unharmed
     std::uint64_t detail = 0;  // of MemoryDisk::Fault
     bool lasting = false;      // strikes every such access until it is disarmed, else one
-    bool reads = false;        // misdirected and flipped: a read, else a write
-    bool directory = false;    // an error of the directory's sync, which comes seldom, else of the files'
+    enum class Where : std::uint8_t {
+      writes,     // of an error: writes, syncs and allocations; of what goes astray or flips: writes
+      reads,      // the same, of reads
+      directory,  // of an error: syncs of the directory, which come seldom
+      names,      // of an error: whatever concerns names, which are opened, created, renamed, removed, listed
+      anywhere,   // of an error: every access
+    } where = Where::writes;
     std::uint32_t number = 0;  // names it for disarm()
     std::function<void()> struck{};
   };

@@ -27,13 +27,14 @@ constexpr std::array<Row, fault_kinds> table{{
     {"reordering", "messages overtake each other", 50ms, 2s, 4},
     {"delay", "messages take long", 50ms, 2s, 4},
     {"clog", "a link holds messages back, then delivers them all", 20ms, 600ms, 8},
-    {"corruption", "frames arrive damaged and are dropped", 50ms, 2s, 4},
+    {"corruption", "frames arrive damaged at the reader of frames", 50ms, 2s, 4},
     {"partition", "the nodes fall in two groups", 50ms, 1200ms, 5},
     {"one_way", "a node is not heard, or hears nothing", 50ms, 1200ms, 5},
     {"partial", "some pairs of nodes can not talk", 50ms, 1200ms, 5},
     {"flapping", "a partition comes and goes", 200ms, 1500ms, 3},
     {"isolation", "a follower is cut off and rejoins", 50ms, 1500ms, 4},
     {"drift", "clocks change speed within the bound", 100ms, 3s, 4},
+    {"clock_jump", "a clock leaps ahead", 1ms, 2ms, 5},
     {"pause", "a process stands still", 5ms, 3s, 6},
     {"kill", "a process dies", 1ms, 800ms, 6},
     {"power_loss", "a node loses power, and writes that were not synced", 1ms, 800ms, 6},
@@ -45,13 +46,16 @@ constexpr std::array<Row, fault_kinds> table{{
     {"full_disk", "no space is left", 50ms, 800ms, 2},
     {"io_error", "a disk access fails", 50ms, 400ms, 3},
     {"failed_sync", "a sync fails and the writes then look clean", 50ms, 400ms, 3},
-    {"bit_flip", "a stored bit flips", 1ms, 400ms, 2},
+    {"failed_directory_sync", "a sync of the directory fails and it then looks clean", 50ms, 400ms, 2},
+    {"bit_flip", "a bit flips, stored or while it is written", 1ms, 400ms, 2},
     {"misdirected_write", "a write lands elsewhere", 50ms, 400ms, 2},
     {"misdirected_read", "a read at start comes from elsewhere", 1ms, 400ms, 2},
     {"stale_read", "a read at start misses the last write", 1ms, 400ms, 2},
     {"lost_write", "a write is reported done and never happens", 50ms, 400ms, 2},
     {"lost_file", "a directory entry, of a file of the log or of the state, is gone after a restart", 1ms,
      400ms, 1},
+    {"misread_sector", "a sector is read as another one until it is written", 1ms, 400ms, 2},
+    {"unreadable_sector", "a sector can not be read until it is written", 1ms, 400ms, 1},
     {"membership", "members are added, removed, replaced", 1ms, 2ms, 6},
     {"transfer", "leadership is handed over", 1ms, 2ms, 5},
     {"leader_hunt", "each new leader is soon cut off, stopped or asked to change members", 300ms, 4s, 4},
@@ -64,7 +68,6 @@ constexpr std::array<Row, fault_kinds> table{{
     {"replacement", "a member's machine is replaced by an empty one", 50ms, 2s, 1},
     {"snapshot_cut", "a node loses power within a snapshot's transfer", 200ms, 3s, 4},
     {"version_skew", "a node runs a later release, then this one again", 50ms, 2s, 4},
-    {"clock_jump", "a clock leaps ahead", 1ms, 2ms, 5},
     {"wild_clock", "a clock runs faster or slower than the bound", 100ms, 2s, 4},
     {"undetected_corruption", "damaged frames are delivered", 50ms, 1s, 3},
 }};
@@ -76,8 +79,10 @@ const Row& row(FaultKind kind) { return table[static_cast<std::size_t>(kind)]; }
 std::string_view to_string(FaultKind kind) { return row(kind).name; }
 std::string_view describe(FaultKind kind) { return row(kind).what; }
 
-bool destructive(FaultKind kind) { return kind >= FaultKind::bit_flip && kind <= FaultKind::lost_file; }
-bool beyond_promise(FaultKind kind) { return kind >= FaultKind::clock_jump; }
+bool destructive(FaultKind kind) {
+  return kind >= FaultKind::bit_flip && kind <= FaultKind::unreadable_sector;
+}
+bool beyond_promise(FaultKind kind) { return kind >= FaultKind::wild_clock; }
 bool is_ambush(FaultKind kind) { return kind >= FaultKind::leader_hunt && kind <= FaultKind::deaf_leader; }
 
 FaultSet FaultSet::usual() {

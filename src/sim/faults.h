@@ -20,7 +20,7 @@ enum class FaultKind : std::uint8_t {
   reordering,
   delay,
   clog,        // a link holds everything back for a while, then delivers it
-  corruption,  // a frame's bytes flip; the transport's checksum drops it
+  corruption,  // a frame's bytes flip; the transport's own reader decides what becomes of it
   partition,   // the nodes fall in two groups
   one_way,     // some nodes hear nothing of, or are not heard by, the others
   partial,     // some pairs of nodes can not talk
@@ -29,6 +29,7 @@ enum class FaultKind : std::uint8_t {
                // rejoins
   // Clocks and processes.
   drift,             // clocks change their speed within the bound the protocol was told
+  clock_jump,        // a clock leaps ahead; all reads of such a run ask a quorum, since leases rest on clocks
   pause,             // a process stands still, its messages wait
   kill,              // a process dies
   power_loss,        // a node dies, and what was not synced is lost, whole or in part
@@ -41,12 +42,15 @@ enum class FaultKind : std::uint8_t {
   full_disk,
   io_error,
   failed_sync,
+  failed_directory_sync,
   bit_flip,
   misdirected_write,
   misdirected_read,
   stale_read,
   lost_write,
   lost_file,
+  misread_sector,     // from now on, until it is written
+  unreadable_sector,  // the same: a latent sector error
   // Operators.
   membership,
   transfer,
@@ -62,11 +66,10 @@ enum class FaultKind : std::uint8_t {
   snapshot_cut,  // a node loses power while it sends or receives a snapshot
   version_skew,  // a node runs a later release for a while, and then the present one on what that one wrote
   // Beyond what the protocols promise to survive; never drawn unless asked for.
-  clock_jump,             // a clock leaps ahead
   wild_clock,             // a clock runs faster or slower than the bound
   undetected_corruption,  // flipped frames are delivered
 };
-inline constexpr std::size_t fault_kinds = 44;
+inline constexpr std::size_t fault_kinds = 47;
 
 std::string_view to_string(FaultKind kind);
 std::string_view describe(FaultKind kind);

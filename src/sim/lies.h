@@ -10,6 +10,10 @@
 //   a write lost or   the sync it was for, if no later one shows that something is missing
 //   misdirected
 //   a lost file       nothing; only without the note of which segment is the newest may that one be missed
+//   a sector read as  the newest sync, the same; it may strike again until it is written
+//   another
+//   a sector that can nothing: the log refuses
+//   not be read
 //   the lost state    nothing of the log
 //
 // Of several damages one may be hidden by the next, so each of the newest syncs may be missed that has a
@@ -26,7 +30,7 @@ namespace quorate::sim {
 class Lies {
  public:
   static constexpr unsigned reads = 3;
-  enum class Kind : std::uint8_t { flip, write, segment, note, state };
+  enum class Kind : std::uint8_t { flip, write, segment, note, misplaced, unreadable, state };
 
   void told(Kind kind) { lies_.push_back({kind, ++count_, sync_}); }
   void lost_file(std::string_view name);
@@ -34,9 +38,10 @@ class Lies {
 
   void writes_for(std::uint64_t sync) { sync_ = sync; }  // the sync that writes from now on are for
   void starts() { misreads_ = 0; }                       // a process begins to read
-  // What was done up to a mark is over: all was found intact, or something else is in its place.
+  // What was done up to a mark is over: all was found intact, or something else is in its place. But for bad
+  // sectors: those are `mended` when there are none any more.
   [[nodiscard]] std::uint64_t mark() const { return count_; }
-  void forget(std::uint64_t upto);
+  void forget(std::uint64_t upto, bool mended);
 
   // Excuses for a log to be called damaged, for a state to be lost, for a start to be refused.
   [[nodiscard]] bool log_damaged() const;

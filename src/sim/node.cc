@@ -10,6 +10,7 @@
 #include "core/codec.h"
 #include "sim/ambush.h"
 #include "sim/companion.h"
+#include "sim/damaged_frame.h"
 #include "sim/draw.h"
 #include "sim/newer_version.h"
 #include "sim/probe.h"
@@ -65,7 +66,7 @@ bool Node::start() {
     return false;
   }
   log_ = std::move(opened->wal);
-  lies.forget(before);  // all that the log needs was read, and it is what it was
+  lies.forget(before, !disk_.spoiled());  // all that the log needs was read, and it is what it was
   refusals_ = 0;
   process_ = ++stage_->stamps;
   submitted_ = {};
@@ -270,12 +271,12 @@ void Node::transmit(std::uint32_t target, Bytes frame, ReadJudge::Stamp stamp) {
     trace_frame(line, frame);
   }
   if (fate.corrupt) {
-    // The transport's checksum finds it and drops the frame, unless the run wants to see what happens.
-    if (!stage_->options.faults.has(FaultKind::undetected_corruption) || frame.empty()) return;
-    std::string damaged = frame.str();
-    const std::uint64_t bit = stage_->network.rng().below(damaged.size() * 8);
-    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
-    frame = Bytes::adopt(std::move(damaged));
+    Rng& rng = stage_->network.rng();
+    auto arrived = stage_->options.faults.has(FaultKind::undetected_corruption)
+                       ? damaged_behind_the_reader(frame, rng)
+                       : damaged_on_the_wire(frame, rng);
+    if (!arrived) return;
+    frame = std::move(*arrived);
   }
   for (std::uint32_t i = 0; i < fate.count; ++i) {
     stage_->queue.push(fate.arrivals[i], {EventKind::deliver, target, stamp, id_.value, frame});

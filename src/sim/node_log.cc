@@ -68,7 +68,7 @@ bool Node::begin_log_anew(const Membership* members) {
 // From now on the new log is what must be found again.
 void Node::took_place() {
   shadow_.reset(anew_->contents);
-  disk_faults_.lies().forget(anew_->lies);
+  disk_faults_.lies().forget(anew_->lies, !disk_.spoiled());
   stage_->checks.damaged(id_, anew_->saved);
   anew_.reset();
   ++stage_->rejoined;

@@ -94,10 +94,15 @@ void World::tune() {
 
 void World::plan() {
   Rng rng = stage_.rng.fork();
-  const FaultSet together = options_.pairs ? pair_of(seed_, options_.faults) : options_.together;
-  plan_ = together.empty() ? plan_faults(rng, options_.faults, length_)
-                           : plan_together(rng, options_.faults, together, length_);
+  FaultSet faults = options_.faults;
+  // Leases rest on clocks that do not jump, the leader's and those that clients of the etcd model keep.
+  if (options_.lease_reads || options_.model != "register") faults.remove(FaultKind::clock_jump);
+  const FaultSet together = options_.pairs ? pair_of(seed_, faults) : options_.together;
+  plan_ =
+      together.empty() ? plan_faults(rng, faults, length_) : plan_together(rng, faults, together, length_);
   active_.resize(plan_.size());
+  if (std::ranges::find(plan_, FaultKind::clock_jump, &Fault::kind) != plan_.end())
+    stage_.tuning.lease_reads = 0;
   if (std::ranges::find(plan_, FaultKind::snapshot_cut, &Fault::kind) != plan_.end()) {  // there must be some
     stage_.tuning.settings.keep_entries = rng.between(0, 10);
     stage_.tuning.replica.flush_after_entries = rng.between(3, 20);

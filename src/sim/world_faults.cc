@@ -9,18 +9,18 @@ namespace quorate::sim {
 
 namespace {
 using Survival = storage::MemoryDisk::Survival;
-using DiskFault = storage::MemoryDisk::FaultKind;
 
 // Done to what lies on the disk, whether a process runs or not.
 bool strikes_at_rest(FaultKind kind) {
   return kind == FaultKind::bit_flip || kind == FaultKind::lost_file || kind == FaultKind::misdirected_read ||
-         kind == FaultKind::stale_read;
+         kind == FaultKind::stale_read || kind == FaultKind::misread_sector ||
+         kind == FaultKind::unreadable_sector;
 }
 
 // Takes effect later than it begins: at an access to the disk, if there is one.
 bool strikes_at_access(FaultKind kind) {
-  return kind >= FaultKind::power_cut && kind <= FaultKind::lost_file && kind != FaultKind::restart_all &&
-         kind != FaultKind::slow_disk;
+  return kind >= FaultKind::power_cut && kind <= FaultKind::unreadable_sector &&
+         kind != FaultKind::restart_all && kind != FaultKind::slow_disk;
 }
 
 // How long an insisting fault waits for its effect before it begins again.
@@ -88,7 +88,7 @@ void World::end_fault(std::uint32_t number) {
     }
   }
   if (fault.kind == FaultKind::full_disk || fault.kind == FaultKind::io_error ||
-      fault.kind == FaultKind::failed_sync) {
+      fault.kind == FaultKind::failed_sync || fault.kind == FaultKind::failed_directory_sync) {
     node.disk_faults().disarm(number);
   }
   if (fault.kind == FaultKind::wild_clock) node.set_speed(0);
@@ -254,78 +254,6 @@ void World::node_fault(std::uint32_t number, Rng& rng) {
     }
     default: disk_fault(number, *node, lasts, rng); break;
   }
-}
-
-void World::disk_fault(std::uint32_t number, Node& node, Duration down, Rng& rng) {
-  const Fault& fault = plan_[number];
-  DiskFaults::Armed armed{.number = number, .struck = [this, number] { took_effect(number); }};
-  const auto distance = [&rng] {
-    return rng.chance(0.5) ? 512 * rng.between(1, 40) : rng.between(1, 20'000);
-  };
-  switch (fault.kind) {
-    case FaultKind::power_cut:
-      armed.kind = DiskFault::power_cut;
-      armed.skip = rng.below(6);
-      break;
-    case FaultKind::full_disk:
-      armed.kind = DiskFault::full;
-      armed.lasting = true;
-      break;
-    case FaultKind::io_error:
-      armed.kind = DiskFault::io_error;
-      armed.lasting = fault.intensity < 0.3;
-      if (!armed.lasting) armed.skip = rng.below(6);
-      armed.directory = !armed.lasting && rng.chance(0.3);
-      if (armed.directory) armed.skip = 0;
-      break;
-    case FaultKind::failed_sync:
-      armed.kind = DiskFault::failed_sync;
-      armed.skip = rng.below(3);
-      break;
-    case FaultKind::misdirected_write:
-      armed.kind = DiskFault::misdirected;
-      armed.skip = rng.below(6);
-      armed.detail = distance();
-      break;
-    case FaultKind::lost_write:
-      armed.kind = DiskFault::lost;
-      armed.skip = rng.below(6);
-      break;
-    case FaultKind::misdirected_read:
-    case FaultKind::stale_read:
-      stop_node(node, Survival::cached, "killed", down);
-      armed.kind = fault.kind == FaultKind::stale_read ? DiskFault::stale : DiskFault::misdirected;
-      armed.reads = true;
-      armed.skip = rng.below(8);
-      armed.detail = distance();
-      break;
-    default: return damage_at_rest(number, node, down, rng);
-  }
-  node.disk_faults().arm(std::move(armed));
-}
-
-void World::damage_at_rest(std::uint32_t number, Node& node, Duration down, Rng& rng) {
-  const Fault& fault = plan_[number];
-  stop_node(node, Survival::cached, "killed", down);
-  if (fault.kind == FaultKind::lost_file && rng.chance(0.3)) {  // the state's directory
-    node.disk_faults().lies().told(Lies::Kind::state);
-    node.lose_state();
-    return took_effect(number);
-  }
-  auto files = node.disk().list();
-  if (!files || files->empty()) return;
-  const std::string name = (*files)[rng.below(files->size())];
-  if (fault.kind == FaultKind::lost_file) {
-    node.disk_faults().lies().lost_file(name);
-    if (!node.disk().remove(name) || !node.disk().sync_directory()) return;
-  } else if (const auto size = node.disk().contents(name).size(); size != 0) {
-    // Most of a preallocated file is empty: aim at its front as often as anywhere.
-    const std::uint64_t reach = rng.chance(0.7) ? std::min<std::uint64_t>(size, 3000) : size;
-    const std::uint64_t offset = rng.below(reach);
-    node.disk_faults().lies().told(Lies::Kind::flip);
-    node.disk().flip_bit(name, offset, static_cast<unsigned>(rng.below(8)));
-  }
-  took_effect(number);
 }
 
 // One of the two dies, soon after a chunk was sent.

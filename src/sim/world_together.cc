@@ -20,6 +20,7 @@ bool is_death(FaultKind kind) {
     case FaultKind::full_disk:
     case FaultKind::io_error:
     case FaultKind::failed_sync:
+    case FaultKind::failed_directory_sync:
     case FaultKind::crash_after_send:
     case FaultKind::snapshot_cut: return true;
     default: return false;

@@ -54,14 +54,18 @@ struct MemoryDisk::Inode {
   std::vector<Change> changes;
   std::uint64_t undo_offset = 0;  // what the last write replaced
   std::string undo_bytes;
+  std::map<std::uint64_t, std::optional<std::uint64_t>> spoiled;  // sectors, and what is read instead
 
   void write(std::uint64_t offset, std::string data) {
+    spoiled.erase(spoiled.lower_bound(offset / sector),
+                  spoiled.lower_bound((offset + data.size() + sector - 1) / sector));
     undo_offset = offset;
     undo_bytes = offset < bytes.size() ? bytes.substr(offset, data.size()) : std::string();
     overlay(bytes, offset, data);
     changes.push_back({false, offset, std::move(data)});
   }
   void resize(std::uint64_t to) {
+    if (to < bytes.size()) spoiled.erase(spoiled.lower_bound(to / sector), spoiled.end());
     bytes.resize(to);
     changes.push_back({true, to, {}});
   }
@@ -74,6 +78,19 @@ struct MemoryDisk::Inode {
       }
     }
     changes.clear();
+  }
+  // What a read from `offset` finds in the sectors that are bad; false if one can not be read at all.
+  [[nodiscard]] bool spoil(std::uint64_t offset, std::string& read) const {
+    const auto end = spoiled.lower_bound((offset + read.size() + sector - 1) / sector);
+    for (auto it = spoiled.lower_bound(offset / sector); it != end; ++it) {
+      if (!it->second) return false;
+      std::string shown = *it->second < bytes.size() ? bytes.substr(*it->second, sector) : std::string();
+      shown.resize(sector);
+      const std::uint64_t from = std::max(it->first * sector, offset);
+      const std::uint64_t length = std::min((it->first + 1) * sector, offset + read.size()) - from;
+      read.replace(from - offset, length, shown, from % sector, length);
+    }
+    return true;
   }
   [[nodiscard]] std::string before_last_write() const {
     std::string old = bytes;
@@ -146,6 +163,8 @@ class MemoryDisk::MemoryFile final : public File {
     const std::string old = stale ? inode_->before_last_write() : std::string();
     const std::string& from = stale ? old : inode_->bytes;
     std::string out = offset < from.size() ? from.substr(offset, length) : std::string();
+    if (!inode_->spoil(offset, out))
+      return failure(IoErrorKind::failed, Operation::read, name_, "Input/output error");
     if (fault->kind == FaultKind::flipped) flip(out, fault->detail);
     return out;
   }
@@ -260,6 +279,8 @@ void MemoryDisk::apply(Names& names, const NameChange& change) {
 
 void MemoryDisk::change(NameChange change) {
   apply(names_, change);
+  if (!clean_.empty()) changes_.insert(changes_.begin(), clean_.begin(), clean_.end());
+  clean_.clear();
   changes_.push_back(std::move(change));
 }
 
@@ -319,6 +340,7 @@ IoResult<void> MemoryDisk::sync_directory() {
   if (!fault) return std::unexpected(fault.error());
   if (dead_) return failure(IoErrorKind::failed, Operation::sync_directory, {}, "power cut");
   if (fault->kind == FaultKind::failed_sync) {
+    clean_.insert(clean_.end(), changes_.begin(), changes_.end());
     changes_.clear();
     return failure(IoErrorKind::failed_sync, Operation::sync_directory, {}, "Input/output error");
   }
@@ -344,6 +366,7 @@ void MemoryDisk::crash(Rng& rng, Survival survival) {
     if (kept) apply(durable_, changes_[i]);
   }
   changes_.clear();
+  clean_.clear();
   names_ = durable_;
   for (auto& [name, inode] : names_) inode->settle(rng, survival);
   dead_ = false;
@@ -363,6 +386,15 @@ void MemoryDisk::flip_bit(const std::string& name, std::uint64_t offset, unsigne
   inode.sync();
   flip(inode.bytes, offset * 8 + bit);
   flip(inode.durable, offset * 8 + bit);
+}
+
+void MemoryDisk::spoil(const std::string& name, std::uint64_t offset, std::optional<std::uint64_t> instead) {
+  if (instead) *instead = *instead / sector * sector;
+  names_.at(name)->spoiled[offset / sector] = instead;
+}
+
+bool MemoryDisk::spoiled() const {
+  return std::ranges::any_of(names_, [](const auto& file) { return !file.second->spoiled.empty(); });
 }
 
 std::unique_ptr<MemoryDisk> MemoryDisk::clone() const {

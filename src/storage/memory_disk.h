@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,7 +49,8 @@ class MemoryDisk final : public Disk {
     none,
     io_error,     // fails, nothing happens
     full,         // write, allocate, create: fails for lack of space, nothing happens
-    failed_sync,  // sync: fails; un-synced writes stay readable, are never written, and look clean
+    failed_sync,  // sync, sync_directory: fails; what was not synced stays visible, is never written, and
+                  // looks clean
     lost,         // write, sync: reported as done, never happens
     misdirected,  // read, write: happens `detail` bytes further on (cut to the file)
     flipped,      // read: bit `detail` of the result is wrong; write: bit `detail` is stored wrong
@@ -86,6 +88,10 @@ class MemoryDisk final : public Disk {
   [[nodiscard]] std::string contents(const std::string& name) const;
   void set_contents(const std::string& name, std::string bytes);               // durable
   void flip_bit(const std::string& name, std::uint64_t offset, unsigned bit);  // durable
+  // From now on the sector at `offset` can not be read (EIO), or is read as the one at `instead`, until it is
+  // written again. The file must exist; a crash changes nothing.
+  void spoil(const std::string& name, std::uint64_t offset, std::optional<std::uint64_t> instead = {});
+  [[nodiscard]] bool spoiled() const;  // whether any file has such a sector
   [[nodiscard]] bool exists(const std::string& name) const { return names_.contains(name); }
   [[nodiscard]] std::unique_ptr<MemoryDisk> clone() const;  // the same bytes, all durable, no hook
   [[nodiscard]] std::uint64_t accesses() const { return accesses_; }
@@ -124,6 +130,8 @@ class MemoryDisk final : public Disk {
   Names names_;    // as seen
   Names durable_;  // as found after a crash that loses everything un-synced
   std::vector<NameChange> changes_;
+  std::vector<NameChange>
+      clean_;  // lost by a failed sync; a later change writes the whole directory once more
 };
 
 }  // namespace quorate::storage

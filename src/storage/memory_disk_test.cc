@@ -70,6 +70,55 @@ TEST(MemoryDisk, MayLoseNamesThatWereNotSynced) {
               ElementsAre(ElementsAre("f"), ElementsAre("f", "h"), ElementsAre("g"), ElementsAre("g", "h")));
 }
 
+TEST(MemoryDisk, HasSectorsThatStayBadUntilTheyAreWritten) {
+  MemoryDisk disk;
+  Rng rng(1);
+  auto file = durable_file(disk);
+  ASSERT_TRUE(file->write(512, std::string(512, 'b')));
+  ASSERT_TRUE(file->sync());
+  disk.spoil("f", 5, 600);
+  EXPECT_TRUE(disk.spoiled());
+  EXPECT_EQ(file->read(510, 4), "bbbb") << "another sector is read in its place";
+  EXPECT_EQ(file->read(512, 2), "bb");
+  disk.crash(rng);
+  file = disk.open("f").value();
+  EXPECT_EQ(file->read(0, 512), std::string(512, 'b')) << "still";
+  EXPECT_EQ(disk.contents("f").substr(0, 512), std::string(512, 'a'));
+  ASSERT_TRUE(file->write(0, std::string(512, 'c')));
+  EXPECT_FALSE(disk.spoiled());
+  EXPECT_EQ(file->read(511, 2), "cb");
+
+  disk.spoil("f", 512);
+  EXPECT_EQ(file->read(0, 512), std::string(512, 'c'));
+  EXPECT_FALSE(file->read(0, 513));
+  EXPECT_FALSE(file->read(1023, 1));
+  ASSERT_TRUE(file->truncate(512));
+  EXPECT_FALSE(disk.spoiled());
+}
+
+TEST(MemoryDisk, LosesNamesInAFailedSyncOfTheDirectoryThatThenLooksClean) {
+  MemoryDisk disk;
+  Rng rng(1);
+  durable_file(disk);
+  ASSERT_TRUE(disk.rename("f", "g"));
+  on(disk, Operation::sync_directory, {Kind::failed_sync, 0});
+  EXPECT_FALSE(disk.sync_directory());
+  disk.set_hook({});
+  EXPECT_TRUE(disk.sync_directory());
+  EXPECT_THAT(disk.list().value(), ElementsAre("g"));
+  disk.crash(rng, MemoryDisk::Survival::all);
+  EXPECT_THAT(disk.list().value(), ElementsAre("f"));
+
+  ASSERT_TRUE(disk.rename("f", "g"));
+  on(disk, Operation::sync_directory, {Kind::failed_sync, 0});
+  EXPECT_FALSE(disk.sync_directory());
+  disk.set_hook({});
+  ASSERT_TRUE(disk.create("h"));
+  EXPECT_TRUE(disk.sync_directory()) << "with all that stands in the directory";
+  disk.crash(rng, MemoryDisk::Survival::none);
+  EXPECT_THAT(disk.list().value(), ElementsAre("g", "h"));
+}
+
 // Three sectors in one write, over many crashes: what is kept of them, as three letters.
 std::set<std::string> kept_sectors(MemoryDisk::Survival survival) {
   std::set<std::string> seen;
