@@ -5,8 +5,7 @@
 //   1. never, once the log is cut in front of it (pin);
 //   2. to a later transfer of its own sender, which has given it up;
 //   3. to the leader of a later epoch, as long as little of it has come: the former one may be cut off;
-//   4. to anyone, once it stands still. That is asked twice, `timeout` / 10 apart with no progress between,
-//   since
+//   4. to anyone, once it stands still. That is asked twice, `timeout` / 10 apart with no progress between:
 //      it may be this node that stood still, and what its sender sent meanwhile is read behind the offer. It
 //      counts as standing still after `timeout` / 10, or after `timeout` where the other is no newer.
 // Else leaders in quick turn (by 3), or members that all bring a newcomer their states (by 4), would displace
