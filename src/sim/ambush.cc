@@ -200,12 +200,13 @@ void Ambushes::succeeded(Deaf deaf, std::uint32_t successor) {
   later(repeated, [this, works, slot = deaf.slot] {
     if (works(powers_->node(slot))) powers_->ask_again(powers_->node(slot));
   });
-  later(repeated + log_uniform(rng, 1ms, 40ms), [this, deaf]() mutable {
+  auto stop_others = [this, deaf]() mutable {  // copied before the next draw, whatever the compiler's order
     for (std::uint32_t other = 0; other < powers_->node_count(); ++other) {
       if (other != deaf.slot && deaf.rng.chance(0.8))
         powers_->stop(powers_->node(other), Survival::cached, "killed", log_uniform(deaf.rng, 100us, 4ms));
     }
-  });
+  };
+  later(repeated + log_uniform(rng, 1ms, 40ms), std::move(stop_others));
 }
 
 // late_bridge.
