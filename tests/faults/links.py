@@ -25,13 +25,18 @@ def term(node):
     return int(node.status(2)['raftTerm'])
 
 
+def leader_of(node):
+    """The id of the leader that it follows; 0 where it knows none, which is not told."""
+    return int(node.status(2).get('leader', 0))
+
+
 def rejoin(cluster, rng, stretch):
     """Cuts a follower off and lets it come back. Tells whether the leader stayed; where nobody else disturbs it, it does:
     a follower that hears nobody asks before it goes to a later term, and is told that there is a leader."""
     leader = cluster.leader()
     node = rng.choice(others(cluster, leader))
     before = wait_for(f'{node.name} to have heard of the leader',
-                      lambda: term(leader) if int(node.status(2)['leader']) == leader.id else None)
+                      lambda: term(leader) if leader_of(node) == leader.id else None)
     pairs = both_ways(node, others(cluster, node))
     cluster.links('block', pairs)
     time.sleep(0.2)  # what was under way has arrived
@@ -41,7 +46,7 @@ def rejoin(cluster, rng, stretch):
     cluster.links('pass', pairs)
     if alone > first:
         raise Trouble(f'{node.name}, cut off, went from term {first} to {alone} with nobody to vote for it')
-    wait_for(f'{node.name} to hear a leader again', lambda: int(node.status(2)['leader']) != 0 and cluster.answers(node))
+    wait_for(f'{node.name} to hear a leader again', lambda: leader_of(node) != 0 and cluster.answers(node))
     now = cluster.leader()
     return now is leader and term(now) == before
 
