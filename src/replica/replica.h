@@ -151,8 +151,12 @@ class Replica {
     return !rejoining_ && membership_index_ <= applied.index && state_.removed(node) &&
            applied.membership.find(node) == nullptr && membership_.find(node) == nullptr;
   }
-  // The log, as far as it is applied, removed this member once: its id is used up.
-  [[nodiscard]] bool once_removed(NodeId node) const { return state_.removed(node); }
+  // The log removed this member once, or is about to: its id is used up.
+  [[nodiscard]] bool once_removed(NodeId node) const {
+    const bool leaves =
+        state_.applied().membership.find(node) != nullptr && membership_.find(node) == nullptr;
+    return leaves || state_.removed(node);
+  }
   [[nodiscard]] bool rejoining() const { return rejoining_; }
   // False while a command is half done. The model answers queries then, but its engine must not be read
   // otherwise, nor flushed.

@@ -103,6 +103,14 @@ void ClusterService::list(CallPtr call, const Message& message) {
   answer(call);
 }
 
+// A change names all who are to be members: by what a member that lags knows, one that was removed meanwhile
+// would be among them again.
+template <class Change>
+void ClusterService::by_the_latest(CallPtr call, Change change) {
+  core_.linearizable(std::move(call),
+                     [change = std::move(change)](CallPtr& ready) { change(std::move(ready)); });
+}
+
 template <class Response>
 void ClusterService::change(CallPtr call, Members members, Response response) {
   std::ranges::sort(members, {}, &Member::id);
@@ -137,6 +145,10 @@ NodeId ClusterService::choose_id(const std::vector<std::string>& urls, const Mem
 void ClusterService::add(CallPtr call, const Message& message) {
   pb::MemberAddRequest request;
   if (!parse(*call, message, request)) return;
+  by_the_latest(std::move(call), [this, request](CallPtr ready) { add_now(std::move(ready), request); });
+}
+
+void ClusterService::add_now(CallPtr call, const pb::MemberAddRequest& request) {
   auto members = core_.backend().status().membership.members;
   if (Status bad = check_urls(request.peerurls(), members, NodeId()); !bad.ok())
     return call->finish(std::move(bad));
@@ -153,6 +165,10 @@ void ClusterService::add(CallPtr call, const Message& message) {
 void ClusterService::remove(CallPtr call, const Message& message) {
   pb::MemberRemoveRequest request;
   if (!parse(*call, message, request)) return;
+  by_the_latest(std::move(call), [this, request](CallPtr ready) { remove_now(std::move(ready), request); });
+}
+
+void ClusterService::remove_now(CallPtr call, const pb::MemberRemoveRequest& request) {
   auto members = core_.backend().status().membership.members;
   if (find(members, request.id()) == nullptr) return call->finish(fault::member_not_found);
   std::erase_if(members, [&](const Member& member) { return member.id.value == request.id(); });
@@ -165,6 +181,10 @@ void ClusterService::remove(CallPtr call, const Message& message) {
 void ClusterService::update(CallPtr call, const Message& message) {
   pb::MemberUpdateRequest request;
   if (!parse(*call, message, request)) return;
+  by_the_latest(std::move(call), [this, request](CallPtr ready) { update_now(std::move(ready), request); });
+}
+
+void ClusterService::update_now(CallPtr call, const pb::MemberUpdateRequest& request) {
   auto members = core_.backend().status().membership.members;
   Member* member = find(members, request.id());
   if (member == nullptr) return call->finish(fault::member_not_found);
@@ -179,6 +199,10 @@ void ClusterService::update(CallPtr call, const Message& message) {
 void ClusterService::promote(CallPtr call, const Message& message) {
   pb::MemberPromoteRequest request;
   if (!parse(*call, message, request)) return;
+  by_the_latest(std::move(call), [this, request](CallPtr ready) { promote_now(std::move(ready), request); });
+}
+
+void ClusterService::promote_now(CallPtr call, const pb::MemberPromoteRequest& request) {
   auto members = core_.backend().status().membership.members;
   Member* member = find(members, request.id());
   if (member == nullptr) return call->finish(fault::member_not_found);

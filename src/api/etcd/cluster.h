@@ -24,9 +24,16 @@ class ClusterService {
   void remove(CallPtr call, const Message& message);
   void update(CallPtr call, const Message& message);
   void promote(CallPtr call, const Message& message);
+  // The same by what this node knows now.
+  void add_now(CallPtr call, const etcdserverpb::MemberAddRequest& request);
+  void remove_now(CallPtr call, const etcdserverpb::MemberRemoveRequest& request);
+  void update_now(CallPtr call, const etcdserverpb::MemberUpdateRequest& request);
+  void promote_now(CallPtr call, const etcdserverpb::MemberPromoteRequest& request);
 
   [[nodiscard]] etcdserverpb::Member describe(const quorate::Member& member);
   [[nodiscard]] NodeId choose_id(const std::vector<std::string>& urls, const Members& taken);
+  template <class Change>
+  void by_the_latest(CallPtr call, Change change);
   // Moves to `members`; answers with `response` and, in it, the members.
   template <class Response>
   void change(CallPtr call, Members members, Response response);

@@ -187,11 +187,22 @@ TEST_F(Cluster, AddressesAreChecked) {
             "3: etcdserver: given member URLs are invalid");
 }
 
+// By what it knew, this member would bring back who was removed at another one.
+TEST_F(Cluster, AChangeIsByTheLatestMembership) {
+  server.node.learns = [](Membership& membership) {
+    std::erase_if(membership.members, [](const Member& member) { return member.id == NodeId(3); });
+  };
+  const auto added =
+      call<pb::MemberAddResponse>("etcdserverpb.Cluster/MemberAdd", adding("http://127.0.0.1:7004"));
+  EXPECT_EQ(added.members_size(), 3);
+  for (const auto& member : added.members()) EXPECT_NE(member.id(), 3U);
+}
+
 TEST_F(Cluster, ChangesMayBeRefused) {
-  server.node.failure = replica::Failure::change_pending;
+  server.node.refuses = replica::Failure::change_pending;
   EXPECT_THAT(failure("etcdserverpb.Cluster/MemberAdd", adding("http://127.0.0.1:7005")),
               ::testing::StartsWith("14: "));
-  server.node.failure = replica::Failure::invalid;
+  server.node.refuses = replica::Failure::invalid;
   EXPECT_EQ(failure("etcdserverpb.Cluster/MemberAdd", adding("http://127.0.0.1:7005")),
             "9: etcdserver: re-configuration failed due to not enough started members");
 }

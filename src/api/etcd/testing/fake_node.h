@@ -49,11 +49,12 @@ class FakeNode final : public Backend {
   void read(replicated_log::ReadMode, replica::ReadDone done) override {
     boost::asio::post(*io_, [this, done = std::move(done)]() mutable {
       if (failure) return done(std::unexpected(*failure));
+      if (learns) std::exchange(learns, nullptr)(status_.membership);
       done(status_.applied);
     });
   }
   void reconfigure(std::vector<Member> members, replica::Done done) override {
-    if (failure) return fail(std::move(done));
+    if (refuses) return done(std::unexpected(*refuses));
     status_.membership.members = std::move(members);
     boost::asio::post(*io_, [done = std::move(done)]() mutable { done(Bytes()); });
   }
@@ -81,6 +82,8 @@ class FakeNode final : public Backend {
 
   // What tests set: every operation fails with it; the leader is not known; this node is a learner.
   std::optional<replica::Failure> failure;
+  std::optional<replica::Failure> refuses;  // a change of members
+  std::function<void(Membership&)> learns;  // by the next read, of what the others did
   bool learner = false;
   std::uint64_t quota_bytes = 0;
   int defragmented = 0;
