@@ -104,6 +104,7 @@ storage::IoResult<void> SnapshotReceiver::finish(const SnapshotChunk& chunk) {
 
 void SnapshotReceiver::refuse(Step& step, std::string why) {
   close();
+  home_->discard_staging();
   step.ack.refused = true;
   step.objection = std::move(why);
 }

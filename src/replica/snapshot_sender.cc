@@ -64,6 +64,7 @@ std::vector<SnapshotChunk> SnapshotSender::fill_window(Instant now) {
     }
     Sent& next = unacknowledged_[under_way_++];
     next.at = now;
+    next.alone = unacknowledged_.size() == 1;
     chunks.push_back(next.chunk);
   }
   return chunks;
@@ -94,7 +95,7 @@ void SnapshotSender::acknowledged(std::uint64_t next, Instant now) {
 // Patience that a repetition has stretched lasts until a chunk sent once tells how long it takes (Karn).
 void SnapshotSender::adapt(const Sent& arrived, Duration round_trip) {
   if (!arrived.repeated) {
-    fastest_ = std::min(fastest_.value_or(round_trip), round_trip);
+    fastest_ = arrived.alone ? round_trip : std::min(fastest_.value_or(round_trip), round_trip);
     patience_ = std::clamp(2 * round_trip, pace_.repeat_after, pace_.repeat_at_least);
     if (round_trip > *fastest_ + pace_.queueing) {
       if (arrived.chunk.number < narrowed_behind_) return;

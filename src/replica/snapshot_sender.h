@@ -52,6 +52,7 @@ class SnapshotSender {
     SnapshotChunk chunk;
     Instant at;
     bool repeated = false;  // its acknowledgement does not tell which of the copies it is for
+    bool alone = false;     // nothing else of the state was under way: what it takes is the link's time
   };
   SnapshotChunk next_chunk();
   void begin_again();
@@ -74,7 +75,7 @@ class SnapshotSender {
   std::size_t towards_growth_ = 0;     // chunks acknowledged since it grew
   bool narrowed_ = false;              // since the start or the last loss: from then on it grows slowly
   std::uint64_t narrowed_behind_ = 0;  // chunks in front of this one were sent within the wider window
-  std::optional<Duration> fastest_;    // round trip
+  std::optional<Duration> fastest_;    // round trip; since one that went alone told how long they are now
   Duration patience_;
   Instant silent_since_;  // or repeated last
 };

@@ -40,6 +40,7 @@ class SlowLink {
     }
     took_ = now_ - begin;
   }
+  void becomes(Duration latency) { latency_ = latency; }
   // All that is queued in it.
   void lose_connection() {
     if (!acks_.empty()) next_ = acks_.front().second - 1;
@@ -97,6 +98,15 @@ TEST(SnapshotSender, ALongLinkIsFilled) {
   EXPECT_TRUE(link.arrived());
   EXPECT_LE(link.took(), 4s);
   EXPECT_LE(link.chunks_sent(), 645U);
+}
+
+TEST(SnapshotSender, ALinkThatBecomesLongerIsFilledAgain) {
+  SlowLink link(40U << 20U, 10'000'000, 1ms);
+  link.run(1s);
+  link.becomes(150ms);
+  link.run(60s);
+  EXPECT_TRUE(link.arrived());
+  EXPECT_LE(link.took(), 8s);
 }
 
 // A chunk of which the first takes longer than anything is waited for.
