@@ -25,7 +25,8 @@ void write_progress(Canonical& to, const Progress& p, Duration timeout) {
   to.add(p.next);
   to.number(static_cast<std::uint64_t>(p.flow));
   to.number((p.paused ? 1U : 0U) + (p.snapshot_tried ? 2U : 0U) + (p.advanced ? 4U : 0U) +
-            (p.nudge ? 8U : 0U) + (p.leaving ? 16U : 0U) + (p.heard + timeout >= to.now() ? 32U : 0U));
+            (p.nudge ? 8U : 0U) + (p.leaving ? 16U : 0U) + (p.heard + timeout >= to.now() ? 32U : 0U) +
+            (p.forgiven ? 64U : 0U));
   to.until(p.heard + timeout);
   to.number(p.inflight.count());
   for (std::size_t i = 0; i < p.inflight.count(); ++i) to.add(p.inflight.at(i));

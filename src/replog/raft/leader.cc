@@ -1,5 +1,6 @@
 // The leader's side of replication (§3.5, §3.6, §10.2.1): appending, pipelining, commitment by counting.
 #include <algorithm>
+#include <utility>
 
 #include "core/codec.h"
 #include "replog/raft/raft.h"
@@ -114,6 +115,7 @@ void Raft::on(Context& c, NodeId from, const AppendEntriesReply& m) {
     return become_follower(c, m.term, NodeId());
   if (state_ != State::leader || m.term != term_ || p == nullptr || m.index > log_.last()) return;
   p->heard = c.env.now;
+  p->forgiven = false;
   if (m.success) {
     if (m.index > p->match) {
       p->match = m.index;
@@ -154,6 +156,7 @@ void Raft::on(Context& c, NodeId from, const HeartbeatReply& m) {
     return become_follower(c, m.term, NodeId());
   if (state_ != State::leader || m.term != term_ || p == nullptr || m.round > round_) return;
   p->heard = c.env.now;
+  p->forgiven = false;
   if (m.round > p->acked_round) {
     p->acked_round = m.round;
     const std::uint64_t age = round_ - m.round;
@@ -213,8 +216,12 @@ void Raft::arm_tick(Context& c) {
 void Raft::forgive_standing_still(Instant now) {
   const Duration late = now - tick_due_;
   if (late <= settings_.heartbeat) return;
-  for (auto& p : peers_) p.heard = std::min(now, p.heard + late);
-  for (auto& write : unsettled_) write.since = std::min(now, write.since + late);
+  for (auto& p : peers_) {
+    if (!std::exchange(p.forgiven, true)) p.heard = std::min(now, p.heard + late);
+  }
+  for (auto& write : unsettled_) {
+    if (!std::exchange(write.forgiven, true)) write.since = std::min(now, write.since + late);
+  }
 }
 
 void Raft::tick(Context& c) {

@@ -57,6 +57,7 @@ struct Progress {
   bool nudge = false;              // did not for a whole interval: messages may be lost, so ask where it is
   std::optional<Instant> leaving;  // no longer a member: served until then, so that it learns of it
   Instant heard;                   // last reply of this term
+  bool forgiven = false;           // since then: the leader stood still, which is not held against it
   std::uint64_t acked_round = 0;   // the latest heartbeat round it answered
   Instant acked_sent = Instant::min();  // when that round was sent
 

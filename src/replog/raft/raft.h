@@ -92,6 +92,7 @@ class Raft {
     Ticket ticket;
     Index last;
     Instant since;
+    bool forgiven = false;  // as Progress::forgiven
   };
   struct Proposal {
     std::uint64_t id;

@@ -76,6 +76,19 @@ TEST(RaftElection, APauseOfAllNodesCostsNoElection) {
   }
 }
 
+TEST(RaftElection, ALeaderThatIsAlwaysLateFindsOutAllTheSame) {
+  Cluster cluster(3);
+  cluster.start_all();
+  cluster.elect(1);
+  cluster.passes = [](const Packet& packet) { return packet.to != NodeId(1); };
+  for (int i = 0; i < 4; ++i) {
+    cluster.now += 10 * cluster.node(1).settings.heartbeat;
+    cluster.fire(1, Raft::heartbeat_timer);
+    cluster.settle();
+  }
+  EXPECT_NE(cluster.raft(1).state(), State::leader);
+}
+
 TEST(RaftElection, ALeaderThatDoesNotComeBackFromThePauseIsWaitedForOnce) {
   Cluster cluster(3);
   cluster.start_all();

@@ -72,6 +72,23 @@ TEST_F(RaftSnapshot, Section5_2_AFollowerThatNeedsCutEntriesGetsAState) {
   EXPECT_THAT(cluster.violations, IsEmpty());
 }
 
+// Or it would bring its own, which is no better.
+TEST_F(RaftSnapshot, TheLeaderIsToldOfTheStateThatAnotherBrought) {
+  cluster.crash(3);
+  propose(20);
+  cluster.node(3).received[Index(21)] = cluster.node(1).state;
+  cluster.start(3);
+  cluster.sync(3);
+  const Epoch term = cluster.raft(1).term();
+  cluster.inject(1, 3, Heartbeat{term, Index(), 1});
+  cluster.ask(3, rl::SnapshotReceived{NodeId(2), term, meta(21, term.value)});
+  cluster.sync(3);
+  const auto replies = cluster.take<AppendEntriesReply>(3, 1);
+  ASSERT_THAT(replies, SizeIs(1));
+  EXPECT_TRUE(replies.front().success);
+  EXPECT_EQ(replies.front().index, Index(21));
+}
+
 TEST_F(RaftSnapshot, TheStateBecomesLiveOnlyWhenItsMetadataIsDurable) {
   cluster.crash(3);
   propose(20);

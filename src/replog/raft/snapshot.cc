@@ -48,7 +48,7 @@ void Raft::ask(Context& c, replicated_log::SnapshotReceived& request) {
   if (meta.index.value > max_index || state_ == State::leader || restoring_) return;
   if (request.epoch > term_) become_follower(c, request.epoch, NodeId());
   const auto acknowledge = [&](Index index, Ticket after) {
-    if (request.from == leader_)
+    if (!leader_.none())  // whoever sent it: what is committed is in the log of each later leader (§3.6.3)
       send(c, leader_, AppendEntriesReply{term_, true, index, Epoch(), Index()}, after);
   };
   if (meta.index <= commit_) return acknowledge(commit_, flush(c));

@@ -1,6 +1,7 @@
 #include "replog/slots/omega.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "quorum/quorum.h"
 
@@ -14,6 +15,7 @@ constexpr std::uint64_t max_priority = std::uint64_t{1} << 56U;  // a greater on
 void Omega::heard(Instant now, NodeId from, const Heartbeat& heartbeat) {
   auto& peer = peers_[from];
   peer.heard = now;
+  peer.forgiven = false;
   peer.hears_me = std::ranges::find(heartbeat.heard, self_) != heartbeat.heard.end();
   peer.eligible = heartbeat.eligible && heartbeat.priority < max_priority;
   peer.priority = heartbeat.priority;
@@ -24,7 +26,9 @@ void Omega::heard(Instant now, NodeId from, const Heartbeat& heartbeat) {
 }
 
 void Omega::forgive(Instant now, Duration stood_still) {
-  for (auto& [id, peer] : peers_) peer.heard = std::min(now, peer.heard + stood_still);
+  for (auto& [id, peer] : peers_) {
+    if (!std::exchange(peer.forgiven, true)) peer.heard = std::min(now, peer.heard + stood_still);
+  }
 }
 
 void Omega::take_over(std::uint64_t above) {

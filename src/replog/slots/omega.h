@@ -21,6 +21,7 @@ class Omega {
  public:
   struct Peer {
     Instant heard;
+    bool forgiven = false;  // since then: this node stood still
     bool hears_me = false;
     bool eligible = false;
     std::uint64_t priority = 0;
@@ -34,7 +35,8 @@ class Omega {
   void heard(Instant now, NodeId from, const Heartbeat& heartbeat);
   // Asks for leadership at the next evaluation.
   void take_over(std::uint64_t above);
-  // So long this node stood still, until `now`: that it heard nobody meanwhile says nothing about them.
+  // So long this node stood still, until `now`: that it heard nobody meanwhile says nothing about them. Once
+  // for each silence: one that is always late must find out all the same.
   void forgive(Instant now, Duration stood_still);
   // `ready`: apart from its connections, this node could lead.
   void evaluate(Instant now, const std::vector<NodeId>& voters, bool ready);
