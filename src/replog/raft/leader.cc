@@ -211,8 +211,8 @@ void Raft::arm_tick(Context& c) {
 }
 
 // A leader that stood still heard nobody, and its disk may have stood still with it: that time is held
-// against neither. What it may answer under its lease rests on when it last sent (acked_sent), and is as void
-// as before.
+// against neither, once for each silence, or one that is always late would never go. What it may answer under
+// its lease rests on when it last sent (acked_sent), and is as void as before.
 void Raft::forgive_standing_still(Instant now) {
   const Duration late = now - tick_due_;
   if (late <= settings_.heartbeat) return;
