@@ -24,6 +24,26 @@ struct Member {
 };
 BOOST_DESCRIBE_STRUCT(Member, (), (id, role, context))
 
+// The same nodes in the same roles; both sorted by id. Of contexts the first ones need not agree: each node
+// has them from its own configuration.
+[[nodiscard]] inline bool same_members(const std::vector<Member>& a, const std::vector<Member>& b) {
+  return std::ranges::equal(
+      a, b, [](const Member& x, const Member& y) { return x.id == y.id && x.role == y.role; });
+}
+
+// `members`, which somebody chose to replace `base`, where `now` is in force: whose context that does not
+// change keeps the one it has by now.
+[[nodiscard]] inline std::vector<Member> rebased(std::vector<Member> members, const std::vector<Member>& base,
+                                                 const std::vector<Member>& now) {
+  for (auto& member : members) {
+    const auto before = std::ranges::find(base, member.id, &Member::id);
+    const auto current = std::ranges::find(now, member.id, &Member::id);
+    if (before != base.end() && current != now.end() && member.context == before->context)
+      member.context = current->context;
+  }
+  return members;
+}
+
 struct Membership {
   std::vector<Member> members;   // sorted by id: the configuration being moved to, or the stable one
   std::vector<NodeId> outgoing;  // sorted: voters of the old configuration while joint, else empty

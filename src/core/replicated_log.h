@@ -39,9 +39,13 @@ struct ReadBarrier {
   ReadMode mode = ReadMode::quorum;
 };
 
-struct Reconfigure {  // move to these members (any set); answered by MembershipChanged or Refused
+// Move to these members (any set); answered by MembershipChanged or Refused. Refused as superseded, too, if
+// others than `base` (see same_members) are in force: who chose them did not know that. An empty `base`
+// accepts any.
+struct Reconfigure {
   std::uint64_t id = 0;
   std::vector<Member> members;
+  std::vector<Member> base = {};
 };
 
 struct TransferLeadership {
@@ -87,7 +91,7 @@ enum class Refusal : std::uint8_t {
   invalid,          // can never succeed as asked
   lost_leadership,  // accepted, but leadership ended before the outcome was known; the outcome may be either
   not_ready,        // a learner that is to vote lacks too much of the log
-  superseded,       // accepted, but another membership change came first: this one will never happen
+  superseded,       // another membership change came first: this one will never happen
 };
 struct Refused {
   std::uint64_t id = 0;
@@ -128,7 +132,7 @@ using Event = std::variant<Committed, ReadReady, Refused, LeaderChanged, Members
 
 BOOST_DESCRIBE_STRUCT(Propose, (), (id, payloads))
 BOOST_DESCRIBE_STRUCT(ReadBarrier, (), (id, mode))
-BOOST_DESCRIBE_STRUCT(Reconfigure, (), (id, members))
+BOOST_DESCRIBE_STRUCT(Reconfigure, (), (id, members, base))
 BOOST_DESCRIBE_STRUCT(TransferLeadership, (), (id, to))
 BOOST_DESCRIBE_STRUCT(SnapshotAvailable, (), (meta))
 BOOST_DESCRIBE_STRUCT(SnapshotReceived, (), (from, epoch, meta))

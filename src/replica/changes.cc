@@ -5,20 +5,27 @@ namespace quorate::replica {
 
 namespace rl = replicated_log;
 
-void Replica::reconfigure(Env& env, std::vector<Member> members, Done done) {
+void Replica::reconfigure(Env& env, std::vector<Member> members, Done done, std::vector<Member> base) {
   std::ranges::sort(members, {}, &Member::id);
-  begin_change(env, std::move(members), {}, std::move(done));
+  std::ranges::sort(base, {}, &Member::id);
+  Change change;
+  change.members = std::move(members);
+  change.base = std::move(base);
+  begin_change(env, std::move(change), std::move(done));
 }
 
 void Replica::transfer(Env& env, NodeId to, Done done) {
-  begin_change(env, std::nullopt, to, std::move(done));
+  Change change;
+  change.to = to;
+  begin_change(env, std::move(change), std::move(done));
 }
 
-void Replica::begin_change(Env& env, std::optional<std::vector<Member>> members, NodeId to, Done done) {
+void Replica::begin_change(Env& env, Change change, Done done) {
   if (halted_) return done(std::unexpected(Failure::stopping));
   if (changes_.size() >= 64) return done(std::unexpected(Failure::overloaded));
-  changes_.emplace(next_id_++,
-                   Change{std::move(members), to, std::move(done), env.now + config_.request_timeout, {}});
+  change.done = std::move(done);
+  change.deadline = env.now + config_.request_timeout;
+  changes_.emplace(next_id_++, std::move(change));
   arm_tick(env);
 }
 
@@ -37,17 +44,18 @@ void Replica::ask_change(Env& env, std::uint64_t id) {
   if (it == changes_.end()) return;
   Change& change = it->second;
   change.in_doubt = change.in_doubt || change.unanswered || change.accepted;
+  if (change.in_doubt && adds_removed(change)) return;  // it was done and undone; its deadline ends it
   change.unanswered = !leads();
   change.asked = true;
   change.taken = false;
   change.asked_at = env.now;
   if (leads()) {
-    rl::Request request = change.members ? rl::Request(rl::Reconfigure{id, *change.members})
+    rl::Request request = change.members ? rl::Request(rl::Reconfigure{id, *change.members, change.base})
                                          : rl::Request(rl::TransferLeadership{id, change.to});
     const auto refused = ask_protocol(env, std::move(request), id);
     change_answered(id, refused ? std::optional(refused->reason) : std::nullopt);
   } else if (change.members) {
-    send(leader_, ForwardReconfigure{id, *change.members, config_.incarnation});
+    send(leader_, ForwardReconfigure{id, *change.members, config_.incarnation, change.base});
   } else {
     send(leader_, ForwardTransfer{id, change.to, config_.incarnation});
   }
@@ -85,10 +93,19 @@ std::optional<Failure> Replica::final_failure(const Change& change, rl::Refusal 
   }
 }
 
+// Whom the change was to add has been a member and was removed again: asking once more would bring it back.
+bool Replica::adds_removed(const Change& change) const {
+  return change.members && !change.base.empty() &&
+         std::ranges::any_of(*change.members, [&](const Member& member) {
+           return std::ranges::find(change.base, member.id, &Member::id) == change.base.end() &&
+                  state_.removed(member.id);
+         });
+}
+
 bool Replica::in_force(const Change& change) const {
   if (!change.members) return leader_ == change.to;
   const Membership& applied = state_.applied().membership;
-  return !applied.joint() && applied.members == *change.members;
+  return !applied.joint() && applied.members == rebased(*change.members, change.base, applied.members);
 }
 
 void Replica::finish_changes_in_force() {
@@ -123,17 +140,19 @@ void Replica::on_frame(Env& env, NodeId from, ForwardReconfigure&& frame) {
   const std::uint64_t local = next_id_++;
   const Asker asker{from, frame.id, frame.incarnation};
   reconfigurations_of_others_.emplace(local, asker);  // first: what changes nothing is in force at once
-  const auto refused = ask_protocol(env, rl::Reconfigure{local, std::move(frame.members)}, local);
+  const auto refused =
+      ask_protocol(env, rl::Reconfigure{local, std::move(frame.members), std::move(frame.base)}, local);
   if (refused) reconfigurations_of_others_.erase(local);
   answer_forwarded(asker, refused ? std::optional(refused->reason) : std::nullopt);
 }
 
 void Replica::on_frame(Env& env, NodeId from, ForwardTransfer&& frame) {
   const std::uint64_t local = next_id_++;
-  const auto refused = ask_protocol(env, rl::TransferLeadership{local, frame.to}, local);
   const Asker asker{from, frame.id, frame.incarnation};
+  transfers_of_others_.emplace(local, asker);  // first: what comes of it may be told at once
+  const auto refused = ask_protocol(env, rl::TransferLeadership{local, frame.to}, local);
+  if (refused) transfers_of_others_.erase(local);
   answer_forwarded(asker, refused ? std::optional(refused->reason) : std::nullopt);
-  if (!refused) transfers_of_others_.insert_or_assign(local, asker);
 }
 
 void Replica::answer_forwarded(const Asker& asker, std::optional<rl::Refusal> refusal) {

@@ -54,6 +54,7 @@ struct ForwardReconfigure {
   std::uint64_t id = 0;
   std::vector<Member> members;
   std::uint64_t incarnation = 0;  // of the asking node, whose ids begin anew with each
+  std::vector<Member> base = {};  // whom they were chosen to replace; empty: whoever there is
 };
 struct ForwardTransfer {
   std::uint64_t id = 0;
@@ -108,7 +109,7 @@ using Frame = std::variant<ProtocolFrame, Forward, ForwardRefused, ForwardReconf
 BOOST_DESCRIBE_STRUCT(ProtocolFrame, (), (message))
 BOOST_DESCRIBE_STRUCT(Forward, (), (commands))
 BOOST_DESCRIBE_STRUCT(ForwardRefused, (), (ids, leader, busy))
-BOOST_DESCRIBE_STRUCT(ForwardReconfigure, (), (id, members, incarnation))
+BOOST_DESCRIBE_STRUCT(ForwardReconfigure, (), (id, members, incarnation, base))
 BOOST_DESCRIBE_STRUCT(ForwardTransfer, (), (id, to, incarnation))
 BOOST_DESCRIBE_STRUCT(ForwardAnswer, (), (id, accepted, refusal, leader, incarnation))
 BOOST_DESCRIBE_STRUCT(SnapshotRow, (), (table, key, value))

@@ -20,7 +20,7 @@ const char* to_string(Failure failure) {
   switch (failure) {
     case Failure::no_leader: return "no leader";
     case Failure::overloaded: return "too many requests";
-    case Failure::change_pending: return "another change is under way";
+    case Failure::change_pending: return "another change is under way, or was made meanwhile";
     case Failure::not_ready: return "a learner lacks too much of the log";
     case Failure::invalid: return "not possible as asked";
     case Failure::timed_out: return "timed out, outcome unknown";

@@ -118,7 +118,9 @@ class Replica {
   // Client operations. Each `done` is called exactly once, possibly before the call returns.
   void propose(Env& env, Bytes command, Done done);
   void read(Env& env, replicated_log::ReadMode mode, ReadDone done);
-  void reconfigure(Env& env, std::vector<Member> members, Done done);
+  // `base`: whom `members` were chosen to replace; where others are in force, the change fails as
+  // change_pending. Empty: whoever there is.
+  void reconfigure(Env& env, std::vector<Member> members, Done done, std::vector<Member> base = {});
   void transfer(Env& env, NodeId to, Done done);
 
   // Proposes what was queued since the last call as one batch. The driver calls it once per drain of its
@@ -157,6 +159,8 @@ class Replica {
         state_.applied().membership.find(node) != nullptr && membership_.find(node) == nullptr;
     return leaves || state_.removed(node);
   }
+  // A command of that node was executed, ever.
+  [[nodiscard]] bool has_session(NodeId node) const { return state_.sessions().by_node.contains(node.value); }
   [[nodiscard]] bool rejoining() const { return rejoining_; }
   // False while a command is half done. The model answers queries then, but its engine must not be read
   // otherwise, nor flushed.
@@ -179,6 +183,7 @@ class Replica {
   };
   struct Change {  // a membership change or transfer under way
     std::optional<std::vector<Member>> members;
+    std::vector<Member> base;
     NodeId to;
     Done done;
     Instant deadline;
@@ -253,7 +258,8 @@ class Replica {
   void pump_reads(Env& env);
   void issue_barrier(Env& env, ReadGroup group);
   void serve_ready_reads();
-  void begin_change(Env& env, std::optional<std::vector<Member>> members, NodeId to, Done done);
+  void begin_change(Env& env, Change change, Done done);
+  [[nodiscard]] bool adds_removed(const Change& change) const;
   void pump_changes(Env& env);
   void ask_change(Env& env, std::uint64_t id);
   std::optional<replicated_log::Refused> ask_protocol(Env& env, replicated_log::Request request,

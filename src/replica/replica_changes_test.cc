@@ -40,7 +40,7 @@ struct Changing : Node {
 TEST(Replica, AChangeThatMeetsAnotherIsRefused) {
   Changing node;
   node.answer(false, rl::Refusal::change_pending);
-  EXPECT_THAT(node.outcomes, ElementsAre("another change is under way"));
+  EXPECT_THAT(node.outcomes, ElementsAre("another change is under way, or was made meanwhile"));
 }
 
 // The answer to the first request is lost, and the second request finds the change that the first began.
@@ -66,7 +66,7 @@ TEST(Replica, AnAcceptedChangeThatAnotherMadeVoidIsRefused) {
   Changing node;
   node.answer(true);
   node.answer(false, rl::Refusal::superseded);
-  EXPECT_THAT(node.outcomes, ElementsAre("another change is under way"));
+  EXPECT_THAT(node.outcomes, ElementsAre("another change is under way, or was made meanwhile"));
 }
 
 // The other request may have been taken up by another leader, and happen yet.
@@ -92,6 +92,30 @@ TEST(Replica, WhoAskedForAChangeThatIsInForceAtOnceIsToldOnce) {
   EXPECT_TRUE(leader.host.take<ForwardAnswer>().at(0).second.accepted);
   leader.emit(rl::Refused{asked[0].id, rl::Refusal::superseded, NodeId(3)});
   EXPECT_THAT(leader.host.take<ForwardAnswer>(), IsEmpty());
+}
+
+// Of two who chose by the same members, one asking the leader and the other through it, the second has to
+// look again.
+TEST(Replica, WhomAChangeWasMadeFromGoesWithItToTheLeader) {
+  const std::vector<Member> before{{NodeId(1), Role::voter, {}}, {NodeId(2), Role::voter, {}}};
+  const std::vector<Member> after{{NodeId(1), Role::voter, {}}};
+  Node follower(2);
+  follower.follow(1);
+  std::vector<Outcome<Bytes>> outcomes;
+  follower.replica->reconfigure(
+      follower.env, after, [&](const Outcome<Bytes>& outcome) { outcomes.push_back(outcome); }, before);
+  follower.pump();
+  const auto asks = follower.host.take<ForwardReconfigure>();
+  ASSERT_THAT(asks, SizeIs(1));
+  EXPECT_EQ(asks[0].second.base, before);
+  Node leader(1);
+  leader.lead();
+  leader.receive(2, ForwardReconfigure(asks[0].second));
+  EXPECT_EQ(leader.protocol->asked<rl::Reconfigure>().at(0).base, before);
+  follower.receive(1, ForwardAnswer{asks[0].second.id, false, std::uint8_t(rl::Refusal::superseded),
+                                    NodeId(1), asks[0].second.incarnation});
+  ASSERT_THAT(outcomes, SizeIs(1));
+  EXPECT_EQ(outcomes[0].error(), Failure::change_pending);
 }
 
 // Two nodes take themselves for the leader: so the one hears of its end as such before that of the change.

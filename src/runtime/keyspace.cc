@@ -72,10 +72,11 @@ void Keyspace::read(replicated_log::ReadMode mode, replica::ReadDone done) {
       [this, mode, done = std::move(done)](Env& env) mutable { replica_->read(env, mode, std::move(done)); });
 }
 
-void Keyspace::reconfigure(std::vector<Member> members, replica::Done done) {
-  enter([this, members = std::move(members), done = std::move(done)](Env& env) mutable {
-    replica_->reconfigure(env, std::move(members), std::move(done));
-  });
+void Keyspace::reconfigure(std::vector<Member> base, std::vector<Member> members, replica::Done done) {
+  enter(
+      [this, base = std::move(base), members = std::move(members), done = std::move(done)](Env& env) mutable {
+        replica_->reconfigure(env, std::move(members), std::move(done), std::move(base));
+      });
 }
 
 void Keyspace::transfer(NodeId to, replica::Done done) {

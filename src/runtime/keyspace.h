@@ -43,7 +43,7 @@ class Keyspace final : private replica::Host {
 
   void propose(Bytes command, replica::Done done);
   void read(replicated_log::ReadMode mode, replica::ReadDone done);
-  void reconfigure(std::vector<Member> members, replica::Done done);
+  void reconfigure(std::vector<Member> base, std::vector<Member> members, replica::Done done);
   void transfer(NodeId to, replica::Done done);
 
   [[nodiscard]] const std::string& name() const { return config_.name; }
@@ -61,6 +61,8 @@ class Keyspace final : private replica::Host {
   [[nodiscard]] bool learner() const { return learner_; }
   [[nodiscard]] bool removed(NodeId node) const { return replica_->removed(node); }
   [[nodiscard]] bool once_removed(NodeId node) const { return replica_->once_removed(node); }
+  // A command of that node was executed, ever.
+  [[nodiscard]] bool has_session(NodeId node) const { return replica_->has_session(node); }
 
   // Called on each change of leader, from within the replica: it must not wait for anything.
   void on_leader_changed(std::function<void()> call) { leader_observer_ = std::move(call); }

@@ -47,8 +47,8 @@ class EtcdKeyspace final : private api::etcd::Backend {
   void read(replicated_log::ReadMode mode, replica::ReadDone done) override {
     keyspace_.read(mode, std::move(done));
   }
-  void reconfigure(std::vector<Member> members, replica::Done done) override {
-    keyspace_.reconfigure(std::move(members), std::move(done));
+  void reconfigure(std::vector<Member> base, std::vector<Member> members, replica::Done done) override {
+    keyspace_.reconfigure(std::move(base), std::move(members), std::move(done));
   }
   void transfer(NodeId to, replica::Done done) override { keyspace_.transfer(to, std::move(done)); }
   [[nodiscard]] models::etcd::EtcdModel& model() override {

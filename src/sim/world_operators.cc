@@ -140,9 +140,11 @@ void World::change_membership(std::uint32_t number, Rng& rng) {
   if (!members || node == nullptr || node->paused()) return;
   took_effect(number);
   Env env = node->env();
-  node->replica().reconfigure(env, std::move(*members), [this, number](const replica::Outcome<Bytes>&) {
-    stage_.coverage.ended(number);
-  });
+  // Some operators chose by what they had seen just now, and others whatever there was.
+  auto base = rng.chance(0.5) ? membership().members : std::vector<Member>();
+  node->replica().reconfigure(
+      env, std::move(*members),
+      [this, number](const replica::Outcome<Bytes>&) { stage_.coverage.ended(number); }, std::move(base));
   node->settle();
 }
 

@@ -23,7 +23,8 @@ class Backend {
 
   virtual void propose(Bytes command, replica::Done done) = 0;
   virtual void read(replicated_log::ReadMode mode, replica::ReadDone done) = 0;
-  virtual void reconfigure(std::vector<Member> members, replica::Done done) = 0;
+  // From `base` to `members`; change_pending if others than `base` are in force.
+  virtual void reconfigure(std::vector<Member> base, std::vector<Member> members, replica::Done done) = 0;
   virtual void transfer(NodeId to, replica::Done done) = 0;
 
   [[nodiscard]] virtual models::etcd::EtcdModel& model() = 0;

@@ -103,8 +103,8 @@ void ClusterService::list(CallPtr call, const Message& message) {
   answer(call);
 }
 
-// A change names all who are to be members: by what a member that lags knows, one that was removed meanwhile
-// would be among them again.
+// A change names all who are to be members. By what a member that lags knows it could not be made: the leader
+// compares whom it is to replace.
 template <class Change>
 void ClusterService::by_the_latest(CallPtr call, Change change) {
   core_.linearizable(std::move(call),
@@ -112,12 +112,13 @@ void ClusterService::by_the_latest(CallPtr call, Change change) {
 }
 
 template <class Response>
-void ClusterService::change(CallPtr call, Members members, Response response) {
+void ClusterService::change(CallPtr call, Members base, Members members, Response response) {
   std::ranges::sort(members, {}, &Member::id);
   auto wanted = members;
   core_.backend().reconfigure(
-      std::move(members), [this, call = std::move(call), wanted = std::move(wanted),
-                           response = std::move(response)](const replica::Outcome<Bytes>& outcome) mutable {
+      std::move(base), std::move(members),
+      [this, call = std::move(call), wanted = std::move(wanted),
+       response = std::move(response)](const replica::Outcome<Bytes>& outcome) mutable {
         if (!outcome) {
           const bool refused = outcome.error() == replica::Failure::invalid;
           return call->finish(refused ? Status(fault::not_enough_started) : status_of(outcome.error()));
@@ -149,7 +150,8 @@ void ClusterService::add(CallPtr call, const Message& message) {
 }
 
 void ClusterService::add_now(CallPtr call, const pb::MemberAddRequest& request) {
-  auto members = core_.backend().status().membership.members;
+  const Members now = core_.backend().status().membership.members;
+  Members members = now;
   if (Status bad = check_urls(request.peerurls(), members, NodeId()); !bad.ok())
     return call->finish(std::move(bad));
   NodeInfo info;
@@ -159,7 +161,7 @@ void ClusterService::add_now(CallPtr call, const pb::MemberAddRequest& request) 
   members.push_back(added);
   pb::MemberAddResponse response;
   *response.mutable_member() = describe(added);
-  change(std::move(call), std::move(members), std::move(response));
+  change(std::move(call), now, std::move(members), std::move(response));
 }
 
 void ClusterService::remove(CallPtr call, const Message& message) {
@@ -169,13 +171,14 @@ void ClusterService::remove(CallPtr call, const Message& message) {
 }
 
 void ClusterService::remove_now(CallPtr call, const pb::MemberRemoveRequest& request) {
-  auto members = core_.backend().status().membership.members;
+  const Members now = core_.backend().status().membership.members;
+  Members members = now;
   if (find(members, request.id()) == nullptr) return call->finish(fault::member_not_found);
   std::erase_if(members, [&](const Member& member) { return member.id.value == request.id(); });
   if (std::ranges::none_of(members, [](const Member& member) { return member.role == Role::voter; })) {
     return call->finish(fault::not_enough_started);
   }
-  change(std::move(call), std::move(members), pb::MemberRemoveResponse());
+  change(std::move(call), now, std::move(members), pb::MemberRemoveResponse());
 }
 
 void ClusterService::update(CallPtr call, const Message& message) {
@@ -185,7 +188,8 @@ void ClusterService::update(CallPtr call, const Message& message) {
 }
 
 void ClusterService::update_now(CallPtr call, const pb::MemberUpdateRequest& request) {
-  auto members = core_.backend().status().membership.members;
+  const Members now = core_.backend().status().membership.members;
+  Members members = now;
   Member* member = find(members, request.id());
   if (member == nullptr) return call->finish(fault::member_not_found);
   if (Status bad = check_urls(request.peerurls(), members, member->id); !bad.ok())
@@ -193,7 +197,7 @@ void ClusterService::update_now(CallPtr call, const pb::MemberUpdateRequest& req
   NodeInfo info = info_of(*member);
   info.peer_urls.assign(request.peerurls().begin(), request.peerurls().end());
   member->context = codec::encode(info);
-  change(std::move(call), std::move(members), pb::MemberUpdateResponse());
+  change(std::move(call), now, std::move(members), pb::MemberUpdateResponse());
 }
 
 void ClusterService::promote(CallPtr call, const Message& message) {
@@ -203,7 +207,8 @@ void ClusterService::promote(CallPtr call, const Message& message) {
 }
 
 void ClusterService::promote_now(CallPtr call, const pb::MemberPromoteRequest& request) {
-  auto members = core_.backend().status().membership.members;
+  const Members now = core_.backend().status().membership.members;
+  Members members = now;
   Member* member = find(members, request.id());
   if (member == nullptr) return call->finish(fault::member_not_found);
   if (member->role != Role::learner) return call->finish(fault::member_not_learner);
@@ -212,7 +217,7 @@ void ClusterService::promote_now(CallPtr call, const pb::MemberPromoteRequest& r
   if (!core_.backend().model().published().contains(member->id))
     return call->finish(fault::learner_not_ready);
   member->role = Role::voter;
-  change(std::move(call), std::move(members), pb::MemberPromoteResponse());
+  change(std::move(call), now, std::move(members), pb::MemberPromoteResponse());
 }
 
 }  // namespace quorate::api::etcd

@@ -34,9 +34,9 @@ class ClusterService {
   [[nodiscard]] NodeId choose_id(const std::vector<std::string>& urls, const Members& taken);
   template <class Change>
   void by_the_latest(CallPtr call, Change change);
-  // Moves to `members`; answers with `response` and, in it, the members.
+  // Moves from `base` to `members`; answers with `response` and, in it, the members.
   template <class Response>
-  void change(CallPtr call, Members members, Response response);
+  void change(CallPtr call, Members base, Members members, Response response);
 
   Core& core_;
 };

@@ -113,7 +113,8 @@ inline constexpr Fault no_inflight_downgrade{Code::failed_precondition,
 
 // Not etcd's: etcd drops a membership change that meets another one. Unavailable, so that clients try again.
 inline constexpr Fault change_pending{
-    Code::unavailable, "etcdserver: another membership change or leader transfer is under way"};
+    Code::unavailable,
+    "etcdserver: another membership change or leader transfer is under way, or was made meanwhile"};
 // etcd's gRPC says how large; whoever gets it asks for a limit, or for RangeStream.
 inline constexpr Fault response_too_large{Code::resource_exhausted,
                                           "grpc: trying to send message larger than max"};

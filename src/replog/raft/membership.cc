@@ -41,13 +41,15 @@ void Raft::ask(Context& c, replicated_log::Reconfigure& request) {
     return refuse(c, request.id, Refusal::change_pending);
   }
   if (!committed_in_term()) return refuse(c, request.id, Refusal::busy);
-  Membership next{std::move(request.members), {}, {}};
+  Membership next{rebased(std::move(request.members), request.base, now.membership.members), {}, {}};
   std::ranges::sort(next.members, {}, &Member::id);
   if (!valid(next)) return refuse(c, request.id, Refusal::invalid);
   if (!learners_ready(next)) return refuse(c, request.id, Refusal::not_ready);
   if (next == now.membership) {
     return c.out.emit(replicated_log::MembershipChanged{now.membership, now.index, true});
   }
+  if (!request.base.empty() && !same_members(request.base, now.membership.members))
+    return refuse(c, request.id, Refusal::superseded);
   if (next.voters() != incoming_) {  // with the same voters every quorum stays one: no joint phase is needed
     next.outgoing = incoming_;
     for (const auto& member : now.membership.members) {

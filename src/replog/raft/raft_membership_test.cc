@@ -207,6 +207,29 @@ TEST_F(RaftMembership, Section4_1_OneChangeAtATime) {
   EXPECT_THAT(refusals(1), testing::ElementsAre(rl::Refusal::change_pending));
 }
 
+TEST_F(RaftMembership, AChangeOfWhomItWasNotMadeFromIsRefused) {
+  cluster.ask(1, rl::Reconfigure{77, members({1, 2}, {}), members({1, 2, 4}, {})});
+  EXPECT_THAT(refusals(1), testing::ElementsAre(rl::Refusal::superseded));
+  EXPECT_EQ(cluster.raft(1).membership(), voters({1, 2, 3}));
+  cluster.ask(1, rl::Reconfigure{77, members({1, 2}, {}), members({1, 2, 3}, {})});
+  EXPECT_THAT(refusals(1), SizeIs(1));
+  EXPECT_EQ(cluster.raft(1).membership().members, members({1, 2}, {}));
+}
+
+// Nodes may have been told different names and addresses at first, and two may change at once.
+TEST_F(RaftMembership, AChangeLeavesTheContextsItDoesNotTouch) {
+  const auto with = [](const char* first, const char* second) {
+    return std::vector<Member>{{NodeId(1), Role::voter, Bytes::copy(first)},
+                               {NodeId(2), Role::voter, Bytes::copy(second)},
+                               {NodeId(3), Role::voter, {}}};
+  };
+  cluster.ask(1, rl::Reconfigure{77, with("here", "there")});
+  cluster.settle();
+  cluster.ask(1, rl::Reconfigure{77, with("a", "new"), with("a", "b")});
+  EXPECT_THAT(refusals(1), testing::IsEmpty());
+  EXPECT_EQ(cluster.raft(1).membership().members, with("here", "new"));
+}
+
 TEST_F(RaftMembership, ImpossibleConfigurationsAreRefused) {
   reconfigure(1, {});
   reconfigure(1, {1, 1});

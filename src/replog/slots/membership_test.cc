@@ -84,6 +84,19 @@ TEST(Membership, OneChangeAtATime) {
   EXPECT_EQ(world.nodes[n1].refused[0].reason, rl::Refusal::change_pending);
 }
 
+TEST(Membership, AChangeOfWhomItWasNotMadeFromIsRefused) {
+  auto world = three(4);
+  lead(world);
+  const auto ours = world.reconfigure(n1, {1, 2}, {1, 2, 4});
+  world.cluster.run_for(100ms);
+  ASSERT_EQ(world.nodes[n1].refused.size(), 1U);
+  EXPECT_EQ(world.nodes[n1].refused[0].id, ours);
+  EXPECT_EQ(world.nodes[n1].refused[0].reason, rl::Refusal::superseded);
+  EXPECT_EQ(world.in_force(n1).size(), 3U);
+  world.reconfigure(n1, {1, 2}, {1, 2, 3});
+  ASSERT_TRUE(world.cluster.run_until([&] { return world.in_force(n1).size() == 2; }, 10s));
+}
+
 TEST(Membership, ImpossibleOnesAreRefused) {
   auto world = three();
   lead(world);

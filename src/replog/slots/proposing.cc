@@ -58,7 +58,9 @@ void SlotLog::ask(Env&, const replicated_log::Reconfigure& r, Out& out) {
          .payload = codec::encode(membership),
          .request = r.id,
          .insist = true,
-         .readers = {}});
+         .readers = {},
+         .members = membership.members,
+         .base = r.base});
 }
 
 void SlotLog::queue(Own own) {
@@ -101,8 +103,7 @@ void SlotLog::pump(Env& env, Out& out) {
     } else {
       own.sequence = ++sequence_;
     }
-    const auto* latest = configurations_.latest();
-    if (own.kind == EntryKind::membership && latest && latest->from > slot) give_up(own, out);
+    if (own.kind == EntryKind::membership) adjust(own, slot, out);
     // A slot that is still to be won by a value proposed after the reads came is behind all that was executed
     // before they came.
     std::ranges::move(std::exchange(readers_, {}), std::back_inserter(own.readers));
@@ -130,7 +131,18 @@ void SlotLog::settle(Index slot, const Value& value, Out& out) {
   displaced(std::move(own), out);
 }
 
-// A change that would be void in every slot it can have, for another one is decided.
+// A change is given up if all of its slots hereafter are void, or the members it was to replace are others by
+// now. Whoever is in force at a slot is known when it is opened: `alpha` slots lie between.
+void SlotLog::adjust(Own& change, Index slot, Out& out) {
+  const auto* latest = configurations_.latest();
+  if (latest == nullptr) return;
+  const auto& now = latest->membership.members;
+  if (latest->from > slot || (!change.base.empty() && !same_members(change.base, now)))
+    return give_up(change, out);
+  change.payload = codec::encode(Membership{rebased(change.members, change.base, now), {}, {}});
+}
+
+// For another one is decided.
 void SlotLog::give_up(Own& change, Out& out) {
   supersede({change.request, change.payload}, out);
   make_noop(change, ++sequence_);

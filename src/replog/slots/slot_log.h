@@ -55,9 +55,11 @@ class SlotLog {
     std::uint64_t sequence = 0;
     EntryKind kind = EntryKind::noop;
     Bytes payload;
-    std::uint64_t request = 0;    // the host's id, for Refused; 0: none, or refused already
-    bool insist = false;          // to be proposed until it wins a slot
-    std::vector<Reader> readers;  // may read once it is executed
+    std::uint64_t request = 0;         // the host's id, for Refused; 0: none, or refused already
+    bool insist = false;               // to be proposed until it wins a slot
+    std::vector<Reader> readers;       // may read once it is executed
+    std::vector<Member> members = {};  // of a change,
+    std::vector<Member> base = {};     // and whom they replace; empty: whoever there is
   };
   struct Decided {
     Entry entry;
@@ -108,6 +110,7 @@ class SlotLog {
   void settle(Index slot, const Value& value, Out& out);
   void won(Own own, Index slot, Out& out);
   void displaced(Own own, Out& out);
+  void adjust(Own& change, Index slot, Out& out);
   void give_up(Own& change, Out& out);
   void supersede(const AskedChange& asked, Out& out);
   void refuse(std::uint64_t request, replicated_log::Refusal reason, Out& out);

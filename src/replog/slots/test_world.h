@@ -135,8 +135,9 @@ struct World {
     asked.insert(text);
     cluster.ask(at, rl::Propose{++request, {Bytes::copy(text)}});
   }
-  std::uint64_t reconfigure(NodeId at, const std::vector<std::uint64_t>& voters) {
-    cluster.ask(at, rl::Reconfigure{++request, membership_of(voters).members});
+  std::uint64_t reconfigure(NodeId at, const std::vector<std::uint64_t>& voters,
+                            const std::vector<std::uint64_t>& base = {}) {
+    cluster.ask(at, rl::Reconfigure{++request, membership_of(voters).members, membership_of(base).members});
     return request;
   }
   void snapshot(NodeId at) {

@@ -53,7 +53,8 @@ class FakeNode final : public Backend {
       done(status_.applied);
     });
   }
-  void reconfigure(std::vector<Member> members, replica::Done done) override {
+  void reconfigure(std::vector<Member> base, std::vector<Member> members, replica::Done done) override {
+    if (base != status_.membership.members) return done(std::unexpected(replica::Failure::change_pending));
     if (refuses) return done(std::unexpected(*refuses));
     status_.membership.members = std::move(members);
     boost::asio::post(*io_, [done = std::move(done)]() mutable { done(Bytes()); });
