@@ -35,6 +35,7 @@ struct Hello {
   NodeId to{};                           // whom the dialler expects; none likewise
   std::uint64_t instance = 0;            // chosen at random at each start: tells a restart from a duplicate
   std::vector<std::string> peer_urls{};  // where the dialler is reached
+  NodeId claims{};                       // one that wants to join: who it is, if it is configured
 };
 
 struct Welcome {  // the accepting side agrees
@@ -69,6 +70,7 @@ struct Invite {  // answers a joining Hello whose peer_urls are a member's: who 
   ClusterId cluster{};
   NodeId you{};
   std::vector<Known> members{};
+  bool started = false;  // it took part already, and is bound by what it promised then
 };
 
 struct Ping {
@@ -80,11 +82,11 @@ struct Pong {
 
 using Control = std::variant<Hello, Welcome, Refuse, Invite, Ping, Pong>;
 
-BOOST_DESCRIBE_STRUCT(Hello, (), (version, cluster, from, to, instance, peer_urls))
+BOOST_DESCRIBE_STRUCT(Hello, (), (version, cluster, from, to, instance, peer_urls, claims))
 BOOST_DESCRIBE_STRUCT(Welcome, (), (version, cluster, from, instance, removed_from))
 BOOST_DESCRIBE_STRUCT(Refuse, (), (reason, words))
 BOOST_DESCRIBE_STRUCT(Known, (), (id, peer_urls))
-BOOST_DESCRIBE_STRUCT(Invite, (), (cluster, you, members))
+BOOST_DESCRIBE_STRUCT(Invite, (), (cluster, you, members, started))
 BOOST_DESCRIBE_STRUCT(Ping, (), (number))
 BOOST_DESCRIBE_STRUCT(Pong, (), (number))
 

@@ -144,7 +144,7 @@ TEST(Control, GoldenBytes) {
                               .instance = 9,
                               .peer_urls = {"http://a:1"}};
   const std::string bytes = codec::encode(hello).str();
-  EXPECT_EQ(bytes, std::string("\x00\x11\x01\x05\x01\x02\x09\x01\x0ahttp://a:1", 19));
+  EXPECT_EQ(bytes, std::string("\x00\x12\x01\x05\x01\x02\x09\x01\x0ahttp://a:1\x00", 20));
   const Control welcome = Welcome{.cluster = ClusterId(5),
                                   .from = NodeId(1),
                                   .instance = 9,

@@ -42,6 +42,13 @@ std::optional<Refuse> Peers::objection(const Hello& hello) const {
   return std::nullopt;
 }
 
+// By a command of its, or because it has been here; who has been here knew already who it is.
+bool Peers::took_part(NodeId id) const {
+  const auto peer = peers_.find(id);
+  return handler_.has_started(id) ||
+         (peer != peers_.end() && peer->second->wanted && peer->second->instance != 0);
+}
+
 Control Peers::invitation(const Hello& hello) const {
   Invite invite{.cluster = config_.cluster, .you = {}, .members = handler_.members()};
   for (const auto& member : invite.members) {
@@ -53,10 +60,12 @@ Control Peers::invitation(const Hello& hello) const {
     }
     invite.you = member.id;
   }
+  if (invite.you.none() && took_part(hello.claims)) invite.you = hello.claims;  // its URLs were changed
   if (invite.you.none()) {
     return Refuse{Refusal::not_member,
                   "no member has these peer URLs yet; add it first (etcdctl member add)"};
   }
+  invite.started = took_part(invite.you);
   return invite;
 }
 

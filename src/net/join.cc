@@ -34,8 +34,7 @@ class Joiner final : public ConnectionOwner {
 
 }  // namespace
 
-std::expected<Invite, std::string> ask_to_join(const Address& member,
-                                               const std::vector<std::string>& own_peer_urls,
+std::expected<Invite, std::string> ask_to_join(const Address& member, const Hello& hello,
                                                std::chrono::milliseconds limit,
                                                const std::shared_ptr<tls::Context>& tls) {
   boost::asio::io_context context(1);
@@ -49,7 +48,7 @@ std::expected<Invite, std::string> ask_to_join(const Address& member,
     connection =
         std::make_shared<Connection>(std::move(*stream), joiner, std::make_shared<Traffic>(), 1U << 20U);
     connection->start();
-    connection->send_control(Hello{.peer_urls = own_peer_urls});
+    connection->send_control(hello);
   });
   const auto deadline = std::chrono::steady_clock::now() + limit;
   while (!joiner.answer && context.run_one_until(deadline) != 0) {

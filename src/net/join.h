@@ -14,9 +14,10 @@
 
 namespace quorate::net {
 
-// Asks one member; blocks until it answered or `limit` has passed. `tls` as in dial().
+// Asks one member, with a Hello of the asker's peer URLs and perhaps who it claims to be; blocks until it
+// answered or `limit` has passed. `tls` as in dial().
 [[nodiscard]] std::expected<Invite, std::string> ask_to_join(
-    const Address& member, const std::vector<std::string>& own_peer_urls, std::chrono::milliseconds limit,
+    const Address& member, const Hello& hello, std::chrono::milliseconds limit,
     const std::shared_ptr<tls::Context>& tls = nullptr);
 
 }  // namespace quorate::net

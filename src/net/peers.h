@@ -64,6 +64,8 @@ class PeersHandler {
   virtual void told_removed(NodeId /*by*/, const std::vector<KeyspaceId>& /*from*/) {}
   // The members as this node knows them, for a node that wants to join.
   [[nodiscard]] virtual std::vector<Known> members() const = 0;
+  // Whether that member has taken part, ever, as far as this node knows.
+  [[nodiscard]] virtual bool has_started(NodeId /*member*/) const { return false; }
 };
 
 class Peers final : private ConnectionOwner {
@@ -116,6 +118,7 @@ class Peers final : private ConnectionOwner {
   void on_welcome(Connection& connection, Peer& peer, const Welcome& welcome);
   void on_pong(Peer& peer, std::uint64_t number);
   [[nodiscard]] std::optional<Refuse> objection(const Hello& hello) const;
+  [[nodiscard]] bool took_part(NodeId id) const;
   [[nodiscard]] Control invitation(const Hello& hello) const;
   void dismiss(Connection& connection, const Control& answer);
   void part(std::shared_ptr<Connection> connection);

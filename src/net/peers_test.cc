@@ -2,6 +2,7 @@
 #include "net/peers.h"
 
 #include <map>
+#include <set>
 #include <thread>
 
 #include <boost/asio/io_context.hpp>
@@ -28,6 +29,7 @@ struct Recorder : PeersHandler {
     changes.emplace_back(peer.value, connected);
   }
   std::vector<Known> members() const override { return known; }
+  bool has_started(NodeId member) const override { return started.contains(member); }
   std::vector<KeyspaceId> removed_from(NodeId peer) const override {
     ++checks;
     const auto found = gone.find(peer);
@@ -40,6 +42,7 @@ struct Recorder : PeersHandler {
   std::vector<std::tuple<std::uint64_t, std::uint64_t, std::string>> frames;
   std::vector<std::pair<std::uint64_t, bool>> changes;
   std::vector<Known> known;
+  std::set<NodeId> started;
   std::map<NodeId, std::vector<KeyspaceId>> gone;
   mutable int checks = 0;
   std::vector<std::pair<std::uint64_t, std::vector<KeyspaceId>>> told;
@@ -100,11 +103,13 @@ struct PeersTest : testing::Test {
     put_header(out, KeyspaceId(), payload.view());
     return out + payload.str();
   }
-  static Refuse refusal_in(const std::string& answer) {
+  template <class T>
+  static T said(const std::string& answer) {
     auto control =
         codec::decode<Control>(Bytes::copy(std::string_view(answer).substr(magic.size() + header_bytes)));
-    return control && std::holds_alternative<Refuse>(*control) ? std::get<Refuse>(*control) : Refuse{};
+    return control && std::holds_alternative<T>(*control) ? std::get<T>(*control) : T{};
   }
+  static Refuse refusal_in(const std::string& answer) { return said<Refuse>(answer); }
 
   boost::asio::io_context context{1};
   std::uint64_t instances = 0;
@@ -400,8 +405,10 @@ TEST_F(PeersTest, AJoiningNodeLearnsWhoItIs) {
   std::expected<Invite, std::string> stranger;
   bool asked = false;
   std::thread joiner([&] {
-    invite = ask_to_join({"127.0.0.1", a.port}, {"http://127.0.0.1:4444"}, std::chrono::seconds(10));
-    stranger = ask_to_join({"127.0.0.1", a.port}, {"http://127.0.0.1:5555"}, std::chrono::seconds(10));
+    invite = ask_to_join({"127.0.0.1", a.port}, {.peer_urls = {"http://127.0.0.1:4444"}},
+                         std::chrono::seconds(10));
+    stranger = ask_to_join({"127.0.0.1", a.port}, {.peer_urls = {"http://127.0.0.1:5555"}},
+                           std::chrono::seconds(10));
     boost::asio::post(context, [&] { asked = true; });
   });
   EXPECT_TRUE(until([&] { return asked; }));
@@ -410,8 +417,19 @@ TEST_F(PeersTest, AJoiningNodeLearnsWhoItIs) {
   EXPECT_EQ(invite->you, NodeId(4));
   EXPECT_EQ(invite->cluster, ClusterId(7));
   EXPECT_EQ(invite->members.size(), 2U);
+  EXPECT_FALSE(invite->started);
   ASSERT_FALSE(stranger.has_value());
   EXPECT_THAT(stranger.error(), testing::HasSubstr("add it first"));
+}
+
+TEST_F(PeersTest, WhoTookPartBeforeIsToldSo) {
+  Node& a = node(1);
+  a.handler.known = {{NodeId(4), {"http://127.0.0.1:4444/"}}};
+  a.handler.started = {NodeId(4)};
+  const auto answer = exchange(a, spoken(Hello{.peer_urls = {"http://127.0.0.1:4444"}}));
+  const auto invite = said<Invite>(answer);
+  EXPECT_EQ(invite.you, NodeId(4));
+  EXPECT_TRUE(invite.started);
 }
 
 // One was replaced in one keyspace, and not yet in another: as the former it would be there without what it

@@ -196,8 +196,8 @@ TEST_F(PeersTls, AJoiningNodeLearnsWhoItIs) {
   const auto dial = context_of(tls::Side::client, authority.issue("new"), authority);
   std::thread joiner([&] {
     const auto address = *parse_address(a.url);
-    invite = ask_to_join(address, {"https://127.0.0.1:4444"}, std::chrono::seconds(10), dial);
-    without = ask_to_join(address, {"https://127.0.0.1:4444"}, std::chrono::seconds(10));
+    invite = ask_to_join(address, {.peer_urls = {"https://127.0.0.1:4444"}}, std::chrono::seconds(10), dial);
+    without = ask_to_join(address, {.peer_urls = {"https://127.0.0.1:4444"}}, std::chrono::seconds(10));
     boost::asio::post(context, [&] { asked = true; });
   });
   EXPECT_TRUE(until([&] { return asked; }));

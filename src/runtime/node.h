@@ -156,6 +156,7 @@ class Node final : private net::PeersHandler {
 
   void received(NodeId from, KeyspaceId keyspace, Bytes frame) override;
   [[nodiscard]] std::vector<net::Known> members() const override;
+  [[nodiscard]] bool has_started(NodeId member) const override;
   [[nodiscard]] std::vector<KeyspaceId> removed_from(NodeId node) const override;
   void told_removed(NodeId by, const std::vector<KeyspaceId>& from) override;
   void left(KeyspaceId id, const std::string& how_known);

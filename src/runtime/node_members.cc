@@ -57,6 +57,14 @@ std::vector<net::Known> Node::members() const {
   return known;
 }
 
+bool Node::has_started(NodeId member) const {
+  return std::ranges::any_of(keyspaces_, [&](const auto& each) {
+    const auto membership = memberships_.find(each.first);
+    return !left_.contains(each.first) && membership != memberships_.end() &&
+           membership->second.find(member) != nullptr && each.second->has_session(member);
+  });
+}
+
 // Also by what a keyspace that has removed this node last was: a member of it may come to another.
 std::vector<NodeId> Node::known_at(const std::vector<std::string>& peer_urls,
                                    const Keyspace& keyspace) const {

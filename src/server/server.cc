@@ -8,10 +8,10 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
-#include "net/join.h"
 #include "registry/registry.h"
 #include "runtime/node.h"
 #include "server/etcd_keyspace.h"
+#include "server/identify.h"
 #include "server/memory_budget.h"
 #include "server/restore.h"
 #include "server/start_code.h"
@@ -48,53 +48,6 @@ std::expected<PeerTls, std::string> open_peer_tls(const Config& config) {
     if (!*each) return std::unexpected("TLS between nodes: " + each->error());
   }
   return PeerTls{std::move(*accept), std::move(*dial)};
-}
-
-using Started = std::expected<runtime::Identity, std::string>;
-
-// Asks the members in turn until one of them knows this node. Signals end the process meanwhile.
-runtime::Identity join_cluster(const Config& config, const std::shared_ptr<tls::Context>& dial_tls) {
-  runtime::Identity identity;
-  identity.token = config.cluster;
-  std::string last;
-  for (;;) {
-    for (const auto& [id, info] : config.members) {
-      for (const auto& url : info.peer_urls) {
-        if (std::ranges::find(config.peer_urls, url) != config.peer_urls.end()) continue;
-        auto invite = net::ask_to_join(net::parse_address(url).value(), config.peer_urls,
-                                       std::chrono::seconds(2), dial_tls);
-        if (invite && (config.id.none() || config.id == invite->you)) {
-          identity.node = invite->you;
-          identity.cluster = invite->cluster;
-          spdlog::info("joined cluster {} as node {}", identity.cluster.value, identity.node.value);
-          return identity;
-        }
-        const std::string why = invite ? "the cluster has this node as " + to_string(invite->you) +
-                                             ", not as " + to_string(config.id)
-                                       : invite.error();
-        if (std::exchange(last, why) != why) spdlog::info("waiting to be a member: {}", why);
-      }
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(300));
-  }
-}
-
-Started identify(const Config& config, const runtime::DataDirectory& directory,
-                 const std::shared_ptr<tls::Context>& dial_tls) {
-  if (const auto& kept = directory.identity()) {
-    if (kept->token != config.cluster) {
-      return std::unexpected("data directory " + config.data + " belongs to cluster \"" + kept->token +
-                             "\", the configuration says \"" + config.cluster + "\"");
-    }
-    if (!config.id.none() && config.id != kept->node && !config.join) {
-      return std::unexpected("data directory " + config.data + " belongs to node " + to_string(kept->node) +
-                             ", the configuration says " + to_string(config.id) +
-                             "; use the directory of this node, or an empty one");
-    }
-    return *kept;
-  }
-  if (config.join) return join_cluster(config, dial_tls);
-  return first_identity(config);
 }
 
 std::expected<runtime::KeyspaceConfig, std::string> keyspace_config(const Keyspace& keyspace,

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Members that are removed from the cluster: while they run, while they are down, and the leader by itself."""
+import os
 import shutil
 import sys
 
-from cluster import Gateway, run, wait_for
+from cluster import Gateway, run, serving, wait_for
 from etcd_flags_test import TEMPORARY, Member
 
 REMOVED = 3  # the exit status
@@ -85,9 +86,48 @@ def members_of_paxos_that_go():
     members_that_go('paxos')
 
 
+def a_member_whose_data_is_gone():
+    members = a, b, c = [Member(f'gone-{name}') for name in 'abc']
+    late = Member('gone-late')
+    try:
+        for member in members:
+            member.start(members)
+        wait_for('all to have said their names', lambda: set(ids(a)) == {m.name for m in members})
+        Gateway(a.endpoint).put('key', 'one')
+        serving(*(m.endpoint for m in members))
+        add(a, late)
+        late.start([*members, late], state='existing')
+        wait_for('the joined one to have said its name', lambda: late.name in ids(a))
+
+        # It has voted, and may not vote again: with its identity and nothing else, and with nothing at all, as
+        # one of the first members and as one that joins.
+        def refuses(member, state):
+            member.start([*members, late] if member is late else members, state=state)
+            assert member.process.wait(20) == 1, member.log()
+            assert f'member {ids(a)[member.name]} has already been bootstrapped' in member.log(), member.log()
+
+        c.stop()
+        for lost in ('log', 'state'):
+            shutil.rmtree(os.path.join(c.data, lost))
+        refuses(c, 'new')
+        for member, state in ((c, 'new'), (late, 'existing')):
+            member.stop()
+            shutil.rmtree(member.data)
+            refuses(member, state)
+            assert not os.path.exists(os.path.join(member.data, 'identity'))
+            wait_for('it to be removed', lambda member=member: remove(a, member) or True)
+
+        add(a, c)  # as another member it may come
+        c.start([*members], state='existing')
+        wait_for('it to serve', lambda: Gateway(c.endpoint).get('key') == 'one', 60)
+    finally:
+        for member in (*members, late):
+            member.stop()
+
+
 def main():
     try:
-        return run([members_of_raft_that_go, members_of_paxos_that_go])
+        return run([members_of_raft_that_go, members_of_paxos_that_go, a_member_whose_data_is_gone])
     finally:
         shutil.rmtree(TEMPORARY, ignore_errors=True)
 
