@@ -40,15 +40,15 @@ class Salvaging {
   }
 
  private:
-  // The header may be damaged: each batch says by itself whose it is. An intact one may say that this log is
-  // not for us.
+  // It may say that this log is not for us, and it alone says how long the file was.
   Result<void> check_header() {
     const auto header = reader_.header();
     if (!header && header.error().kind != WalError::Kind::corrupt) return std::unexpected(header.error());
-    if (header && header->identity != identity_) return lost(0, "another node wrote it");
+    if (!header) return lost(0, "its header is damaged, and the file may have been cut short");
+    if (header->identity != identity_) return lost(0, "another node wrote it");
     const auto size = file_->size();
     if (!size) return std::unexpected(io_failure(size.error()));
-    cut_short_ = header && *size < header->capacity;
+    cut_short_ = *size < header->capacity;
     return {};
   }
 
