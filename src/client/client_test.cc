@@ -257,10 +257,10 @@ TEST(Connection, ACallCancelledBehindTheLossHearsNothing) {
   FakeServer server([](const auto&, const auto&) { return FakeAnswer{.hang = true}; });
   Loop loop;
   Connection connection(loop);
-  std::optional<Status> connected;
+  std::optional<Status> answer;
   connection.connect(server.endpoint(), std::chrono::seconds(20),
-                     [&](const Status& status) { connected = status; });
-  ASSERT_TRUE(loop.run_until([&] { return connected.has_value(); }));
+                     [&](const Status& status) { answer = status; });
+  ASSERT_TRUE(loop.run_until([&] { return answer.has_value(); }));
   auto handler = std::make_unique<Deaf>();
   const CallId call = connection.start(kCall, "", true, *handler);
   connection.close("enough");
