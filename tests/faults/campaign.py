@@ -79,7 +79,7 @@ class Campaign:
         self.churn, self.beside, self.flush_after, self.tell = churn, beside, flush_after, tell
         self.begun = time.monotonic()
         self.report = {'seed': seed, 'nodes': size, 'protocol': protocol, 'faults_allowed': faults, 'rounds': 0,
-                       'seconds': 0.0, 'operations': 0, 'unknown_outcomes': 0, 'revisions': 0, 'inconclusive_keys': 0,
+                       'seconds': 0.0, 'operations': 0, 'unknown_outcomes': 0, 'revisions': 0,
                        'faults': {}, 'at_once': 0, 'no_effect': {}, 'notes': {}, 'counts': {}, 'errors': {}, 'stalls': [],
                        'memory': [], 'files': [], 'violations': []}
 
@@ -210,8 +210,11 @@ class Campaign:
         report = self.report
         report['rounds'] = number + 1
         report['seconds'] = round(time.monotonic() - self.begun, 1)
-        for what in ('operations', 'unknown_outcomes', 'revisions', 'inconclusive_keys'):
+        for what in ('operations', 'unknown_outcomes', 'revisions'):
             report[what] += result[what]
+        if result['inconclusive_keys']:  # what was not judged must not pass for good
+            report['violations'].append(f'{result["inconclusive_keys"]} keys were not judged: the search for an order '
+                                        'of their operations ended at its budget')
         for what in ('counts', 'errors'):
             for key, value in result[what].items():
                 report[what][key] = report[what].get(key, 0) + value
@@ -254,8 +257,6 @@ class Campaign:
                 ', '.join(f'{m * megabytes:.0f}' for m in r['memory'][i]) for i in (0, -1)) + ' MiB')
             lines.append('files of the nodes  ' + ' -> '.join(
                 ', '.join(f'{m * megabytes:.0f}' for m in r['files'][i]) for i in (0, -1)) + ' MiB')
-        if r['inconclusive_keys']:
-            lines.append(f'inconclusive        {r["inconclusive_keys"]} keys whose search ended at its budget')
         lines.append(f'violations          {len(r["violations"]) or "none"}')
         lines += [f'  {v}' for v in r['violations']]
         return '\n'.join(lines) + '\n'
