@@ -42,15 +42,19 @@ std::optional<Refuse> Peers::objection(const Hello& hello) const {
   return std::nullopt;
 }
 
-// By a command of its, or because it has been here; who has been here knew already who it is.
+// By a command of its, or because there was a connection; who makes one knew already who it is.
 bool Peers::took_part(NodeId id) const {
   const auto peer = peers_.find(id);
-  return handler_.has_started(id) ||
-         (peer != peers_.end() && peer->second->wanted && peer->second->instance != 0);
+  return handler_.has_started(id) || (peer != peers_.end() && peer->second->wanted && peer->second->met);
 }
 
 Control Peers::invitation(const Hello& hello) const {
   Invite invite{.cluster = config_.cluster, .you = {}, .members = handler_.members()};
+  if (took_part(hello.claims)) {  // wherever it is reached now
+    invite.you = hello.claims;
+    invite.started = true;
+    return invite;
+  }
   for (const auto& member : invite.members) {
     if (member.id == invite.you || !share_an_url(member.peer_urls, hello.peer_urls)) continue;
     if (!invite.you.none()) {
@@ -60,7 +64,6 @@ Control Peers::invitation(const Hello& hello) const {
     }
     invite.you = member.id;
   }
-  if (invite.you.none() && took_part(hello.claims)) invite.you = hello.claims;  // its URLs were changed
   if (invite.you.none()) {
     return Refuse{Refusal::not_member,
                   "no member has these peer URLs yet; add it first (etcdctl member add)"};
@@ -85,6 +88,7 @@ void Peers::on_hello(Connection& connection, const Hello& hello) {
   forget(peer.in);
   peer.in = introduced.mapped();
   peer.instance = hello.instance;
+  peer.met = true;
   owners_.emplace(&connection, peer.id);
   connection.establish(config_.max_frame_bytes, peer.traffic);
   welcome(peer);
@@ -119,6 +123,7 @@ void Peers::on_welcome(Connection& connection, Peer& peer, const Welcome& welcom
     return closed(connection, remote + ": " + wrong);
   }
   peer.out_ready = true;
+  peer.met = true;
   peer.backoff = config_.first_retry;
   peer.last_reason.clear();
   connection.establish(config_.max_frame_bytes, peer.traffic);

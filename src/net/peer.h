@@ -30,6 +30,7 @@ struct Peers::Peer {
   bool out_tls = false;
   std::shared_ptr<Connection> in;  // dialled by the other; always introduced
   std::uint64_t instance = 0;      // of the process behind `in`
+  bool met = false;                // once introduced, in either direction
   std::vector<KeyspaceId> told;    // on `in`: what removed it
 
   std::uint64_t ping = 0;

@@ -44,21 +44,35 @@ void Replica::ask_change(Env& env, std::uint64_t id) {
   if (it == changes_.end()) return;
   Change& change = it->second;
   change.in_doubt = change.in_doubt || change.unanswered || change.accepted;
-  if (change.in_doubt && adds_removed(change)) return;  // it was done and undone; its deadline ends it
   change.unanswered = !leads();
   change.asked = true;
   change.taken = false;
   change.asked_at = env.now;
   if (leads()) {
-    rl::Request request = change.members ? rl::Request(rl::Reconfigure{id, *change.members, change.base})
-                                         : rl::Request(rl::TransferLeadership{id, change.to});
-    const auto refused = ask_protocol(env, std::move(request), id);
+    const auto refused = change.members ? ask_reconfigure(env, {id, *change.members, change.base})
+                                        : ask_protocol(env, rl::TransferLeadership{id, change.to}, id);
     change_answered(id, refused ? std::optional(refused->reason) : std::nullopt);
   } else if (change.members) {
     send(leader_, ForwardReconfigure{id, *change.members, config_.incarnation, change.base});
   } else {
     send(leader_, ForwardTransfer{id, change.to, config_.incarnation});
   }
+}
+
+// A change that was done and undone may be asked for once more by who saw neither. Whom the log has removed
+// is known for sure once the configuration in force is applied.
+std::optional<rl::Refused> Replica::ask_reconfigure(Env& env, rl::Reconfigure change) {
+  const auto adds_removed = [&](const Member& member) {
+    return std::ranges::find(change.base, member.id, &Member::id) == change.base.end() &&
+           state_.removed(member.id);
+  };
+  const std::uint64_t id = change.id;
+  if (!change.base.empty()) {
+    if (state_.applied().index < membership_index_) return rl::Refused{id, rl::Refusal::busy, leader_};
+    if (std::ranges::any_of(change.members, adds_removed))
+      return rl::Refused{id, rl::Refusal::superseded, leader_};
+  }
+  return ask_protocol(env, std::move(change), id);
 }
 
 void Replica::change_answered(std::uint64_t id, std::optional<rl::Refusal> refusal) {
@@ -91,15 +105,6 @@ std::optional<Failure> Replica::final_failure(const Change& change, rl::Refusal 
       return change.taken && !change.members ? std::optional(Failure::timed_out) : std::nullopt;
     default: return std::nullopt;
   }
-}
-
-// Whom the change was to add has been a member and was removed again: asking once more would bring it back.
-bool Replica::adds_removed(const Change& change) const {
-  return change.members && !change.base.empty() &&
-         std::ranges::any_of(*change.members, [&](const Member& member) {
-           return std::ranges::find(change.base, member.id, &Member::id) == change.base.end() &&
-                  state_.removed(member.id);
-         });
 }
 
 bool Replica::in_force(const Change& change) const {
@@ -140,8 +145,7 @@ void Replica::on_frame(Env& env, NodeId from, ForwardReconfigure&& frame) {
   const std::uint64_t local = next_id_++;
   const Asker asker{from, frame.id, frame.incarnation};
   reconfigurations_of_others_.emplace(local, asker);  // first: what changes nothing is in force at once
-  const auto refused =
-      ask_protocol(env, rl::Reconfigure{local, std::move(frame.members), std::move(frame.base)}, local);
+  const auto refused = ask_reconfigure(env, {local, std::move(frame.members), std::move(frame.base)});
   if (refused) reconfigurations_of_others_.erase(local);
   answer_forwarded(asker, refused ? std::optional(refused->reason) : std::nullopt);
 }

@@ -259,7 +259,7 @@ class Replica {
   void issue_barrier(Env& env, ReadGroup group);
   void serve_ready_reads();
   void begin_change(Env& env, Change change, Done done);
-  [[nodiscard]] bool adds_removed(const Change& change) const;
+  std::optional<replicated_log::Refused> ask_reconfigure(Env& env, replicated_log::Reconfigure change);
   void pump_changes(Env& env);
   void ask_change(Env& env, std::uint64_t id);
   std::optional<replicated_log::Refused> ask_protocol(Env& env, replicated_log::Request request,

@@ -118,6 +118,30 @@ TEST(Replica, WhomAChangeWasMadeFromGoesWithItToTheLeader) {
   EXPECT_EQ(outcomes[0].error(), Failure::change_pending);
 }
 
+// What was done and undone is asked once more by a member that saw neither.
+TEST(Replica, AChangeDoesNotBringBackWhomTheLogRemoved) {
+  const std::vector<Member> one{{NodeId(1), Role::voter, {}}};
+  const std::vector<Member> two{{NodeId(1), Role::voter, {}}, {NodeId(2), Role::voter, {}}};
+  Node leader(1);
+  leader.lead();
+  const auto in_force = [&](std::uint64_t index, const std::vector<Member>& members) {
+    leader.emit(rl::MembershipChanged{{members, {}, {}}, Index(index), true});
+    leader.receive(3, ForwardReconfigure{index, two, 3, one});
+    EXPECT_EQ(leader.host.take<ForwardAnswer>().at(0).second.refusal, std::uint8_t(rl::Refusal::busy))
+        << "it is not applied";
+    leader.emit(rl::Committed{
+        {Entry{Epoch(1), Index(index), EntryKind::membership, codec::encode(Membership{members, {}, {}})}}});
+  };
+  in_force(1, two);
+  in_force(2, one);
+  leader.receive(3, ForwardReconfigure{7, two, 3, one});
+  EXPECT_THAT(leader.protocol->asked<rl::Reconfigure>(), IsEmpty());
+  const auto answers = leader.host.take<ForwardAnswer>();
+  ASSERT_THAT(answers, SizeIs(1));
+  EXPECT_FALSE(answers[0].second.accepted);
+  EXPECT_EQ(answers[0].second.refusal, std::uint8_t(rl::Refusal::superseded));
+}
+
 // Two nodes take themselves for the leader: so the one hears of its end as such before that of the change.
 TEST(Replica, WhoAskedForAChangeThatIsVoidIsTold) {
   Node leader(1);

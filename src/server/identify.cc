@@ -61,26 +61,33 @@ class Joining {
 
  private:
   std::optional<Identified> round() {
-    std::set<NodeId> started;
     const auto answers = ask_members(config_, config_.id, 2s, dial_tls_);
+    const auto is_mine = [&](const Answer& answer) {
+      return answer && (config_.id.none() || config_.id == answer->you);
+    };
+    std::set<NodeId> started;
     for (const auto& answer : answers) {
-      if (answer && answer->started) started.insert(answer->you);
+      if (is_mine(answer) && answer->started) started.insert(answer->you);
     }
     for (const auto& answer : answers) {
       if (!answer) {
         wait_for(answer.error());
-      } else if (!config_.id.none() && config_.id != answer->you) {
+      } else if (!is_mine(answer)) {
         wait_for("the cluster has this node as " + to_string(answer->you) + ", not as " +
                  to_string(config_.id));
       } else if (!started.contains(answer->you)) {
         return joined(*answer);
       }
     }
-    if (started.empty()) return std::nullopt;
     // Those who lag may not know yet that it was removed, and added as another.
     const auto now = std::chrono::steady_clock::now();
-    if (now - refused_since_.value_or(now) > 3s) return started_before(config_, *started.begin());
-    if (!refused_since_) refused_since_ = now;
+    if (started.empty()) {
+      refused_since_.reset();
+    } else if (!refused_since_) {
+      refused_since_ = now;
+    } else if (now - *refused_since_ > 3s) {
+      return started_before(config_, *started.begin());
+    }
     return std::nullopt;
   }
 
@@ -103,37 +110,64 @@ class Joining {
   std::optional<std::chrono::steady_clock::time_point> refused_since_;
 };
 
-// Those members that can be reached are asked whether this one, which holds nothing, took part before. When
-// nobody is there, nobody can tell: so a cluster begins.
-Identified unless_started_before(const Config& config, runtime::Identity identity,
-                                 const std::shared_ptr<tls::Context>& dial_tls) {
-  for (const auto& answer : ask_members(config, identity.node, 1s, dial_tls)) {
+// Whether any of the members can be reached and knows that this one, which holds nothing, took part before;
+// nothing if none can be reached.
+std::optional<bool> took_part(const Config& config, const runtime::Identity& identity,
+                              const std::shared_ptr<tls::Context>& dial_tls) {
+  bool reached = false;
+  for (const auto& answer : ask_members(config, identity.node, 2s, dial_tls)) {
     if (!answer) {
       spdlog::debug("asking whether this member took part before: {}", answer.error());
-    } else if (answer->cluster == identity.cluster && answer->you == identity.node && answer->started) {
-      return started_before(config, identity.node);
+      continue;
     }
+    if (answer->cluster != identity.cluster) continue;
+    if (answer->you == identity.node && answer->started) return true;
+    reached = true;
   }
-  return identity;
+  return reached ? std::optional(false) : std::nullopt;
+}
+
+// Nobody can tell when nobody is there, and somebody has to begin. But who has an identity and nothing else
+// may have lost it all in what stopped the others, too, and waits for them a while; if it joined, as long as
+// it takes: it has no log to begin.
+Identified unless_started_before(const Config& config, runtime::Identity identity, bool kept,
+                                 const std::shared_ptr<tls::Context>& dial_tls) {
+  const auto begun = std::chrono::steady_clock::now();
+  for (bool told = false;; std::this_thread::sleep_for(300ms)) {
+    const auto answer = took_part(config, identity, dial_tls);
+    if (answer && *answer) return started_before(config, identity.node);
+    const bool asks_on = !answer && kept && config.members.size() > 1 &&
+                         (identity.initial.empty() || std::chrono::steady_clock::now() - begun < 10s);
+    if (!asks_on) return identity;
+    if (!std::exchange(told, true))
+      spdlog::warn(
+          "the data directory {} holds this node's identity and no log: asking the other members whether "
+          "it took part before",
+          config.data);
+  }
+}
+
+namespace fs = std::filesystem;
+
+// Whether any name in the directory is wanted. What can not be looked at may hold it.
+template <class Wanted>
+bool any_in(const fs::path& path, Wanted&& wanted) {
+  std::error_code error;
+  fs::directory_iterator found(path, error);
+  for (const fs::directory_iterator end; !error && found != end; found.increment(error)) {
+    if (found->path().filename() != "lost+found" && wanted(found->path())) return true;
+  }
+  return error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory;
 }
 
 // Of states without a log the node itself tells.
 bool holds_anything(const Config& config) {
-  const auto is_log = [](const std::string& name) {
-    return storage::wal::parse_segment_name(name).has_value();
+  const auto is_log = [](const fs::path& path) {
+    return storage::wal::parse_segment_name(path.filename().string()).has_value();
   };
-  const auto is_state = [](const std::string& name) { return name.starts_with("live-"); };
-  const auto any = [](const std::string& path, const auto& wanted) {
-    std::error_code error;
-    std::filesystem::recursive_directory_iterator found(path, error);
-    for (const std::filesystem::recursive_directory_iterator end; !error && found != end;
-         found.increment(error)) {
-      if (wanted(found->path().filename().string())) return true;
-    }
-    return false;
-  };
-  return any(config.log_directory.empty() ? config.data + "/log" : config.log_directory, is_log) ||
-         any(config.data + "/state", is_state);
+  const auto is_state = [](const fs::path& path) { return path.filename().string().starts_with("live-"); };
+  return any_in(config.log_directory.empty() ? config.data + "/log" : config.log_directory, is_log) ||
+         any_in(config.data + "/state", [&](const fs::path& keyspace) { return any_in(keyspace, is_state); });
 }
 
 Identified as_kept(const Config& config, const runtime::Identity& kept) {
@@ -156,10 +190,10 @@ Identified identify(const Config& config, const runtime::DataDirectory& director
   if (const auto& kept = directory.identity()) {
     auto identity = as_kept(config, *kept);
     if (!identity || kept->removed || holds_anything(config)) return identity;
-    return unless_started_before(config, *std::move(identity), dial_tls);
+    return unless_started_before(config, *std::move(identity), true, dial_tls);
   }
   if (config.join) return Joining(config, dial_tls).run();
-  return unless_started_before(config, first_identity(config), dial_tls);
+  return unless_started_before(config, first_identity(config), false, dial_tls);
 }
 
 }  // namespace quorate::server

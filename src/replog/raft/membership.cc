@@ -45,11 +45,14 @@ void Raft::ask(Context& c, replicated_log::Reconfigure& request) {
   std::ranges::sort(next.members, {}, &Member::id);
   if (!valid(next)) return refuse(c, request.id, Refusal::invalid);
   if (!learners_ready(next)) return refuse(c, request.id, Refusal::not_ready);
-  if (next == now.membership) {
+  // One who chose by other members asks for what is done already; one who knew the same members by other
+  // contexts is to see the change it asked for in its log.
+  const bool same = request.base.empty() || same_members(request.base, now.membership.members);
+  const bool known = request.base.empty() || request.base == now.membership.members;
+  if (next == now.membership && (known || !same)) {
     return c.out.emit(replicated_log::MembershipChanged{now.membership, now.index, true});
   }
-  if (!request.base.empty() && !same_members(request.base, now.membership.members))
-    return refuse(c, request.id, Refusal::superseded);
+  if (!same) return refuse(c, request.id, Refusal::superseded);
   if (next.voters() != incoming_) {  // with the same voters every quorum stays one: no joint phase is needed
     next.outgoing = incoming_;
     for (const auto& member : now.membership.members) {
