@@ -66,7 +66,8 @@ bool Node::start() {
     return false;
   }
   log_ = std::move(opened->wal);
-  lies.forget(before, !disk_.spoiled());  // all that the log needs was read, and it is what it was
+  // All that the log needs was read, and it is what it was; but perhaps not on the disk.
+  if (!disk_.shows_unwritten()) lies.forget(before, !disk_.spoiled());
   refusals_ = 0;
   process_ = ++stage_->stamps;
   submitted_ = {};

@@ -397,6 +397,12 @@ bool MemoryDisk::spoiled() const {
   return std::ranges::any_of(names_, [](const auto& file) { return !file.second->spoiled.empty(); });
 }
 
+bool MemoryDisk::shows_unwritten() const {
+  return std::ranges::any_of(names_, [](const auto& file) {
+    return file.second->changes.empty() && file.second->bytes != file.second->durable;
+  });
+}
+
 std::unique_ptr<MemoryDisk> MemoryDisk::clone() const {
   auto copy = std::make_unique<MemoryDisk>();
   for (const auto& [name, inode] : names_) {

@@ -92,6 +92,8 @@ class MemoryDisk final : public Disk {
   // written again. The file must exist; a crash changes nothing.
   void spoil(const std::string& name, std::uint64_t offset, std::optional<std::uint64_t> instead = {});
   [[nodiscard]] bool spoiled() const;  // whether any file has such a sector
+  // Whether a file shows what a failed sync left, and a loss of power will take.
+  [[nodiscard]] bool shows_unwritten() const;
   [[nodiscard]] bool exists(const std::string& name) const { return names_.contains(name); }
   [[nodiscard]] std::unique_ptr<MemoryDisk> clone() const;  // the same bytes, all durable, no hook
   [[nodiscard]] std::uint64_t accesses() const { return accesses_; }

@@ -168,7 +168,9 @@ TEST(MemoryDisk, AFailedSyncLooksCleanAndIsLost) {
   auto file = durable_file(disk);
   ASSERT_TRUE(file->write(0, "b"));
   on(disk, Operation::sync, {Kind::failed_sync});
+  EXPECT_FALSE(disk.shows_unwritten());
   EXPECT_EQ(file->sync().error().kind, IoErrorKind::failed_sync);
+  EXPECT_TRUE(disk.shows_unwritten());
   disk.set_hook({});
   EXPECT_TRUE(file->sync()) << "the second attempt lies";
   EXPECT_EQ(file->read(0, 1), "b");
