@@ -45,8 +45,10 @@ bool Node::begin_log_anew(const Membership* members) {
   const auto records = found == saved->records.end() ? std::map<RecordKey, Bytes>{} : found->second;
   if (anew_ && records == anew_->contents.records) took_place();
   if (const auto lacking = shadow_.lacking(records); lacking != 0) {
+    // The segment in front of a lost one looks damaged where what it needs is recycled already.
     refusal_ = "saved other records from a damaged log than were durable";
-    lost_silently(lacking && lies.may_save_without(shadow_.newest_sync(), *lacking));
+    lost_silently(lies.may_miss_segment() ||
+                  (lacking && lies.may_save_without(shadow_.newest_sync(), *lacking)));
     return false;
   }
   const auto how = stage_->options.rejoin;
