@@ -170,6 +170,28 @@ std::vector<Fault> plan_faults(Rng& rng, FaultSet allowed, Moment length) {
   return faults;
 }
 
+void add_damage(Rng& rng, FaultSet allowed, Moment length, std::vector<Fault>& plan) {
+  // Mostly what a log is given up for: with the others a node refuses to start, and tries no protocol.
+  using enum FaultKind;
+  std::vector<FaultKind> kinds = {bit_flip,       bit_flip,       bit_flip,  bit_flip,
+                                  misread_sector, misread_sector, lost_file, unreadable_sector};
+  std::erase_if(kinds, [&](FaultKind kind) { return !allowed.has(kind); });
+  if (kinds.empty()) return;
+  const Moment eye = rng.between(length / 4, length);
+  const Duration within = log_uniform(rng, 5ms, 1s);
+  const auto add = [&](FaultKind kind, Moment from) {
+    from = std::min(from, length);
+    const Moment until = std::min(from + usual_length(kind, rng), length);
+    plan.push_back({kind, from, until, rng.unit(), rng.next(), false});
+  };
+  if (allowed.has(restart_all) && rng.chance(0.5)) add(restart_all, eye);
+  for (std::uint64_t count = rng.between(2, 8); count != 0; --count) {
+    const FaultKind kind = kinds[rng.below(kinds.size())];
+    add(kind, eye + rng.between(Duration(0), within));
+  }
+  std::ranges::stable_sort(plan, {}, &Fault::from);
+}
+
 FaultSet pair_of(std::uint64_t seed, FaultSet allowed) {
   const std::vector<FaultKind> kinds = allowed.kinds();
   const std::uint64_t count = kinds.size() * (kinds.size() - 1) / 2;

@@ -111,6 +111,10 @@ struct Fault {
 // A random choice of kinds, each some times, over [0, length).
 std::vector<Fault> plan_faults(Rng& rng, FaultSet allowed, Moment length);
 
+// Beside the plan, damage at rest around one moment, enough of it to strike every node; in half of the runs
+// all nodes lose power with it, as in a machine room.
+void add_damage(Rng& rng, FaultSet allowed, Moment length, std::vector<Fault>& plan);
+
 // Which two kinds are brought together under this seed, so that any C(n, 2) seeds in a row have every two of
 // the `n` allowed kinds once. Empty if there are no two.
 FaultSet pair_of(std::uint64_t seed, FaultSet allowed);

@@ -38,8 +38,9 @@ struct Options {
   bool pairs = false;  // these two are of each seed's own: pair_of()
   std::optional<std::vector<std::uint32_t>> keep;  // of the planned faults only these, by their number
   std::optional<CrashPoint> crash;
-  bool lease_reads = false;                // all reads; otherwise the seed decides
-  bool lasting = false;                    // each run has a partial partition that lasts, where it can
+  bool lease_reads = false;       // all reads; otherwise the seed decides
+  bool lasting = false;           // each run has a partial partition that lasts, where it can
+  bool damaged_majority = false;  // no quorum is spared by damage: safety holds, who can not go on waits
   std::uint64_t most_events = 20'000'000;  // a run that has more does not end
   // After healing, something must be committed, and each member must serve a write and a read.
   Duration commit_bound = 1500ms;  // ten election time-outs
@@ -69,6 +70,9 @@ struct Result {
   std::uint64_t rejoined = 0;  // logs that were damaged and given up for what others had
   // Nodes whose newest acknowledged writes their disk lost, which no log can see: they took no further part.
   std::uint64_t silent_losses = 0;
+  // With Options::damaged_majority:
+  bool waits = false;         // at the end no quorum held what it must, and nobody went on
+  std::uint64_t refused = 0;  // nodes that did not start again, and said why
   std::vector<Fault> plan;
   Overlaps faults;
   Lasting lasting;

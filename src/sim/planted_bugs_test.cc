@@ -379,6 +379,45 @@ Options leases(const char* faults) {
   return options;
 }
 
+// Beyond a node whose log was damaged there may be no quorum that is whole.
+Options options_with_damaged_majority(replicated_log::Factory factory) {
+  Options options = options_with(std::move(factory));
+  options.rejoin = registry::find("raft").value()->rejoin;
+  options.damaged_majority = true;
+  return options;
+}
+
+std::expected<std::vector<Write>, std::string> rejoin_unmarked(NodeId self,
+                                                               const std::map<RecordKey, Bytes>& records,
+                                                               const std::optional<SnapshotMeta>& state) {
+  auto writes = registry::find("raft").value()->rejoin(self, records, state);
+  if (!writes) return writes;
+  std::erase_if(*writes, [](const Write& write) {
+    const auto* put = std::get_if<PutRecord>(&write);
+    return put != nullptr && put->key == raft::lost_key;
+  });
+  return writes;
+}
+
+TEST(DamagedMajority, ANodeThatTakesWhatItHasLeftForAllThereWasIsFound) {
+  Options options = options_with_damaged_majority(registry::find("raft").value()->make);
+  options.rejoin = rejoin_unmarked;
+  EXPECT_TRUE(found(options, 60, "one vote"));
+}
+
+class RejoinsInSilence final : public Spoiled {
+  using Spoiled::Spoiled;
+  void spoil(Effect<Bytes, Event>& effect) override {
+    auto* emit = std::get_if<Emit<Event>>(&effect);
+    auto* rejoining = emit != nullptr ? std::get_if<replicated_log::Rejoining>(&emit->event) : nullptr;
+    if (rejoining != nullptr) rejoining->over = true;
+  }
+};
+
+TEST(DamagedMajority, ANodeThatDoesNotSayWhatItLacksIsFound) {
+  EXPECT_TRUE(found(options_with_damaged_majority(with<RejoinsInSilence>("raft")), 60, "refusal"));
+}
+
 TEST(BeyondThePromise, LeaseReadsUnderWildClocksAreFoundStale) {
   EXPECT_TRUE(found(leases("wild_clock,usurper"), 500, "fresh reads"));
 }

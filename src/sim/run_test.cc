@@ -59,6 +59,28 @@ TEST_P(EveryProtocol, CommitsGoOnWhileAPartialPartitionLasts) {
   for (int shape = 1; shape <= 5; ++shape) EXPECT_GT(shapes[shape], 0) << shape;
 }
 
+// Nothing that was acknowledged is lost, and nobody goes on without a quorum that can prove what it holds.
+TEST_P(EveryProtocol, WaitsOrGoesOnRightWhenTheDisksOfMostAreDamaged) {
+  Options options = options_for(GetParam());
+  options.damaged_majority = true;
+  options.operations = 200;
+  std::uint64_t waiting = 0;
+  std::uint64_t rejoined = 0;
+  std::uint64_t refused = 0;
+  run_seeds(options, 1, 60, 2, [&](const Result& result) {
+    EXPECT_TRUE(result.ok) << result.property << ": " << result.failure << "\n"
+                           << reproduce(options, result.seed);
+    waiting += result.waits ? 1 : 0;
+    rejoined += result.rejoined;
+    refused += result.refused;
+    return result.ok;
+  });
+  EXPECT_GE(waiting, 10U);
+  EXPECT_LE(waiting, 45U) << "in the others a quorum was whole, or became so again";
+  EXPECT_GE(refused, 10U);
+  if (options.rejoin != nullptr) EXPECT_GE(rejoined, 10U);
+}
+
 TEST_P(EveryProtocol, RunsTheSameTwiceWithOrWithoutATrace) {
   const Options options = options_for(GetParam());
   for (std::uint64_t seed = 1; seed <= 3; ++seed) {
@@ -155,8 +177,9 @@ TEST(Reproduce, SaysWhatDiffersFromTheUsual) {
   options.together = FaultSet::parse("pause,kill").value();
   EXPECT_EQ(reproduce(options, 17), "quorate sim --protocol raft --seeds 17 --together pause,kill");
   options.together = FaultSet::none();
-  options.pairs = options.lasting = true;
-  EXPECT_EQ(reproduce(options, 17), "quorate sim --protocol raft --seeds 17 --pairs --lasting");
+  options.pairs = options.lasting = options.damaged_majority = true;
+  EXPECT_EQ(reproduce(options, 17),
+            "quorate sim --protocol raft --seeds 17 --pairs --lasting --damaged-majority");
 }
 
 // Seeds that once found a bug, from tests/regressions/sim.txt: "protocol seed [model]", and what it was.

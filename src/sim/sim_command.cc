@@ -64,19 +64,20 @@ double ms(Duration d) { return static_cast<double>(d.count()) / 1e6; }
 std::string json_of(const Result& r) {
   return fmt::format(
       R"({{"seed":{},"ok":{},"hash":"{:016x}","events":{},"simulated_ms":{:.3f},"first_commit_ms":{:.3f},"recovery_ms":{:.3f},)"
-      R"("acknowledged":{},"unknown":{},"epochs":{},"rejoined":{},"silent_losses":{},"faults":"{}","property":{},"failure":{}}})",
+      R"("acknowledged":{},"unknown":{},"epochs":{},"rejoined":{},"silent_losses":{},"refused":{},"waits":{},"faults":"{}","property":{},"failure":{}}})",
       r.seed, r.ok, r.hash, r.events, ms(r.simulated), ms(r.first_commit), ms(r.recovery), r.acknowledged,
-      r.unknown, r.epochs, r.rejoined, r.silent_losses, r.faults.struck.str(),
+      r.unknown, r.epochs, r.rejoined, r.silent_losses, r.refused, r.waits, r.faults.struck.str(),
       codec::detail::quote(r.property), codec::detail::quote(r.failure));
 }
 
 std::string line_of(const Result& r) {
   return fmt::format(
       "seed {} {} hash={:016x} events={} simulated={:.3f}s acknowledged={} unknown={} epochs={} rejoined={} "
-      "silent_losses={} "
+      "silent_losses={} refused={}{} "
       "recovery={:.0f}ms faults={}",
       r.seed, r.ok ? "ok" : "FAILED", r.hash, r.events, ms(r.simulated) / 1e3, r.acknowledged, r.unknown,
-      r.epochs, r.rejoined, r.silent_losses, ms(r.recovery), r.faults.struck.str());
+      r.epochs, r.rejoined, r.silent_losses, r.refused, r.waits ? " waits" : "", ms(r.recovery),
+      r.faults.struck.str());
 }
 
 // Percentiles, in ms.
@@ -110,6 +111,9 @@ class Sweep {
           "{}\n",
           spread(pauses_), most_leaders_);
     fmt::print("{}\n", coverage_.at_once());
+    if (arguments_->options.damaged_majority)
+      fmt::print("without a whole quorum at the end, and waiting: {} seeds; {} nodes refused to start\n",
+                 waiting_, refused_);
     // Processor time: the machine may have other work.
     const double busy = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
     fmt::print(
@@ -130,8 +134,10 @@ class Sweep {
     acknowledged_ += result.acknowledged;
     rejoined_ += result.rejoined;
     silent_losses_ += result.silent_losses;
+    refused_ += result.refused;
+    waiting_ += result.waits ? 1U : 0U;
     result.ok ? ++passed_ : ++failed_;
-    if (result.ok) {
+    if (result.ok && !result.waits) {
       recoveries_.push_back(result.recovery);
       commits_.push_back(result.first_commit);
       if (result.lasting.shape != 0) pauses_.push_back(result.lasting.pause);
@@ -190,6 +196,8 @@ class Sweep {
   std::uint64_t acknowledged_ = 0;
   std::uint64_t rejoined_ = 0;
   std::uint64_t silent_losses_ = 0;
+  std::uint64_t refused_ = 0;
+  std::uint64_t waiting_ = 0;
   std::vector<Duration> recoveries_;  // of the runs that passed
   std::vector<Duration> commits_;
   std::vector<Duration> pauses_;  // of partial partitions that lasted

@@ -66,6 +66,9 @@ void define_faults(CLI::App& app, Arguments& a) {
   faults.flag(
       "--pairs", a.options.pairs,
       "two kinds are in effect at one time in each seed; as many seeds as there are pairs have them all");
+  faults.flag(
+      "--damaged-majority", a.options.damaged_majority,
+      "the disks of most or all nodes may be damaged: nothing may go wrong, but all may have to wait");
   faults.flag("--coverage", a.coverage,
               "count how often each two kinds were in effect at once; with --json as one object");
   faults.flag("--crash-points", a.crash_points,

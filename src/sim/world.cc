@@ -100,6 +100,7 @@ void World::plan() {
   const FaultSet together = options_.pairs ? pair_of(seed_, faults) : options_.together;
   plan_ =
       together.empty() ? plan_faults(rng, faults, length_) : plan_together(rng, faults, together, length_);
+  if (Rng damage(seed_ ^ 0x4d41'4a4f); options_.damaged_majority) add_damage(damage, faults, length_, plan_);
   active_.resize(plan_.size());
   if (std::ranges::find(plan_, FaultKind::clock_jump, &Fault::kind) != plan_.end())
     stage_.tuning.lease_reads = 0;
@@ -127,6 +128,7 @@ void World::found_cluster() {
   for (std::uint32_t left = (count - 1) / 2; left != 0; --left) {
     victims_ |= 1U << rng.below(count);
   }
+  if (options_.damaged_majority) draw_victims(count);
   stage_.checks.founded(initial_);
   for (std::uint32_t i = 0; i < count; ++i) {
     nodes_.push_back(std::make_unique<Node>(stage_, i, NodeId(i + 1), initial_));
@@ -177,6 +179,8 @@ Result World::run() {
   result.epochs = stage_.checks.epochs();
   result.rejoined = stage_.rejoined;
   result.silent_losses = stage_.silent_losses;
+  result.waits = waits_;
+  result.refused = refused_;
   result.ok = !stage_.checks.failure();
   if (!result.ok) {
     result.property = stage_.checks.failure()->property;
@@ -263,6 +267,8 @@ void World::start_node(Node& node) {
       node.silent_loss() || (node.disk_faults().lies().damaged() && !node.disk_faults().armed() &&
                              node.refused_again() == patience);
   if (beyond_hope) {
+    if (!node.silent_loss()) ++refused_;
+    if (node.refusal().empty()) stage_.checks.fail("refusal", "a node does not say why it does not start");
     written_off_ |= 1U << node.slot();
     stage_.checks.lost(node.id());
     return;

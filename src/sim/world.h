@@ -52,6 +52,13 @@ class World final : private Powers {
   void rest();
   void final_checks();
 
+  // Damage of a majority: world_majority.cc.
+  void draw_victims(std::uint32_t count);
+  [[nodiscard]] bool whole_quorum() const;
+  void judge_waiting();
+  void all_wait();
+  void stands_still(const char* property, std::string what);
+
   // Trials: world_trial.cc.
   struct Trial {
     enum class Kind : std::uint8_t { rejoin, stall, lonely, hand_over, behind, change, parted } kind{};
@@ -166,6 +173,15 @@ class World final : private Powers {
   Index committed_before_;
   Moment recovered_at_{};
   Moment quiet_since_{};
+  struct Waiting {  // while no quorum is whole
+    Moment begun{};
+    Moment since{};  // when something was last committed or answered
+    Index committed;
+    std::uint64_t answered = 0;
+  };
+  std::optional<Waiting> waiting_;
+  bool waits_ = false;  // and so it ended
+  std::uint64_t refused_ = 0;
   std::uint64_t events_ = 0;
   std::uint32_t cuts_ = 0;    // of Options::crash
   std::uint32_t leader_ = 0;  // at the end of the faults

@@ -6,6 +6,12 @@ namespace quorate::sim {
 namespace {
 using Survival = storage::MemoryDisk::Survival;
 using DiskFault = storage::MemoryDisk::FaultKind;
+
+// Up to where a file was written: most of a preallocated one is empty.
+std::uint64_t written(std::string_view contents) {
+  const std::size_t last = contents.find_last_not_of('\0');
+  return last == std::string_view::npos ? 1 : last + 1;
+}
 }  // namespace
 
 void World::disk_fault(std::uint32_t number, Node& node, Duration down, Rng& rng) {
@@ -96,7 +102,8 @@ void World::damage_at_rest(std::uint32_t number, Node& node, Duration down, Rng&
     if (!node.disk().remove(name) || !node.disk().sync_directory()) return;
   } else if (const auto size = node.disk().contents(name).size(); size != 0) {
     // Most of a preallocated file is empty: aim at its front as often as anywhere.
-    const std::uint64_t reach = rng.chance(0.7) ? std::min<std::uint64_t>(size, 3000) : size;
+    std::uint64_t reach = rng.chance(0.7) ? std::min<std::uint64_t>(size, 3000) : size;
+    if (options_.damaged_majority) reach = written(node.disk().contents(name));
     const std::uint64_t offset = rng.below(reach);
     Lies& lies = node.disk_faults().lies();
     if (fault.kind == FaultKind::unreadable_sector) {

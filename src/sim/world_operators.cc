@@ -60,7 +60,7 @@ void World::ask_for(std::vector<Member> members) {
   asked->settle();
 }
 
-// True if the nodes whose disks may be damaged are a minority of the voters.
+// True if the nodes whose disks may be damaged are a minority of the voters, where they must be.
 bool World::bearable(const std::vector<Member>& members) const {
   std::uint32_t voters = 0;
   std::uint32_t bad = 0;
@@ -69,7 +69,7 @@ bool World::bearable(const std::vector<Member>& members) const {
     ++voters;
     if (is_victim(*nodes_.at(member.id.value - 1))) ++bad;
   }
-  return voters != 0 && bad <= (voters - 1) / 2;
+  return voters != 0 && (options_.damaged_majority || bad <= (voters - 1) / 2);
 }
 
 Node* World::add_node() {

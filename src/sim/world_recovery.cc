@@ -45,13 +45,16 @@ void World::begin_recovery() {
 }
 
 void World::check_progress() {
-  if (phase_ == Phase::recovery) {
+  if (phase_ == Phase::recovery && options_.damaged_majority && !whole_quorum()) {
+    judge_waiting();
+  } else if (phase_ == Phase::recovery) {
+    waiting_.reset();
     const Duration since = stage_.now - healed_at_;
     const bool committed = stage_.checks.last_committed() != committed_before_;
     if (committed && committed_at_ == healed_at_) committed_at_ = stage_.now;
     if (!committed && since > options_.commit_bound)
-      stage_.checks.fail("liveness",
-                         fmt::format("{} ms after healing nothing was committed", since.count() / 1'000'000));
+      return stands_still(
+          "liveness", fmt::format("{} ms after healing nothing was committed", since.count() / 1'000'000));
     const auto all = members();
     for (Node* node : all) clients_->demand(*node);
     const bool served = std::ranges::all_of(all, [&](const Node* node) { return clients_->met(*node); });
@@ -62,8 +65,8 @@ void World::check_progress() {
     if (served && clients_->spent()) {
       after_recovery();
     } else if (recovered_at_ == healed_at_ && since > recovery_bound()) {
-      stage_.checks.fail("liveness", fmt::format("{} ms after healing: {}", since.count() / 1'000'000,
-                                                 clients_->unmet(all)));
+      return stands_still("liveness", fmt::format("{} ms after healing: {}", since.count() / 1'000'000,
+                                                  clients_->unmet(all)));
     } else if (since > workload_bound) {
       stage_.checks.fail("liveness", "the clients do not come to an end");
     }
@@ -81,9 +84,9 @@ void World::check_progress() {
         text +=
             fmt::format(" node {} at {}", node->id().value, node->up() ? node->replica().applied().value : 0);
       }
-      stage_.checks.fail("convergence",
-                         fmt::format("index {} is committed, but{}{}", stage_.checks.last_committed().value,
-                                     text, clients_->idle() ? "" : "; an operation never ended"));
+      return stands_still("convergence",
+                          fmt::format("index {} is committed, but{}{}", stage_.checks.last_committed().value,
+                                      text, clients_->idle() ? "" : "; an operation never ended"));
     }
   }
   stage_.queue.push(stage_.now + progress_interval, {EventKind::phase, 0, 0, 1, {}});
@@ -92,6 +95,7 @@ void World::check_progress() {
 // In some runs a trial. (That of a partition is drawn apart, so that the other numbers of a seed stay what
 // they were.)
 void World::after_recovery() {
+  if (options_.damaged_majority) return rest();
   constexpr double trials = 0.3;
   constexpr double partitions = 0.2;  // of the others
   if (options_.lasting) return begin_trial(Trial::Kind::parted);
@@ -111,7 +115,8 @@ void World::rest() {
 }
 
 void World::final_checks() {
-  for (Node* node : members()) {
+  const auto level = waits_ ? std::vector<Node*>() : members();
+  for (Node* node : level) {
     stage_.checks.final_state(node->id(), node->replica().applied());
     node->must_know_as_removed(stage_.checks.former_members());
   }
