@@ -46,6 +46,14 @@ TEST(Explore, RaftHoldsWhereLeadershipIsTransferredAndLogsAreCut) {
   exhausted(explore("raft", snapshot), 21'711, 23);
 }
 
+// Of three logs any may be damaged, two at once or one twice: whoever is left can not be elected by itself.
+TEST(Explore, RaftHoldsWhereLogsOfAMajorityAreDamaged) {
+  Bounds damaged = scope(3, 0, 0);
+  damaged.candidates = {1, 2, 2};
+  damaged.damages = 2;
+  exhausted(explore("raft", damaged), 136'608, 26);
+}
+
 Bounds lease_scope() {
   Bounds bounds = scope(2, 0, 0);
   bounds.candidates = {1, 2};
