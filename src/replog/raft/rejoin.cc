@@ -15,9 +15,10 @@
 // log then held an entry of a term w with u <= T < w, and w < t, since the leader of t had not appended yet.
 // The leader of w had the committed entry (t is the first that lacks it), so by Log Matching this node's log
 // had it too when it held that entry of w; and kept it until it voted, as every leader between w and t has
-// it. From there on the ordinary proof goes (thesis §3.6.3). Votes: none was given in a term behind T before
-// (1). Reads and leases: until (3) no leader is elected with its vote, so who was promised silence is as safe
-// as if the node were down.
+// it. From there on the ordinary proof goes (thesis §3.6.3). However many logs were damaged: each voter that
+// both quorums share answers for itself. Votes: none was given in a term behind T before (1). Reads and
+// leases: until (3) no leader is elected with its vote, so who was promised silence is as safe as if the node
+// were down.
 //
 // The same holds where the state is lost as well, or is lost alone and the log behind it is given up for
 // that: the argument knows of no state. Who has none starts at index 0; that the members known last stand for
