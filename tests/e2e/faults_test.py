@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
 """Real nodes under load and faults: the bounded part of tests/soak. Each test is rounds of faults whose history is
 judged (tests/faults/README.md). A failure names the directory that holds history, logs and data."""
+import concurrent.futures
+import glob
+import http.client
 import os
+import random
 import signal
 import sys
 import tempfile
 
-from cluster import ROOT, run
+from cluster import ROOT, b64, run
 
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'faults'))
 from campaign import Campaign  # noqa: E402
-from nodes import Cluster, Trouble, disks_can_fail  # noqa: E402
+from damage import Segment  # noqa: E402
+from nodes import Cluster, Trouble, call, disks_can_fail, wait_for  # noqa: E402
 
 SEED = 1
 
@@ -72,9 +77,77 @@ def replicas_that_differ_are_found():
                 cluster.end()
 
 
+def nobody_serves(cluster, acknowledged):
+    """No member that runs takes a write or answers a linearizable read, and none shows what was not acknowledged."""
+    running = [node for node in cluster.nodes if node.running()]
+    asked = [(node, path, request) for node in running for path, request in (
+        ('/v3/kv/put', {'key': b64('key'), 'value': b64('too much')}), ('/v3/kv/range', {'key': b64('key')}))]
+
+    def ask(node, path, request):
+        try:
+            return node.name, path, call(node.endpoint, path, request, timeout=2)  # a dozen election time-outs
+        except (OSError, http.client.HTTPException, ValueError):
+            return None
+
+    with concurrent.futures.ThreadPoolExecutor(len(asked)) as pool:
+        answers = [answer for answer in pool.map(lambda each: ask(*each), asked) if answer]
+    assert not answers, f'served without a quorum that is whole: {answers}'
+    for node in running:
+        shown = call(node.endpoint, '/v3/kv/range', {'key': b64('key'), 'serializable': True}).get('kvs', [])
+        assert all(kv['value'] in acknowledged for kv in shown), (node.name, shown)
+
+
+def all_wait_where_logs_of_a_majority_are_damaged():
+    """Bits flip in the middle of two logs of three, then in the third, while their nodes are down. What was acknowledged
+    can not be proven any more: who is damaged says so and abstains, through restarts, and the others can do nothing."""
+    rng = random.Random(SEED)
+    acknowledged = [b64(f'value {number}') for number in range(40)]
+
+    def damage(node):
+        node.kill()
+        segment = Segment(node)
+        batch = rng.choice([b for b in segment.batches[1:-1] if b.plain])
+        segment.flip(rng, batch.whole(rng))
+        told = node.times_said('its log was damaged here')
+        return lambda: node.times_said('its log was damaged here') > told
+
+    with tempfile.TemporaryDirectory() as directory:
+        cluster = Cluster(directory, 3, SEED)
+        try:
+            cluster.settle()
+            for value in acknowledged:
+                cluster.call('/v3/kv/put', {'key': b64('key'), 'value': value})
+            cluster.settle()
+            first, second, third = cluster.nodes
+            for node in cluster.nodes:
+                node.kill()
+            for bad in ((first, second), (third,)):
+                says_so = [(node, damage(node)) for node in bad]
+                for node in cluster.nodes:
+                    node.start()
+                for node, said in says_so:
+                    wait_for(f'{node.name} to say that it was damaged', said)
+                for node in cluster.nodes:
+                    wait_for(f'{node.name} to run', lambda node=node: node.status(2))
+                nobody_serves(cluster, acknowledged)
+                for node in (first, second):
+                    node.kill()
+                nobody_serves(cluster, acknowledged)  # the third alone
+                for node in (first, second):
+                    node.start()
+                    wait_for(f'{node.name} to run again', lambda node=node: node.status(2))
+                nobody_serves(cluster, acknowledged)
+            for node in cluster.nodes:
+                assert node.running(), node.last_words()
+                assert node.times_said('has again what it lost') == 0, node.last_words()
+                assert glob.glob(os.path.join(node.data, 'log', 'damaged-*')), 'what an operator has'
+        finally:
+            cluster.end()
+
+
 if __name__ == '__main__':
     tests = [processes_die_and_stop, links_fail_one_way_and_in_part, members_come_and_go,
-             replicas_that_differ_are_found]
+             replicas_that_differ_are_found, all_wait_where_logs_of_a_majority_are_damaged]
     if disks_can_fail():
         tests.append(disks_fail)
     else:
