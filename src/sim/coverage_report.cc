@@ -13,9 +13,11 @@ void CoverageReport::add(const Overlaps& run) {
   at_once_ = std::max(at_once_, run.at_once);
   for (const FaultKind a : run.struck.kinds()) {
     ++pairs_[static_cast<std::size_t>(a)][static_cast<std::size_t>(a)];
-    for (const FaultKind b : run.met[static_cast<std::size_t>(a)].kinds()) {
-      if (a != b) ++pairs_[static_cast<std::size_t>(a)][static_cast<std::size_t>(b)];
-    }
+    FaultSet others = run.met[static_cast<std::size_t>(a)];
+    others.remove(a);
+    for (const FaultKind b : others.kinds())
+      ++pairs_[static_cast<std::size_t>(a)][static_cast<std::size_t>(b)];
+    if (!others.empty()) ++met_[static_cast<std::size_t>(a)];
   }
 }
 
@@ -59,17 +61,19 @@ std::string CoverageReport::at_once() const {
 std::string CoverageReport::json() const {
   const auto kinds = allowed_.kinds();
   std::string rows;
+  std::string met_any;
   for (const FaultKind a : kinds) {
     std::string row;
     for (const FaultKind b : kinds)
       row += fmt::format("{}\"{}\":{}", row.empty() ? "" : ",", to_string(b), seeds(a, b));
     rows += fmt::format("{}\"{}\":{{{}}}", rows.empty() ? "" : ",", to_string(a), row);
+    met_any += fmt::format("{}\"{}\":{}", met_any.empty() ? "" : ",", to_string(a), met(a));
   }
   const auto pairs = by_seeds();
   return fmt::format(
-      R"({{"seeds":{},"kinds":{},"three_at_once":{},"most_at_once":{},"fewest":{},"median":{},"pairs":{{{}}}}})",
+      R"({{"seeds":{},"kinds":{},"three_at_once":{},"most_at_once":{},"fewest":{},"median":{},"met":{{{}}},"pairs":{{{}}}}})",
       runs_, kinds.size(), runs_of_three_, at_once_, pairs.empty() ? 0 : pairs.front().seeds,
-      pairs.empty() ? 0 : pairs[pairs.size() / 2].seeds, rows);
+      pairs.empty() ? 0 : pairs[pairs.size() / 2].seeds, met_any, rows);
 }
 
 }  // namespace quorate::sim

@@ -4,6 +4,7 @@ import importlib.machinery
 import importlib.util
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -14,6 +15,10 @@ import time
 from cluster import ROOT, run
 
 sys.dont_write_bytecode = True
+sys.path[1:1] = [os.path.join(ROOT, 'tests'), os.path.join(ROOT, 'tests', 'faults')]
+import fault_table  # noqa: E402
+from nemesis import FAULTS  # noqa: E402
+
 NIGHTLY = [sys.executable, os.path.join(ROOT, 'tests', 'nightly'), '--no-build', '--jobs', '1']
 # Takes what a sweep passes; {} is what it claims to have found.
 CLAIMS = '''#!/bin/sh
@@ -54,7 +59,31 @@ def test_sweeps_and_reports():
             report = file.read()
         assert '| pairs |' in report and '| checker |' in report
         with open(os.path.join(out, 'pairs.csv')) as file:
-            assert len(file.readlines()) == len(matrix) + 1
+            assert len(file.readlines()) == 1 + len(matrix) + len(state['parts']['pairs']['met'])
+        check_table(out, state['parts']['pairs'])
+
+
+def check_table(out, pairs):
+    done = subprocess.run([*NIGHTLY, '--table', out], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.returncode
+    rows = [[cell.strip(' `') for cell in line.split('|')[1:-1]] for line in done.stdout.splitlines()[2:]]
+    of = {row[1]: row for row in rows if row[1]}
+    assert set(of) == set(pairs['met'])  # all kinds that a night brings together
+    for kind, row in of.items():
+        least = min(seeds for pair, seeds in pairs['matrix'].items() if kind in pair.split('+'))
+        assert row[3] == f'{pairs["met"][kind]:,}' and row[5] == f'{least:,}', row
+        assert pairs['matrix'].get(f'{kind}+{row[4]}', pairs['matrix'].get(f'{row[4]}+{kind}')) == least, row
+
+
+def test_names_a_class_for_every_fault():
+    with open(os.path.join(ROOT, 'src', 'sim', 'faults.h')) as file:
+        enum = re.search(r'enum class FaultKind [^{]*\{(.*?)\};', file.read(), re.S).group(1)
+    kinds = re.findall(r'^  (\w+),', enum, re.M)
+    assert len(kinds) > 40
+    named = [kind for _, of_class, _ in fault_table.CLASSES + fault_table.BEYOND for kind in of_class.split()]
+    assert sorted(named) == sorted(kinds), set(named) ^ set(kinds)  # each once
+    real = {name for _, _, of_class in fault_table.CLASSES + fault_table.BEYOND for name in of_class.split()}
+    assert real == set(FAULTS), real ^ set(FAULTS)
 
 
 def test_goes_on_where_it_was_interrupted():
@@ -119,5 +148,5 @@ def test_brings_the_rarest_pairs_together():
     assert module.steer({pair: module.GOAL for pair in matrix}, 1)[0] == ['--pairs']
 
 
-sys.exit(run([test_sweeps_and_reports, test_goes_on_where_it_was_interrupted, test_fails_where_a_part_does,
-              test_a_simulator_that_dies_is_a_failure, test_brings_the_rarest_pairs_together]))
+sys.exit(run([test_sweeps_and_reports, test_names_a_class_for_every_fault, test_goes_on_where_it_was_interrupted,
+              test_fails_where_a_part_does, test_a_simulator_that_dies_is_a_failure, test_brings_the_rarest_pairs_together]))
