@@ -59,7 +59,7 @@ void World::disk_fault(std::uint32_t number, Node& node, Duration down, Rng& rng
     case FaultKind::misdirected_write:
       armed.kind = DiskFault::misdirected;
       armed.skip = rng.below(6);
-      armed.detail = distance();
+      armed.detail = (distance() + 511) / 512 * 512;  // disks write whole sectors
       break;
     case FaultKind::lost_write:
       armed.kind = DiskFault::lost;

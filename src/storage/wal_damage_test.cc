@@ -233,6 +233,34 @@ TEST(WalDamage, ALostWriteInFrontOfLaterOnesIsRefused) {
   }
 }
 
+// A write holds the whole last page. One that goes astray may carry older batches over others, or do nothing
+// that matters: the next write puts all of the page where it belongs. The first batch of a page is the 7th,
+// 15th, 23rd; behind the last page the file ends.
+TEST(WalDamage, AWriteThatWentAstrayIsRefusedUnlessTheNextOneMendsIt) {
+  for (const std::uint64_t astray : {12U, 28U}) {
+    for (const std::uint64_t distance : {512U, 1024U, 2048U}) {
+      for (const bool mended : {false, true}) {
+        MemoryDisk disk;
+        auto wal = must_open(disk).wal;
+        for (std::uint64_t i = 1; i <= astray + (mended ? 1 : 0); ++i) {
+          disk.set_hook([&](const MemoryDisk::Access& access) -> MemoryDisk::Fault {
+            if (i != astray || access.operation != MemoryDisk::Operation::write) return {};
+            return {MemoryDisk::FaultKind::misdirected, distance};
+          });
+          wal->append(one, std::vector<Write>{AppendEntries{{entry(i, "z")}}});
+          ASSERT_TRUE(wal->sync());
+        }
+        disk.set_hook({});
+        const auto opened = Wal::open(disk, small_config());
+        EXPECT_EQ(opened.has_value(), mended) << astray << " " << distance;
+        if (opened) continue;
+        EXPECT_EQ(opened.error().kind, WalError::Kind::corrupt);
+        EXPECT_FALSE(Wal::salvage(disk, small_config())) << astray << " " << distance;
+      }
+    }
+  }
+}
+
 TEST(WalDamage, AnUnreadableDiskIsAnErrorNotATornTail) {
   auto log = written(12, 700);
   for (std::uint64_t wrong = 1; wrong <= 4; ++wrong) {

@@ -125,8 +125,9 @@ FoundHeader find_batch_header(std::string_view bytes, const Identity& identity, 
   const bool this_segment = get<std::uint64_t>(at + 8) == segment;
   const auto word = get<std::uint32_t>(at + 44);
   const auto kind = word & 0xffU;
-  if (magic && here && this_segment && (kind == 1 || kind == 2) &&
-      get<std::uint32_t>(at + 4) == batch_header_crc(at, identity)) {
+  const bool intact = magic && this_segment && (kind == 1 || kind == 2) &&
+                      get<std::uint32_t>(at + 4) == batch_header_crc(at, identity);
+  if (intact && here) {
     return {Standing::valid,
             {static_cast<BatchKind>(kind),
              {(word & plain_here) != 0, word >> plain_before_shift},
@@ -134,11 +135,14 @@ FoundHeader find_batch_header(std::string_view bytes, const Identity& identity, 
              get<std::uint64_t>(at + 16),
              offset,
              get<std::uint64_t>(at + 32),
-             get<std::uint32_t>(at + 40)}};
+             get<std::uint32_t>(at + 40)},
+            {}};
   }
   // Former content of a recycled file may agree in magic and offset, never in a third.
   const bool expected = get<std::uint64_t>(at + 16) == number;
-  return {magic + here + this_segment + expected >= 3 ? Standing::damaged : Standing::absent, {}};
+  return {magic + here + this_segment + expected >= 3 ? Standing::damaged : Standing::absent,
+          {},
+          intact ? std::optional(get<std::uint64_t>(at + 16)) : std::nullopt};
 }
 
 std::string segment_name(std::uint64_t sequence) { return numbered(segment_prefix, sequence); }

@@ -86,7 +86,8 @@ void encode(const BatchHeader& header, const Identity& identity, char* at);
 enum class Standing : std::uint8_t { valid, absent, damaged };
 struct FoundHeader {
   Standing standing = Standing::absent;
-  BatchHeader header;  // of a valid one
+  BatchHeader header;                    // of a valid one
+  std::optional<std::uint64_t> stray{};  // an intact one of this segment that belongs elsewhere: its number
 };
 // `segment`, `offset`: where it was found. `number`: the one expected, which a valid header need not have.
 [[nodiscard]] FoundHeader find_batch_header(std::string_view bytes, const Identity& identity,

@@ -177,10 +177,11 @@ class Recovery {
     if (bad.standing == Standing::damaged) return damage(bad.why);
     const bool one_sector = bad.standing == Standing::valid && bad.header.extent() == sector;
     if (one_sector) return damage(bad.why);  // header and body are written together or not at all
-    auto later = reader.later_batch(segment.header.sequence, offset, log_.next_batch);
-    if (!later) return std::unexpected(io_failure(later.error()));
-    if (*later)
-      return damage(bad.why + ", and an intact batch stands behind it at " + std::to_string(**later));
+    const auto behind = reader.behind(segment.header.sequence, offset, log_.next_batch);
+    if (!behind) return std::unexpected(io_failure(behind.error()));
+    if (behind->later)
+      return damage(bad.why + ", and an intact batch stands behind it at " + std::to_string(*behind->later));
+    if (behind->stray) return damage("a batch stands behind it that belongs elsewhere");
     if (bad.standing == Standing::valid) log_.torn_bytes = bad.header.extent();
     return {};
   }

@@ -89,9 +89,10 @@ class Salvaging {
       step_behind(bad.header);
       return true;
     }
-    const auto later = reader_.later_batch(found_.last_segment, offset_, found_.next_batch);
-    if (!later) return std::unexpected(io_failure(later.error()));
-    if (!*later) {
+    const auto behind = reader_.behind(found_.last_segment, offset_, found_.next_batch);
+    if (!behind) return std::unexpected(io_failure(behind.error()));
+    if (!behind->later) {
+      if (behind->stray) return lost(offset_, "a batch went astray, and may have been written over a record");
       // The file ended further on once, and batches may have stood there.
       if (cut_short_)
         return lost(offset_, "the file was cut short, and what is missing may have held a record");
@@ -100,12 +101,12 @@ class Salvaging {
       if (bad.standing != Standing::damaged && !one_sector) return false;
       return lost(offset_, "the last batch is damaged, and may have held a record");
     }
-    const auto next = reader_.batch_header(found_.last_segment, **later);
+    const auto next = reader_.batch_header(found_.last_segment, *behind->later);
     if (!next) return std::unexpected(io_failure(next.error()));
     const bool plain = bad.standing != Standing::valid && *next &&
                        (*next)->plain.before >= (*next)->number - found_.next_batch;
     if (!plain) return lost(offset_, "a damaged batch may have held a record");
-    offset_ = **later;
+    offset_ = *behind->later;
     found_.next_batch = (*next)->number;
     return true;
   }

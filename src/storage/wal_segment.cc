@@ -100,25 +100,33 @@ IoResult<std::variant<Batch, BadBatch>> SegmentReader::read_batch(std::uint64_t 
 }
 
 // What lies behind a batch that is taken for torn is given up. So one bad reading must not hide it.
-IoResult<std::optional<std::uint64_t>> SegmentReader::later_batch(std::uint64_t segment, std::uint64_t offset,
-                                                                  std::uint64_t number) {
-  IoResult<std::optional<std::uint64_t>> found;
-  for (int i = 0; i < attempts && found && !*found; ++i) {
+IoResult<Behind> SegmentReader::behind(std::uint64_t segment, std::uint64_t offset, std::uint64_t number) {
+  Behind all;
+  int strays = 0;
+  for (int i = 0; i < attempts && !all.later; ++i) {
     window_.clear();
-    found = look_for_later(segment, offset, number);
+    const auto found = look_behind(segment, offset, number);
+    if (!found) return found;
+    all.later = found->later;
+    if (found->stray) ++strays;
   }
-  return found;
+  all.stray = strays > 1;  // what is read elsewhere than it stands looks like one, too
+  return all;
 }
 
-IoResult<std::optional<std::uint64_t>> SegmentReader::look_for_later(std::uint64_t segment,
-                                                                     std::uint64_t offset,
-                                                                     std::uint64_t number) {
-  for (;; offset += sector) {
+IoResult<Behind> SegmentReader::look_behind(std::uint64_t segment, std::uint64_t offset,
+                                            std::uint64_t number) {
+  Behind behind;
+  for (const std::uint64_t end = offset;; offset += sector) {
     const auto head = peek(offset, batch_header_bytes);
     if (!head) return std::unexpected(head.error());
-    if (head->size() < batch_header_bytes) return std::nullopt;
+    if (head->size() < batch_header_bytes) return behind;
     const auto found = find_batch_header(*head, identity_, segment, offset, number);
-    if (found.standing == Standing::valid && found.header.number > number) return offset;
+    // Further behind, older ones may be left of a write that went astray and was mended by the next.
+    if (found.stray && (offset == end || *found.stray >= number)) behind.stray = true;
+    if (found.standing != Standing::valid || found.header.number <= number) continue;
+    behind.later = offset;
+    return behind;
   }
 }
 

@@ -26,6 +26,12 @@ struct BadBatch {
   std::string why;
 };
 
+// What stands behind a bad batch, or in its place.
+struct Behind {
+  std::optional<std::uint64_t> later;  // where a valid header of a later batch stands
+  bool stray = false;  // an intact header stands where it does not belong, in its place or of a later one
+};
+
 class SegmentReader {
  public:
   SegmentReader(File& file, std::string name, Identity identity)
@@ -38,19 +44,17 @@ class SegmentReader {
   // The batch of this number at this offset. A bad one is read again from the disk before it is believed.
   [[nodiscard]] IoResult<std::variant<Batch, BadBatch>> batch(std::uint64_t segment, std::uint64_t offset,
                                                               std::uint64_t number);
-  // Where behind `offset` a valid header of a later batch than `number` stands. There is one only if batch
-  // `number` was durable: a batch is written after the one before it was synced.
-  [[nodiscard]] IoResult<std::optional<std::uint64_t>> later_batch(std::uint64_t segment,
-                                                                   std::uint64_t offset,
-                                                                   std::uint64_t number);
+  // From `offset` on, for batch `number`. There is a later one only if that batch was durable: a batch is
+  // written after the one before it was synced. There is a stray one only if a write went astray, and with
+  // it what else the last page held, perhaps over durable batches.
+  [[nodiscard]] IoResult<Behind> behind(std::uint64_t segment, std::uint64_t offset, std::uint64_t number);
 
  private:
   [[nodiscard]] IoResult<std::variant<Batch, BadBatch>> read_batch(std::uint64_t segment,
                                                                    std::uint64_t offset,
                                                                    std::uint64_t number);
-  [[nodiscard]] IoResult<std::optional<std::uint64_t>> look_for_later(std::uint64_t segment,
-                                                                      std::uint64_t offset,
-                                                                      std::uint64_t number);
+  [[nodiscard]] IoResult<Behind> look_behind(std::uint64_t segment, std::uint64_t offset,
+                                             std::uint64_t number);
   // Up to `length` bytes, through a window that is read ahead.
   [[nodiscard]] IoResult<std::string_view> peek(std::uint64_t offset, std::uint64_t length);
 
