@@ -64,12 +64,6 @@ void DiskFaults::disarm(std::uint32_t number) {
 // The first that fits strikes; the others wait for the next access.
 Disk::Fault DiskFaults::operator()(const Disk::Access& access) {
   if (changes(access.operation)) ++operations_;
-  const bool writes = access.operation == Disk::Operation::write;
-  const auto range = [&](std::uint64_t astray) {
-    const std::uint64_t from = access.offset + astray;
-    return Lies::Range{std::string(access.file), from, from + access.length};
-  };
-  if (writes) lies_.wrote(range(0));
   for (auto it = armed_.begin(); it != armed_.end(); ++it) {
     if (!fits(*it, access.operation)) continue;
     if (it->skip != 0) {
@@ -83,8 +77,6 @@ Disk::Fault DiskFaults::operator()(const Disk::Access& access) {
       struck_ = true;
     } else if (access.operation == Disk::Operation::read) {
       lies_.misread();
-    } else if (fault.kind == Disk::FaultKind::misdirected) {
-      lies_.misdirected(range(fault.detail));
     } else {
       lies_.told(lie_of(fault.kind));
     }

@@ -165,23 +165,6 @@ TEST(Lies, OfAWriteExcuseItsOwnSync) {
   EXPECT_TRUE(lies.may_miss(7, 2, false));
 }
 
-// It takes its own page with it, and so what other syncs wrote there.
-TEST(Lies, OfAWriteThatGoesAstrayExcuseTheSyncsThatItFallsOn) {
-  Lies lies;
-  for (const std::uint64_t sync : {4, 5, 6}) {
-    lies.writes_for(sync);
-    lies.wrote({"wal", sync == 4 ? 0U : 4096U, sync == 4 ? 4096U : 8192U});
-  }
-  lies.misdirected({"wal", 4096 + 512, 8192 + 512});
-  EXPECT_TRUE(lies.may_miss(6, 1, false));
-  EXPECT_TRUE(lies.may_miss(6, 2, false));
-  EXPECT_FALSE(lies.may_miss(6, 3, false)) << "that page was not struck";
-  EXPECT_FALSE(lies.may_miss(7, 3, false)) << "a later sync wrote all of it again";
-  EXPECT_FALSE(lies.may_save_without(6, 2)) << "what else would be damaged?";
-  lies.told(Lies::Kind::flip);
-  EXPECT_TRUE(lies.may_save_without(6, 2));
-}
-
 TEST(Lies, OfABitExcuseTheNewestSyncIfItLooksTorn) {
   Lies lies;
   lies.told(Lies::Kind::flip);

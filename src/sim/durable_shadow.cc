@@ -53,10 +53,9 @@ std::optional<std::string> DurableShadow::difference(const Recovered& found) con
   return std::nullopt;
 }
 
-// The newest are kept apart: damage may hide some of them, of those in one page by a single write that goes
-// astray.
+// The newest are kept apart: damage may hide some of them.
 void DurableShadow::synced(std::size_t groups) {
-  constexpr std::size_t kept = 8;
+  constexpr std::size_t kept = 4;
   if (groups == 0) return;
   if (syncs_.size() == kept) settle_oldest();
   Groups& newest = syncs_.emplace_back();

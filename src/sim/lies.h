@@ -7,9 +7,10 @@
 //   a flipped bit     the newest sync, where its batch then looks torn by a crash (several sectors, none
 //   behind
 //                     it); elsewhere it is seen: the log refuses, or is given up
-//   a write lost or   the sync it was for, if no later one shows that something is missing; with it those in
-//   misdirected       front of it whose writes it fell on
-//   a lost file       nothing; only without the note of which segment is the newest may that one be missed
+//   a write lost or   the sync it was for, if no later one shows that something is missing
+//   misdirected
+//   a lost file       nothing; only without the note of which segment is the newest may that one be missed, and
+//                     records saved from the one in front of it
 //   a sector read as  the newest sync, the same; it may strike again until it is written
 //   another
 //   a sector that can nothing: the log refuses
@@ -22,9 +23,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -39,17 +37,6 @@ class Lies {
   void lost_file(std::string_view name);
   void misread() { ++misreads_; }
 
-  struct Range {  // of bytes of a file
-    std::string file;
-    std::uint64_t from = 0;
-    std::uint64_t to = 0;
-    [[nodiscard]] bool meets(const Range& other) const {
-      return file == other.file && from < other.to && other.from < to;
-    }
-  };
-  void wrote(Range where);        // as it was asked to
-  void misdirected(Range where);  // of a write
-
   void writes_for(std::uint64_t sync) { sync_ = sync; }  // the sync that writes from now on are for
   void starts() { misreads_ = 0; }                       // a process begins to read
   // What was done up to a mark is over: all was found intact, or something else is in its place. But for bad
@@ -63,36 +50,23 @@ class Lies {
   [[nodiscard]] bool damaged() const { return !lies_.empty(); }
   [[nodiscard]] bool misread_too_often() const { return misreads_ >= reads; }
   // For `missed` syncs up to the `newest` not to be found again. `torn`: the log says that it cut something.
-  [[nodiscard]] bool may_miss(std::uint64_t newest, std::size_t missed, bool torn) const {
-    return taken_to_miss(newest, missed, torn).has_value();
-  }
+  [[nodiscard]] bool may_miss(std::uint64_t newest, std::size_t missed, bool torn) const;
   // For all that the newest segment held.
   [[nodiscard]] bool may_miss_segment() const { return has(Kind::segment) && has(Kind::note); }
   // For the records saved from a damaged log: a damage was seen, which can not be the one that was not.
   [[nodiscard]] bool may_save_without(std::uint64_t newest, std::size_t missed) const {
-    const auto taken = taken_to_miss(newest, missed, true);
-    return taken && *taken < lies_.size();
+    return missed < lies_.size() && may_miss(newest, missed, true);
   }
 
  private:
   struct Lie {
     Kind kind;
     std::uint64_t number;
-    std::uint64_t sync;              // of a write
-    std::optional<Range> fell_on{};  // of one that went astray
+    std::uint64_t sync;  // of a write
   };
-  struct Written {
-    std::uint64_t sync;
-    Range where;
-  };
-  // How many damages it takes; none if all there are do not do.
-  [[nodiscard]] std::optional<std::size_t> taken_to_miss(std::uint64_t newest, std::size_t missed,
-                                                         bool torn) const;
-  [[nodiscard]] bool fell_on_writes_of(const Lie& lie, std::uint64_t sync) const;
   [[nodiscard]] bool has(Kind kind) const;
 
   std::vector<Lie> lies_;
-  std::deque<Written> written_;  // the newest
   std::uint64_t count_ = 0;
   std::uint64_t sync_ = 0;
   unsigned misreads_ = 0;
