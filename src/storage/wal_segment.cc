@@ -122,8 +122,10 @@ IoResult<Behind> SegmentReader::look_behind(std::uint64_t segment, std::uint64_t
     if (!head) return std::unexpected(head.error());
     if (head->size() < batch_header_bytes) return behind;
     const auto found = find_batch_header(*head, identity_, segment, offset, number);
-    // Further behind, older ones may be left of a write that went astray and was mended by the next.
-    if (found.stray && (offset == end || *found.stray >= number)) behind.stray = true;
+    // Further behind, older ones may be left of a write that went astray and was mended by the next. The log
+    // may have come to such a one only where a page begins: a write takes the rest of its page with it.
+    const bool in_its_place = offset == end && offset % page != 0;
+    if (found.stray && (in_its_place || *found.stray >= number)) behind.stray = true;
     if (found.standing != Standing::valid || found.header.number <= number) continue;
     behind.later = offset;
     return behind;
