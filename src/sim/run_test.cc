@@ -78,7 +78,9 @@ TEST_P(EveryProtocol, WaitsOrGoesOnRightWhenTheDisksOfMostAreDamaged) {
   EXPECT_GE(waiting, 10U);
   EXPECT_LE(waiting, 45U) << "in the others a quorum was whole, or became so again";
   EXPECT_GE(refused, 10U);
-  if (options.rejoin != nullptr) EXPECT_GE(rejoined, 10U);
+  if (options.rejoin != nullptr) {
+    EXPECT_GE(rejoined, 10U);
+  }
 }
 
 TEST_P(EveryProtocol, RunsTheSameTwiceWithOrWithoutATrace) {
@@ -182,7 +184,20 @@ TEST(Reproduce, SaysWhatDiffersFromTheUsual) {
             "quorate sim --protocol raft --seeds 17 --pairs --lasting --damaged-majority");
 }
 
-// Seeds that once found a bug, from tests/regressions/sim.txt: "protocol seed [model]", and what it was.
+// Seeds that once found a bug, from tests/regressions/sim.txt, and what it was: protocol, seed, and perhaps
+// the model, `damaged-majority`, kinds of faults for --together.
+void set_option(Options& options, const std::string& word) {
+  if (word == "etcd") {
+    options.model = word;
+  } else if (word == "damaged-majority") {
+    options.damaged_majority = true;
+  } else {
+    const auto kinds = FaultSet::parse(word);
+    ASSERT_TRUE(kinds) << word;
+    options.together = *kinds;
+  }
+}
+
 TEST(Regressions, SeedsThatOnceFailedPass) {
   std::ifstream list(QUORATE_REGRESSIONS);
   ASSERT_TRUE(list) << QUORATE_REGRESSIONS;
@@ -193,7 +208,7 @@ TEST(Regressions, SeedsThatOnceFailedPass) {
     std::uint64_t seed = 0;
     if (!(words >> protocol >> seed)) continue;
     Options options = options_for(protocol);
-    words >> options.model;
+    for (std::string word; words >> word;) set_option(options, word);
     const Result result = run_seed(options, seed);
     EXPECT_TRUE(result.ok) << line << "\n" << result.property << ": " << result.failure;
     ++count;

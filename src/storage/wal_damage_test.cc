@@ -261,6 +261,25 @@ TEST(WalDamage, AWriteThatWentAstrayIsRefusedUnlessTheNextOneMendsIt) {
   }
 }
 
+// What it left behind the end is met when the log comes to that page.
+TEST(WalDamage, WhatAMendedWriteLeftIsNoDamageWhereverTheLogEnds) {
+  for (std::uint64_t distance = 512; distance <= 4096; distance += 512) {
+    MemoryDisk disk;
+    auto wal = must_open(disk).wal;
+    for (std::uint64_t i = 1; i <= 24; ++i) {
+      disk.set_hook([&](const MemoryDisk::Access& access) -> MemoryDisk::Fault {
+        if (i != 3 || access.operation != MemoryDisk::Operation::write) return {};
+        return {MemoryDisk::FaultKind::misdirected, distance};
+      });
+      wal->append(one, std::vector<Write>{AppendEntries{{entry(i, "z")}}});
+      ASSERT_TRUE(wal->sync());
+      const auto copy = disk.clone();
+      const auto opened = Wal::open(*copy, small_config());
+      EXPECT_EQ(opened.has_value(), i != 3) << distance << ", " << i << " batches";
+    }
+  }
+}
+
 TEST(WalDamage, AnUnreadableDiskIsAnErrorNotATornTail) {
   auto log = written(12, 700);
   for (std::uint64_t wrong = 1; wrong <= 4; ++wrong) {
