@@ -1,16 +1,14 @@
 // What a node's disk did, without saying so, to what it holds; and what of that its log can not see, and may
 // lose in silence. Everything else that a log loses, refuses or gives up is a bug.
 //
-//   misreads          nothing: a log reads what looks wrong so many times (`reads`) before it believes it;
-//   only
-//                     with as many at one start may it refuse, or miss the newest sync
-//   a flipped bit     the newest sync, where its batch then looks torn by a crash (several sectors, none
-//   behind
-//                     it); elsewhere it is seen: the log refuses, or is given up
+//   misreads          nothing: a log reads what looks wrong so many times (`reads`) before it believes
+//                     it; only with as many at one start may it refuse, or miss the newest sync
+//   a flipped bit     the newest sync, where its batch then looks torn by a crash (several sectors,
+//                     none behind it); elsewhere it is seen: the log refuses, or is given up
 //   a write lost or   the sync it was for, if no later one shows that something is missing
 //   misdirected
-//   a lost file       nothing; only without the note of which segment is the newest may that one be missed, and
-//                     records saved from the one in front of it
+//   a lost file       nothing; only without the note of which segment is the newest may that one be
+//                     missed, and records saved from the one in front of it
 //   a sector read as  the newest sync, the same; it may strike again until it is written
 //   another
 //   a sector that can nothing: the log refuses
