@@ -104,6 +104,7 @@ class World final : private Powers {
   void change_release(std::uint32_t number, bool newer, Rng& rng);
   void node_fault(std::uint32_t number, Rng& rng);
   void disk_fault(std::uint32_t number, Node& node, Duration down, Rng& rng);
+  static void power_fails_next(Node& node, DiskFaults::Armed& fault, Rng& rng);
   void damage_at_rest(std::uint32_t number, Node& node, Duration down, Rng& rng);
   void stop_node(Node& node, storage::MemoryDisk::Survival survival, const char* reason, Duration down);
   void start_node(Node& node);

@@ -51,6 +51,7 @@ void World::disk_fault(std::uint32_t number, Node& node, Duration down, Rng& rng
       armed.kind = DiskFault::failed_sync;
       armed.where = DiskFaults::Armed::Where::directory;
       if (fault.insists || rng.chance(0.5)) restart();
+      if (rng.chance(0.5)) power_fails_next(node, armed, rng);
       break;
     case FaultKind::failed_sync:
       armed.kind = DiskFault::failed_sync;
@@ -76,6 +77,15 @@ void World::disk_fault(std::uint32_t number, Node& node, Duration down, Rng& rng
     default: return damage_at_rest(number, node, down, rng);
   }
   node.disk_faults().arm(std::move(armed));
+}
+
+// What is wrong with a disk, its power supply often is, too: soon behind the fault, where a restart relies on
+// what it finds.
+void World::power_fails_next(Node& node, DiskFaults::Armed& fault, Rng& rng) {
+  fault.struck = [&node, struck = std::move(fault.struck), number = fault.number, skip = rng.below(6)] {
+    struck();
+    node.disk_faults().arm({.kind = DiskFault::power_cut, .skip = skip, .number = number});
+  };
 }
 
 void World::damage_at_rest(std::uint32_t number, Node& node, Duration down, Rng& rng) {
