@@ -4,8 +4,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "runtime/holdings.h"
 #include "runtime/node.h"
-#include "storage/wal_format.h"
 
 namespace quorate::runtime {
 
@@ -21,40 +21,14 @@ std::expected<bool, std::string> holds_state(const std::string& path, const stor
   return !replica::State::read_applied(**live).index.none();
 }
 
-// Whether a state was ever begun below this directory, which may be a file system of its own. What can not be
-// looked at may hold one.
-std::expected<bool, std::string> holds_states(const std::string& path) {
-  const auto unread = [](const std::filesystem::path& what, const std::error_code& error) {
-    return error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory
-               ? std::expected<bool, std::string>(std::unexpected(what.string() + ": " + error.message()))
-               : false;
-  };
-  const std::filesystem::directory_iterator end;
-  std::error_code error;
-  for (std::filesystem::directory_iterator keyspaces(path, error); !error && keyspaces != end;
-       keyspaces.increment(error)) {
-    if (keyspaces->path().filename() == "lost+found") continue;  // the file system's own
-    std::error_code within;
-    for (std::filesystem::directory_iterator found(keyspaces->path(), within); !within && found != end;
-         found.increment(within)) {
-      if (found->path().filename().string().starts_with("live-")) return true;
-    }
-    if (auto known = unread(keyspaces->path(), within); !known) return known;
-  }
-  return unread(path, error);
-}
-
 }  // namespace
 
 // Each state was begun when a log was in its place, and durable. A node that began another would have
 // forgotten its votes and what it acknowledged.
 std::expected<void, std::string> Node::check_that_the_log_is_there() const {
-  const auto names = log_disk_->list();
-  if (!names) return std::unexpected("the log in " + log_path() + ": " + names.error().what);
-  const auto of_log = [](const std::string& name) {
-    return storage::wal::parse_segment_name(name).has_value();
-  };
-  if (std::ranges::any_of(*names, of_log)) return {};
+  const auto log = holds_log(log_path());
+  if (!log) return std::unexpected("the log: " + log.error());
+  if (*log) return {};
   const auto states = holds_states(state_path({}));
   if (!states) {
     return std::unexpected("there is no log in " + log_path() +

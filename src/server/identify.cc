@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <optional>
 #include <set>
 #include <thread>
@@ -12,8 +11,8 @@
 #include <spdlog/spdlog.h>
 
 #include "net/join.h"
+#include "runtime/holdings.h"
 #include "server/restore.h"
-#include "storage/wal_format.h"
 
 namespace quorate::server {
 namespace {
@@ -147,27 +146,11 @@ Identified unless_started_before(const Config& config, runtime::Identity identit
   }
 }
 
-namespace fs = std::filesystem;
-
-// Whether any name in the directory is wanted. What can not be looked at may hold it.
-template <class Wanted>
-bool any_in(const fs::path& path, Wanted&& wanted) {
-  std::error_code error;
-  fs::directory_iterator found(path, error);
-  for (const fs::directory_iterator end; !error && found != end; found.increment(error)) {
-    if (found->path().filename() != "lost+found" && wanted(found->path())) return true;
-  }
-  return error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory;
-}
-
-// Of states without a log the node itself tells.
+// What can not be looked at may hold it. Of states without a log the node itself tells.
 bool holds_anything(const Config& config) {
-  const auto is_log = [](const fs::path& path) {
-    return storage::wal::parse_segment_name(path.filename().string()).has_value();
-  };
-  const auto is_state = [](const fs::path& path) { return path.filename().string().starts_with("live-"); };
-  return any_in(config.log_directory.empty() ? config.data + "/log" : config.log_directory, is_log) ||
-         any_in(config.data + "/state", [&](const fs::path& keyspace) { return any_in(keyspace, is_state); });
+  const auto log = config.log_directory.empty() ? config.data + "/log" : config.log_directory;
+  return runtime::holds_log(log).value_or(true) ||
+         runtime::holds_states(config.data + "/state").value_or(true);
 }
 
 Identified as_kept(const Config& config, const runtime::Identity& kept) {
