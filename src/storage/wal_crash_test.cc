@@ -177,6 +177,40 @@ TEST(WalCrash, AProcessDeathAtEveryFailedSyncThenAPowerCut) {
   die_everywhere(MemoryDisk::FaultKind::failed_sync);
 }
 
+// Names that a failed sync of the directory left look durable. The next start builds on them, and the power
+// goes at any of its accesses.
+TEST(WalCrash, AFailedSyncOfTheDirectoryThenAPowerCutAtEveryAccessOfTheNextStart) {
+  const auto steps = script(302, 40, 1500);
+  int cuts = 0;
+  for (int number = 1;; ++number) {
+    for (std::uint64_t cut = 1;; ++cut) {
+      MemoryDisk disk;
+      Rng rng(static_cast<std::uint64_t>(number) * 1000 + cut);
+      int syncs = 0;
+      disk.set_hook([&](const MemoryDisk::Access& access) {
+        const bool strikes = access.operation == MemoryDisk::Operation::sync_directory && ++syncs == number;
+        return MemoryDisk::Fault{strikes ? MemoryDisk::FaultKind::failed_sync : MemoryDisk::FaultKind::none};
+      });
+      const auto result = run(disk, steps);
+      if (syncs < number) {
+        EXPECT_GT(cuts, 100);
+        return;
+      }
+      disk.crash(rng, MemoryDisk::Survival::cached);
+      const std::uint64_t first = disk.accesses();
+      cut_at(disk, first + cut);
+      if (Wal::open(disk, small_config()) && disk.accesses() < first + cut) break;  // all of them were cut
+      disk.set_hook({});
+      disk.crash(rng);
+      ++cuts;
+      const auto opened = must_open(disk);
+      const Model& model =
+          difference(result.durable, opened.keyspaces).empty() ? result.durable : result.attempted;
+      ASSERT_EQ(difference(model, opened.keyspaces), "") << "sync " << number << ", cut " << cut;
+    }
+  }
+}
+
 // A write of which the disk has taken the sectors in front of some boundary, or those behind it, when the
 // power goes. Everything before it is on the disk.
 class Torn {

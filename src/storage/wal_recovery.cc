@@ -199,9 +199,21 @@ class Recovery {
       return std::unexpected(io_failure(written.error()));
     }
     if (auto synced = segment.file->sync(); !synced) return std::unexpected(io_failure(synced.error()));
-    if (auto synced = disk_->sync_directory(); !synced) return std::unexpected(io_failure(synced.error()));
+    if (auto settled = settle_names(); !settled) return std::unexpected(io_failure(settled.error()));
     log_.writer = SegmentWriter(std::move(segment.file), end);
     return {};
+  }
+
+  // The same of the names: after a failed sync of the directory they look durable, and are written with the
+  // next change in it. So there is one. Else the newest segment could be noted (NewestNote), and have no
+  // name.
+  IoResult<void> settle_names() {
+    std::uint64_t last = 0;
+    for (const auto& spare : log_.spares) last = std::max(last, parse_spare_name(spare).value_or(0));
+    const std::string name = spare_name(last + 1);  // what a crash leaves of it is an unfinished spare
+    if (auto created = disk_->create(name); !created) return std::unexpected(created.error());
+    if (auto synced = disk_->sync_directory(); !synced) return synced;
+    return disk_->remove(name);
   }
 
   Disk* disk_;
