@@ -276,6 +276,10 @@ IoResult<void> RocksHome::settle() {
   }
   if (error) return std::unexpected(io_error("list", path_, error));
   generation_ = found.empty() ? 1 : std::ranges::max(found);
+  // The process may have died before the newest had its name for good: only then may the others go.
+  if (found.size() > 1) {
+    if (auto synced = sync_directory_at(path_); !synced) return synced;
+  }
   for (const auto generation : found) {
     const std::string old = at(live_name(generation));
     if (generation == generation_ || shared_->at(old)) continue;
