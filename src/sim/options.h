@@ -40,6 +40,7 @@ struct Options {
   std::optional<CrashPoint> crash;
   bool lease_reads = false;       // all reads; otherwise the seed decides
   bool lasting = false;           // each run has a partial partition that lasts, where it can
+  bool behind = false;            // in each run a member falls behind and catches up under load, where it can
   bool damaged_majority = false;  // no quorum is spared by damage: safety holds, who can not go on waits
   std::uint64_t most_events = 20'000'000;  // a run that has more does not end
   // After healing, something must be committed, and each member must serve a write and a read.

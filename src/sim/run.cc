@@ -145,6 +145,7 @@ std::string reproduce(const Options& options, std::uint64_t seed) {
   if (options.pairs) line += " --pairs";
   if (options.lease_reads) line += " --leases";
   if (options.lasting) line += " --lasting";
+  if (options.behind) line += " --behind";
   if (options.damaged_majority) line += " --damaged-majority";
   if (options.crash) {
     line += fmt::format(" --crash-at {},{},{},{}", options.crash->operation, options.crash->again,

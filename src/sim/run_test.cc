@@ -179,9 +179,9 @@ TEST(Reproduce, SaysWhatDiffersFromTheUsual) {
   options.together = FaultSet::parse("pause,kill").value();
   EXPECT_EQ(reproduce(options, 17), "quorate sim --protocol raft --seeds 17 --together pause,kill");
   options.together = FaultSet::none();
-  options.pairs = options.lasting = options.damaged_majority = true;
+  options.pairs = options.lasting = options.behind = options.damaged_majority = true;
   EXPECT_EQ(reproduce(options, 17),
-            "quorate sim --protocol raft --seeds 17 --pairs --lasting --damaged-majority");
+            "quorate sim --protocol raft --seeds 17 --pairs --lasting --behind --damaged-majority");
 }
 
 // Seeds that once found a bug, from tests/regressions/sim.txt, and what it was: protocol, seed, and perhaps

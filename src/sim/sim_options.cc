@@ -50,6 +50,7 @@ void define_runs(CLI::App& app, Arguments& a) {
   runs.number("--ops", a.options.operations, 0, many, "client operations a seed");
   runs.flag("--leases", a.options.lease_reads, "serve all reads under the leader's lease");
   runs.flag("--lasting", a.options.lasting, "each run has a partial partition that lasts");
+  runs.flag("--behind", a.options.behind, "each run has a member that was away and catches up under load");
   runs.number("--jobs", a.jobs, 1, 256, "threads");
   runs.number("--failures", a.most_failures, 1, many, "stop after so many");
   runs.value("--for", a.seconds, "SECONDS", "stop after so many; 0: never")->capture_default_str();

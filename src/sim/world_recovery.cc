@@ -99,6 +99,7 @@ void World::after_recovery() {
   constexpr double trials = 0.3;
   constexpr double partitions = 0.2;  // of the others
   if (options_.lasting) return begin_trial(Trial::Kind::parted);
+  if (options_.behind && options_.leaders) return begin_trial(Trial::Kind::behind);
   if (rng_.chance(trials)) return begin_trial(draw_trial());
   if (Rng(seed_ ^ 0x4c41'5354).chance(partitions)) return begin_trial(Trial::Kind::parted);
   rest();
