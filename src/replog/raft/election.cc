@@ -55,8 +55,8 @@ void Raft::election_due(Context& c) {
 }
 
 // A campaign that a quorum heard of and that failed clashed with another, or with slow disks: waits that
-// differ more make that less likely. One that few heard of says only that the network is cut, and to wait
-// longer would delay the election once it is mended.
+// differ more make that less likely. One that few heard of says only that the network is cut, and one refused
+// for its log that it lacks entries: to wait longer would delay the election once that is mended.
 bool Raft::heard_by_quorum() const {
   if (state_ == State::candidate) return true;  // it had won the pre-vote
   const auto answered = [&](NodeId id) { return votes_.contains(id) ? 1 : 0; };
@@ -186,9 +186,9 @@ void Raft::on(Context& c, NodeId from, const PreVoteReply& m) {
   }
   if (m.term > term_) become_follower(c, m.term, NodeId());
   if (!leader_.none() || state_ == State::candidate || state_ == State::leader) return;
-  if (state_ == State::pre_candidate) votes_.try_emplace(from, false);
   // A first failure is ordinary: the one ahead is about to lead, and sends what lacks. Then, help yourself.
   const bool ahead = std::pair(m.last_log_term, m.last_log_index) > std::pair(log_.last_term(), log_.last());
+  if (state_ == State::pre_candidate && !ahead) votes_.try_emplace(from, false);
   if (ahead && failed_campaigns_ > 0) send(c, from, CatchUp{log_.last(), log_.last_term()});
 }
 

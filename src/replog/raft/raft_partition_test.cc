@@ -90,6 +90,21 @@ TEST_F(Partition, ConstrainedElectionBehindACutLog) {
   expect_progress();
 }
 
+// While it could not win for its log, its campaigns clashed with nobody's: as soon as it can, it does.
+TEST_F(Partition, AnOutdatedLogIsNoReasonToWaitLonger) {
+  cluster.cut(3, 1);
+  for (int i = 0; i < 10; ++i) cluster.propose(3, "more");
+  cluster.settle();
+  cluster.only({{1, 2}, {1, 4}, {1, 5}});
+  cluster.passes = [](const Packet& p) { return !std::holds_alternative<CatchUpReply>(p.message); };
+  cluster.advance(30s);
+  ASSERT_FALSE(cluster.leader());
+  cluster.passes = {};
+  cluster.advance(5 * cluster.node(1).settings.election_timeout);
+  EXPECT_EQ(cluster.leader(), 1U);
+  expect_progress();
+}
+
 // Why copying another's log is safe (catch_up.cc): only what makes the own log more up-to-date is taken.
 TEST(CatchUpRule, ALogThatIsNotMoreUpToDateIsNotTaken) {
   Cluster cluster(3);
