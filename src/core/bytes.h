@@ -37,8 +37,12 @@ class Bytes {
       : owner_(std::exchange(other.owner_, nullptr)),
         data_(std::exchange(other.data_, nullptr)),
         size_(std::exchange(other.size_, 0)) {}
-  Bytes& operator=(Bytes other) noexcept {
-    swap(other);
+  Bytes& operator=(const Bytes& other) noexcept {
+    Bytes(other).swap(*this);
+    return *this;
+  }
+  Bytes& operator=(Bytes&& other) noexcept {
+    Bytes(std::move(other)).swap(*this);
     return *this;
   }
   void swap(Bytes& other) noexcept {
@@ -73,8 +77,13 @@ class Bytes {
   };
   struct Adopter;
   Bytes(Owner* owner, const char* data, std::size_t size) : owner_(owner), data_(data), size_(size) {}
+  // A sole owner needs no atomic subtraction: nobody is left who could copy.
   void release() noexcept {
-    if (owner_ && owner_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(owner_);
+    if (owner_ == nullptr) return;
+    auto& references = owner_->references;
+    if (references.load(std::memory_order_acquire) == 1 ||
+        references.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      destroy(owner_);
   }
   static void destroy(Owner* owner) noexcept;
 

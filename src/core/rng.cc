@@ -1,7 +1,5 @@
 #include "core/rng.h"
 
-#include <bit>
-
 namespace quorate {
 
 __extension__ using Wide = unsigned __int128;
@@ -14,18 +12,6 @@ Rng::Rng(std::uint64_t seed) : state_{} {
     z = (z ^ (z >> 27U)) * 0x94d049bb133111ebU;
     word = z ^ (z >> 31U);
   }
-}
-
-std::uint64_t Rng::next() {
-  const std::uint64_t result = std::rotl(state_[1] * 5, 7) * 9;
-  const std::uint64_t t = state_[1] << 17U;
-  state_[2] ^= state_[0];
-  state_[3] ^= state_[1];
-  state_[1] ^= state_[2];
-  state_[0] ^= state_[3];
-  state_[2] ^= t;
-  state_[3] = std::rotl(state_[3], 45);
-  return result;
 }
 
 // Multiply-shift with rejection (Lemire 2019): unbiased, one multiplication in the common case.
@@ -49,7 +35,5 @@ Duration Rng::between(Duration low, Duration high) {
   return low +
          Duration(static_cast<std::int64_t>(below(static_cast<std::uint64_t>((high - low).count()) + 1)));
 }
-
-double Rng::unit() { return static_cast<double>(next() >> 11U) * 0x1.0p-53; }
 
 }  // namespace quorate
