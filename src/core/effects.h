@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -78,6 +79,14 @@ struct Ask {
 template <class M, class R>
 using Input = std::variant<Receive<M>, TimerFired, Persisted, Ask<R>>;
 
+// Behind those in `to`; where there are none the vectors change places, and their memory is used again.
+template <class M, class E>
+void move_effects(std::vector<Effect<M, E>>& from, std::vector<Effect<M, E>>& to) {
+  if (to.empty()) return from.swap(to);
+  to.insert(to.end(), std::move_iterator(from.begin()), std::move_iterator(from.end()));
+  from.clear();
+}
+
 // Where a protocol puts its effects; messages are encoded here, so that one which goes to many is encoded
 // once. It lives as long as the protocol instance, since it numbers the tickets.
 template <class M, class E>
@@ -100,6 +109,7 @@ class Outbox {
 
   [[nodiscard]] Ticket last_ticket() const { return last_; }
   [[nodiscard]] std::vector<Effect<Bytes, E>> take() { return std::exchange(effects_, {}); }
+  void take_into(std::vector<Effect<Bytes, E>>& into) { move_effects(effects_, into); }
 
  private:
   template <class T>

@@ -2,8 +2,6 @@
 // run, and a Byzantine node is one more implementation of the same interface.
 #pragma once
 
-#include <algorithm>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,6 +35,7 @@ class Driver {
   [[nodiscard]] virtual std::string explain(const Bytes& message) const = 0;
 
   [[nodiscard]] std::vector<Effect<Bytes, E>> take() { return std::exchange(effects_, {}); }
+  void take_into(std::vector<Effect<Bytes, E>>& into) { move_effects(effects_, into); }
 
  protected:
   std::vector<Effect<Bytes, E>> effects_;
@@ -54,7 +53,7 @@ class Erased final : public Driver<typename P::Request, typename P::Event> {
 
   void start(Env& env) override {
     protocol_.start(env, out_);
-    gather();
+    out_.take_into(this->effects_);
   }
 
   void step(Env& env, typename Base::In input) override {
@@ -70,7 +69,7 @@ class Erased final : public Driver<typename P::Request, typename P::Event> {
     } else {
       protocol_.step(env, TypedInput(std::move(std::get<Ask<typename P::Request>>(input))), out_);
     }
-    gather();
+    out_.take_into(this->effects_);
   }
 
   std::optional<std::string> check_invariants() const override { return protocol_.check_invariants(); }
@@ -84,15 +83,6 @@ class Erased final : public Driver<typename P::Request, typename P::Event> {
   const P& protocol() const { return protocol_; }
 
  private:
-  void gather() {
-    auto effects = out_.take();
-    if (this->effects_.empty()) {
-      this->effects_ = std::move(effects);
-    } else {
-      std::ranges::move(effects, std::back_inserter(this->effects_));
-    }
-  }
-
   P protocol_;
   Outbox<Message, typename P::Event> out_;
 };

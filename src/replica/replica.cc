@@ -92,7 +92,9 @@ void Replica::step(Env& env, Protocol::In input) {
 }
 
 void Replica::settle_effects(Env& env) {
-  for (auto& effect : protocol_->take()) {
+  auto effects = std::exchange(spare_effects_, {});  // each may lead to more, and here again
+  protocol_->take_into(effects);
+  for (auto& effect : effects) {
     if (halted_) return;
     if (auto* message = std::get_if<Send<Bytes>>(&effect)) {
       if (message->after > durable_) {
@@ -116,6 +118,8 @@ void Replica::settle_effects(Env& env) {
       }
     }
   }
+  effects.clear();
+  spare_effects_ = std::move(effects);
 }
 
 void Replica::release_gated(Env& env) {

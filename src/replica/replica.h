@@ -300,6 +300,7 @@ class Replica {
 
   Ticket durable_;
   std::deque<Gated> gated_;
+  std::vector<Effect<Bytes, replicated_log::Event>> spare_effects_;  // empty; its memory is used again
   bool halted_ = false;
   bool rejoining_ = false;
   NodeId leader_;

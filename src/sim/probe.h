@@ -43,8 +43,8 @@ class Probe final : public replicated_log::Protocol {
 
  private:
   void look() {
-    auto fresh = inner_->take();
-    for (const auto& effect : fresh) {
+    inner_->take_into(fresh_);
+    for (const auto& effect : fresh_) {
       if (const auto* persist = std::get_if<Persist>(&effect)) {
         checks_->wrote(node_, persist->ticket, persist->writes);
       } else if (const auto* emit = std::get_if<Emit<replicated_log::Event>>(&effect)) {
@@ -55,11 +55,7 @@ class Probe final : public replicated_log::Protocol {
         }
       }
     }
-    if (effects_.empty()) {
-      effects_ = std::move(fresh);
-    } else {
-      effects_.insert(effects_.end(), std::move_iterator(fresh.begin()), std::move_iterator(fresh.end()));
-    }
+    move_effects(fresh_, effects_);
   }
 
   void release(Ticket upto) {
@@ -115,6 +111,7 @@ class Probe final : public replicated_log::Protocol {
   Instant now_{};
   Epoch leads_;  // none while another does
   std::vector<ReadJudge::Asked> asked_;
+  std::vector<Effect<Bytes, replicated_log::Event>> fresh_;
   Ticket durable_;
   std::deque<Emit<replicated_log::Event>> gated_;
 };
