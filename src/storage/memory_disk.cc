@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "storage/memory_inode.h"
+
 namespace quorate::storage {
 namespace {
 
@@ -29,130 +31,11 @@ std::unexpected<IoError> failure(IoErrorKind kind, MemoryDisk::Operation operati
       IoError{kind, std::string(name_of(operation)) + " " + std::string(file) + ": " + why});
 }
 
-void overlay(std::string& bytes, std::uint64_t offset, std::string_view data) {
-  if (bytes.size() < offset + data.size()) bytes.resize(offset + data.size());
-  data.copy(bytes.data() + offset, data.size());  // one memmove: most of a simulation's disk time is here
-}
-
-void flip(std::string& bytes, std::uint64_t bit) {
-  if (bytes.empty()) return;
-  bit %= bytes.size() * 8;
-  bytes[bit / 8] = static_cast<char>(static_cast<unsigned char>(bytes[bit / 8]) ^ (1U << (bit % 8)));
-}
-
 }  // namespace
-
-// A file: what is seen, what is durable, and what was done in between, in order.
-struct MemoryDisk::Inode {
-  struct Change {
-    bool resize = false;  // to `offset`; otherwise `data` written at `offset`
-    std::uint64_t offset = 0;
-    std::string data;
-  };
-  std::string bytes;
-  std::string durable;
-  std::vector<Change> changes;
-  std::uint64_t undo_offset = 0;  // what the last write replaced
-  std::string undo_bytes;
-  std::map<std::uint64_t, std::optional<std::uint64_t>> spoiled;  // sectors, and what is read instead
-
-  void write(std::uint64_t offset, std::string data) {
-    spoiled.erase(spoiled.lower_bound(offset / sector),
-                  spoiled.lower_bound((offset + data.size() + sector - 1) / sector));
-    undo_offset = offset;
-    undo_bytes = offset < bytes.size() ? bytes.substr(offset, data.size()) : std::string();
-    overlay(bytes, offset, data);
-    changes.push_back({false, offset, std::move(data)});
-  }
-  void resize(std::uint64_t to) {
-    if (to < bytes.size()) spoiled.erase(spoiled.lower_bound(to / sector), spoiled.end());
-    bytes.resize(to);
-    changes.push_back({true, to, {}});
-  }
-  void sync() {
-    for (const auto& change : changes) {
-      if (change.resize) {
-        durable.resize(change.offset);
-      } else {
-        overlay(durable, change.offset, change.data);
-      }
-    }
-    changes.clear();
-  }
-  // What a read from `offset` finds in the sectors that are bad; false if one can not be read at all.
-  [[nodiscard]] bool spoil(std::uint64_t offset, std::string& read) const {
-    const auto end = spoiled.lower_bound((offset + read.size() + sector - 1) / sector);
-    for (auto it = spoiled.lower_bound(offset / sector); it != end; ++it) {
-      if (!it->second) return false;
-      std::string shown = *it->second < bytes.size() ? bytes.substr(*it->second, sector) : std::string();
-      shown.resize(sector);
-      const std::uint64_t from = std::max(it->first * sector, offset);
-      const std::uint64_t length = std::min((it->first + 1) * sector, offset + read.size()) - from;
-      read.replace(from - offset, length, shown, from % sector, length);
-    }
-    return true;
-  }
-  [[nodiscard]] std::string before_last_write() const {
-    std::string old = bytes;
-    overlay(old, undo_offset, undo_bytes);
-    return old;
-  }
-
-  // The disk may have written any of it, in any order, sector by sector.
-  void settle(Rng& rng, Survival survival) {
-    if (survival == Survival::all) sync();
-    if (survival == Survival::any || survival == Survival::reordered) {
-      for (const auto& change : changes) keep_some(rng, change, survival == Survival::reordered);
-    }
-    if (survival == Survival::torn) keep_front(rng);
-    changes.clear();
-    bytes = durable;
-    undo_bytes.clear();
-  }
-
- private:
-  // Everything up to a sector's end within one of the changes, and nothing behind it.
-  void keep_front(Rng& rng) {
-    if (changes.empty()) return;
-    const std::uint64_t last = rng.below(changes.size());
-    for (std::uint64_t i = 0; i <= last; ++i) {
-      const Change& change = changes[i];
-      if (change.resize) {
-        durable.resize(change.offset);
-        continue;
-      }
-      std::uint64_t keep = change.data.size();
-      if (i == last) {
-        const std::uint64_t sectors = (change.offset + keep) / sector - change.offset / sector;
-        const std::uint64_t end = (change.offset / sector + rng.below(sectors + 1)) * sector;
-        keep = end > change.offset ? end - change.offset : 0;
-      }
-      if (keep != 0) overlay(durable, change.offset, std::string_view(change.data).substr(0, keep));
-    }
-  }
-
-  void keep_some(Rng& rng, const Change& change, bool sectors_apart) {
-    if (change.resize) {
-      if (rng.chance(0.5)) durable.resize(change.offset);
-      return;
-    }
-    // Mostly whole or gone, as most writes are; else each sector has its own fate, or a prefix is kept.
-    const auto fate = sectors_apart ? 3 : rng.below(4);
-    if (fate == 0) return;
-    if (fate == 1) return overlay(durable, change.offset, change.data);
-    const std::uint64_t prefix = fate == 2 ? rng.below(change.data.size() + 1) : UINT64_MAX;
-    for (std::uint64_t at = 0; at < change.data.size();) {
-      const std::uint64_t length = std::min(sector - (change.offset + at) % sector, change.data.size() - at);
-      const bool kept = fate == 2 ? at + length <= prefix : rng.chance(0.5);
-      if (kept) overlay(durable, change.offset + at, std::string_view(change.data).substr(at, length));
-      at += length;
-    }
-  }
-};
 
 class MemoryDisk::MemoryFile final : public File {
  public:
-  MemoryFile(MemoryDisk& disk, std::shared_ptr<Inode> inode, std::string name)
+  MemoryFile(MemoryDisk& disk, std::shared_ptr<MemoryInode> inode, std::string name)
       : disk_(&disk), inode_(std::move(inode)), name_(std::move(name)), life_(disk.life_) {}
 
   IoResult<std::string> read(std::uint64_t offset, std::size_t length) override {
@@ -161,29 +44,32 @@ class MemoryDisk::MemoryFile final : public File {
     if (fault->kind == FaultKind::misdirected) offset += fault->detail;
     const bool stale = fault->kind == FaultKind::stale;
     const std::string old = stale ? inode_->before_last_write() : std::string();
-    const std::string& from = stale ? old : inode_->bytes;
+    const std::string& from = stale ? old : inode_->bytes();
     std::string out = offset < from.size() ? from.substr(offset, length) : std::string();
-    if (!inode_->spoil(offset, out))
+    if (!inode_->spoil_read(offset, out))
       return failure(IoErrorKind::failed, Operation::read, name_, "Input/output error");
-    if (fault->kind == FaultKind::flipped) flip(out, fault->detail);
+    if (fault->kind == FaultKind::flipped) storage::flip_bit(out, fault->detail);
     return out;
   }
 
   IoResult<void> write(std::uint64_t offset, std::string_view data) override {
     auto fault = begin(Operation::write, offset, data.size());
     if (!fault) return std::unexpected(fault.error());
-    const auto size = inode_->bytes.size();
+    const auto size = inode_->bytes().size();
     if (offset + data.size() > size && disk_->used() + (offset + data.size() - size) > disk_->capacity_) {
       return failure(IoErrorKind::full, Operation::write, name_, "No space left on device");
     }
-    std::string copy(data);
-    if (fault->kind == FaultKind::flipped) flip(copy, fault->detail);
+    std::string flipped;
+    if (fault->kind == FaultKind::flipped) {
+      storage::flip_bit(flipped = data, fault->detail);
+      data = flipped;
+    }
     if (fault->kind == FaultKind::misdirected) {
       offset += fault->detail;
       if (offset >= size) return {};
-      copy.resize(std::min<std::uint64_t>(copy.size(), size - offset));
+      data = data.substr(0, size - offset);
     }
-    if (fault->kind != FaultKind::lost) inode_->write(offset, std::move(copy));
+    if (fault->kind != FaultKind::lost) inode_->write(offset, data);
     return end(*fault, Operation::write);
   }
 
@@ -191,7 +77,7 @@ class MemoryDisk::MemoryFile final : public File {
     auto fault = begin(Operation::sync, 0, 0);
     if (!fault) return std::unexpected(fault.error());
     if (fault->kind == FaultKind::failed_sync) {
-      inode_->changes.clear();  // the pages are clean now, as the kernel sees them, and never were written
+      inode_->fail_sync();  // the pages are clean now, as the kernel sees them, and never were written
       return failure(IoErrorKind::failed_sync, Operation::sync, name_, "Input/output error");
     }
     if (fault->kind == FaultKind::power_cut) return end(*fault, Operation::sync);
@@ -202,7 +88,7 @@ class MemoryDisk::MemoryFile final : public File {
   IoResult<void> allocate(std::uint64_t wanted) override {
     auto fault = begin(Operation::allocate, 0, wanted);
     if (!fault) return std::unexpected(fault.error());
-    const auto size = inode_->bytes.size();
+    const auto size = inode_->bytes().size();
     if (wanted > size) {
       if (disk_->used() + (wanted - size) > disk_->capacity_) {
         return failure(IoErrorKind::full, Operation::allocate, name_, "No space left on device");
@@ -222,7 +108,7 @@ class MemoryDisk::MemoryFile final : public File {
   IoResult<std::uint64_t> size() override {
     if (!alive())
       return failure(IoErrorKind::failed, Operation::read, name_, "the process that opened it is dead");
-    return inode_->bytes.size();
+    return inode_->bytes().size();
   }
 
  private:
@@ -237,7 +123,7 @@ class MemoryDisk::MemoryFile final : public File {
   }
 
   MemoryDisk* disk_;
-  std::shared_ptr<Inode> inode_;
+  std::shared_ptr<MemoryInode> inode_;
   std::string name_;
   std::uint64_t life_;
 };
@@ -298,7 +184,7 @@ IoResult<std::unique_ptr<File>> MemoryDisk::create(const std::string& name) {
   auto fault = begin(Operation::create, name, 0, 0);
   if (!fault) return std::unexpected(fault.error());
   if (names_.contains(name)) return failure(IoErrorKind::exists, Operation::create, name, "File exists");
-  auto inode = std::make_shared<Inode>();
+  auto inode = std::make_shared<MemoryInode>();
   change({Operation::create, {}, name, inode});
   if (dead_) return failure(IoErrorKind::failed, Operation::create, name, "power cut");
   return std::make_unique<MemoryFile>(*this, std::move(inode), name);
@@ -373,41 +259,33 @@ void MemoryDisk::crash(Rng& rng, Survival survival) {
   ++life_;
 }
 
-std::string MemoryDisk::contents(const std::string& name) const { return names_.at(name)->bytes; }
+std::string MemoryDisk::contents(const std::string& name) const { return names_.at(name)->bytes(); }
 
 void MemoryDisk::set_contents(const std::string& name, std::string bytes) {
-  auto& inode = *names_.at(name);
-  inode.bytes = inode.durable = std::move(bytes);
-  inode.changes.clear();
+  names_.at(name)->replace(std::move(bytes));
 }
 
 void MemoryDisk::flip_bit(const std::string& name, std::uint64_t offset, unsigned bit) {
-  auto& inode = *names_.at(name);
-  inode.sync();
-  flip(inode.bytes, offset * 8 + bit);
-  flip(inode.durable, offset * 8 + bit);
+  names_.at(name)->flip(offset * 8 + bit);
 }
 
 void MemoryDisk::spoil(const std::string& name, std::uint64_t offset, std::optional<std::uint64_t> instead) {
-  if (instead) *instead = *instead / sector * sector;
-  names_.at(name)->spoiled[offset / sector] = instead;
+  names_.at(name)->spoil(offset, instead);
 }
 
 bool MemoryDisk::spoiled() const {
-  return std::ranges::any_of(names_, [](const auto& file) { return !file.second->spoiled.empty(); });
+  return std::ranges::any_of(names_, [](const auto& file) { return file.second->spoiled(); });
 }
 
 bool MemoryDisk::shows_unwritten() const {
-  return std::ranges::any_of(names_, [](const auto& file) {
-    return file.second->changes.empty() && file.second->bytes != file.second->durable;
-  });
+  return std::ranges::any_of(names_, [](const auto& file) { return file.second->shows_unwritten(); });
 }
 
 std::unique_ptr<MemoryDisk> MemoryDisk::clone() const {
   auto copy = std::make_unique<MemoryDisk>();
   for (const auto& [name, inode] : names_) {
-    auto twin = std::make_shared<Inode>();
-    twin->bytes = twin->durable = inode->bytes;
+    auto twin = std::make_shared<MemoryInode>();
+    twin->replace(inode->bytes());
     copy->names_[name] = copy->durable_[name] = std::move(twin);
   }
   return copy;
@@ -415,7 +293,7 @@ std::unique_ptr<MemoryDisk> MemoryDisk::clone() const {
 
 std::uint64_t MemoryDisk::used() const {
   std::uint64_t total = 0;
-  for (const auto& [name, inode] : names_) total += inode->bytes.size();
+  for (const auto& [name, inode] : names_) total += inode->bytes().size();
   return total;
 }
 

@@ -19,6 +19,8 @@
 
 namespace quorate::storage {
 
+class MemoryInode;
+
 class MemoryDisk final : public Disk {
  public:
   static constexpr std::size_t sector = 512;  // written whole or not at all
@@ -108,15 +110,14 @@ class MemoryDisk final : public Disk {
   IoResult<Space> space() override { return Space{capacity_ - std::min(capacity_, used()), capacity_}; }
 
  private:
-  struct Inode;
   class MemoryFile;
   struct NameChange {
     Operation operation;
     std::string from;
     std::string to;
-    std::shared_ptr<Inode> inode;
+    std::shared_ptr<MemoryInode> inode;
   };
-  using Names = std::map<std::string, std::shared_ptr<Inode>>;
+  using Names = std::map<std::string, std::shared_ptr<MemoryInode>>;
 
   // The fault of this access; an error where it fails before anything happens.
   IoResult<Fault> begin(Operation operation, std::string_view file, std::uint64_t offset,
