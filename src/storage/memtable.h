@@ -7,7 +7,6 @@
 #pragma once
 
 #include <array>
-#include <deque>
 #include <memory>
 #include <memory_resource>
 #include <mutex>
@@ -15,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include <boost/container/deque.hpp>
 #include <boost/intrusive/set.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 
@@ -72,7 +72,7 @@ class Memtable {
     bool operator()(const Row* a, std::string_view b) const { return a->key == b; }
   };
   struct Part {  // the rows of one table
-    std::deque<Row> rows;
+    boost::container::deque<Row> rows;  // std::deque takes memory even while it is empty
     bool ascending = true;  // so far every new key was beyond the last: found by bisection, needs no index
     boost::unordered_flat_set<Row*, Hash, Equal> index;
     mutable Ordered ordered;
