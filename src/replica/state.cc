@@ -15,13 +15,14 @@ constexpr std::string_view departed_key = "departed";
 constexpr std::size_t most_departed = 1024;  // the oldest are forgotten
 constexpr std::string_view session_prefix = "session/";
 
-std::string session_key(NodeId node) { return fmt::format("{}{:020}", session_prefix, node.value); }
-
-template <class T>
-std::string encoded(const T& value) {
-  std::string out;
-  codec::encode_to(out, value);
-  return out;
+// Twenty digits, so that keys stand in the order of the ids.
+std::string session_key(NodeId node) {
+  constexpr std::size_t digits = 20;
+  std::string key(session_prefix);
+  key.append(digits, '0');
+  auto left = node.value;
+  for (auto digit = key.rbegin(); left != 0; ++digit, left /= 10) *digit = static_cast<char>('0' + left % 10);
+  return key;
 }
 
 }  // namespace
@@ -39,7 +40,7 @@ AppliedPoint State::read_applied(const storage::Reader& engine) {
 }
 
 void State::write_applied(storage::Transaction& txn, const AppliedPoint& applied) {
-  txn.put(storage::Table::system, applied_key, encoded(applied));
+  txn.put(storage::Table::system, applied_key, codec::encode(applied));
 }
 
 void State::load() {
@@ -129,7 +130,7 @@ void State::settle() {
   std::ranges::sort(touched);
   touched.erase(std::ranges::unique(touched).begin(), touched.end());
   for (const NodeId node : touched) {
-    txn_->put(storage::Table::system, session_key(node), encoded(sessions_.by_node[node.value]));
+    txn_->put(storage::Table::system, session_key(node), codec::encode(sessions_.by_node[node.value]));
   }
   touched.clear();
   model_->settle(*txn_);
@@ -154,7 +155,7 @@ void State::apply_membership(Membership next) {
     const auto extra = static_cast<std::ptrdiff_t>(departed_.nodes.size() - most_departed);
     departed_.nodes.erase(departed_.nodes.begin(), departed_.nodes.begin() + extra);
   }
-  txn_->put(storage::Table::system, departed_key, encoded(departed_));
+  txn_->put(storage::Table::system, departed_key, codec::encode(departed_));
 }
 
 bool State::apply_commands(models::Pace& pace, NodeId self, std::uint64_t incarnation) {
