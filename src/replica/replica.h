@@ -153,6 +153,8 @@ class Replica {
     return !rejoining_ && membership_index_ <= applied.index && state_.removed(node) &&
            applied.membership.find(node) == nullptr && membership_.find(node) == nullptr;
   }
+  // Those that the log removed, as far as it is applied; some of them may come to be needed again.
+  [[nodiscard]] const std::vector<NodeId>& departed() const { return state_.departed(); }
   // The log removed this member once, or is about to: its id is used up.
   [[nodiscard]] bool once_removed(NodeId node) const {
     const bool leaves =

@@ -80,6 +80,7 @@ class State {
   [[nodiscard]] bool removed(NodeId node) const {
     return std::ranges::find(departed_.nodes, node) != departed_.nodes.end();
   }
+  [[nodiscard]] const std::vector<NodeId>& departed() const { return departed_.nodes; }
   [[nodiscard]] SnapshotMeta meta() const;
   [[nodiscard]] const Sessions& sessions() const { return sessions_; }
   [[nodiscard]] models::Model& model() { return *model_; }

@@ -115,7 +115,7 @@ check::Operation Clients::draw(std::uint32_t client) {
   if (c.only == nullptr && lull()) op.kind = OpKind::get;
   if (op.kind == OpKind::append && !stage_->model.appends()) op.kind = OpKind::put;
   if (op.kind != OpKind::get && op.kind != OpKind::erase)
-    op.argument = fmt::format("{}.{};", id_of(history_.size()), client);
+    op.argument = std::to_string(id_of(history_.size())) + '.' + std::to_string(client) + ';';
   if (op.kind == OpKind::cas && !history_.empty()) {
     // Mostly a value this key was lately seen or given, or the swap would never be made.
     for (std::size_t back = history_.size(), looked = 0; back != 0 && looked < 8; --back, ++looked) {
@@ -225,6 +225,7 @@ void Clients::end(std::uint32_t client, std::size_t at, End how) {
 
 check::History Clients::judged() const {
   check::History out;
+  out.reserve(history_.size());
   for (std::size_t i = 0; i < history_.size(); ++i) {
     if (void_[i]) continue;
     out.push_back(history_[i]);

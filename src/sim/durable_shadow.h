@@ -16,7 +16,7 @@ namespace quorate::sim {
 class DurableShadow {
  public:
   // A group of writes was handed to the log.
-  void submitted(const std::vector<Write>& writes) { in_flight_.push_back(writes); }
+  void submitted(std::vector<Write> writes) { in_flight_.push_back(std::move(writes)); }
   // The first `groups` groups in flight were reported durable, by one sync.
   void synced(std::size_t groups);
   [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }

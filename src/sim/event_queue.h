@@ -56,14 +56,14 @@ class EventQueue {
       events_[slot] = std::move(event);
     }
     heap_.push_back({at, next_++, slot});
-    std::push_heap(heap_.begin(), heap_.end(), later);
+    std::push_heap(heap_.begin(), heap_.end(), Later());
   }
 
   [[nodiscard]] bool empty() const { return heap_.empty(); }
   [[nodiscard]] Moment next_at() const { return heap_.front().at; }
 
   Event pop() {
-    std::pop_heap(heap_.begin(), heap_.end(), later);
+    std::pop_heap(heap_.begin(), heap_.end(), Later());
     const std::uint32_t slot = heap_.back().slot;
     heap_.pop_back();
     free_.push_back(slot);
@@ -76,7 +76,11 @@ class EventQueue {
     std::uint64_t order;
     std::uint32_t slot;
   };
-  static bool later(const Item& a, const Item& b) { return a.at != b.at ? a.at > b.at : a.order > b.order; }
+  struct Later {  // a type, and not a function: so the heap's comparisons are inlined
+    bool operator()(const Item& a, const Item& b) const {
+      return a.at != b.at ? a.at > b.at : a.order > b.order;
+    }
+  };
 
   std::vector<Item> heap_;
   std::vector<Event> events_;

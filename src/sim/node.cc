@@ -125,7 +125,7 @@ void Node::stop(storage::MemoryDisk::Survival survival, const char* reason) {
 
 // Events.
 
-void Node::handle(Event event) {
+void Node::handle(Event&& event) {
   if (!up()) return;
   if (event.kind != EventKind::deliver && event.kind != EventKind::timer && event.stamp != process_) return;
   if (paused_) {
@@ -154,7 +154,7 @@ void Node::resume() {
   }
 }
 
-void Node::dispatch(Event event) {
+void Node::dispatch(Event&& event) {
   Env now = env();
   switch (event.kind) {
     case EventKind::deliver:
@@ -199,8 +199,9 @@ void Node::settle() {
 // Whom it would refuse as a peer, and be it itself.
 void Node::judge_removed() {
   std::uint64_t removed = 0;
-  for (std::uint32_t slot = 0; slot < most_nodes; ++slot) {
-    if (replica_->removed(NodeId(slot + 1))) removed |= std::uint64_t{1} << slot;
+  for (const NodeId former : replica_->departed()) {
+    if (former.value <= most_nodes && replica_->removed(former))
+      removed |= std::uint64_t{1} << slot_of(former);
   }
   const Index applied = replica_->applied();
   const auto now = std::pair(applied, removed);
@@ -286,13 +287,13 @@ void Node::transmit(std::uint32_t target, Bytes frame, ReadJudge::Stamp stamp) {
 
 void Node::persist(Ticket ticket, std::vector<Write> writes) {
   log_->append(keyspace, writes);
-  shadow_.submitted(writes);
   submitted_ = ticket;
   ++unsynced_groups_;
   if (stage_->trace != nullptr) {
     Trace::Line line(*stage_->trace, stage_->now, "persist");
     line.field("node", id_.value).field("ticket", ticket.value).json("writes", codec::to_json(writes));
   }
+  shadow_.submitted(std::move(writes));
   if (syncing_) return;
   syncing_ = true;
   begin_sync();

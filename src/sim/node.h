@@ -31,7 +31,7 @@ class Node final : public replica::Host {
   // The process dies; `survival` is of what the disk was not told to sync.
   void stop(storage::MemoryDisk::Survival survival, const char* reason);
 
-  void handle(Event event);  // an event of this node, already due
+  void handle(Event&& event);  // an event of this node, already due
   void pause() { paused_ = true; }
   void resume();
   void set_speed(std::int64_t ppm);
@@ -91,7 +91,7 @@ class Node final : public replica::Host {
   bool accept(const Recovered& recovered, bool torn);
   void lost_silently(bool excused);
   void took_place();
-  void dispatch(Event event);
+  void dispatch(Event&& event);
   void judge_removed();
   void fire(TimerId id, std::uint64_t stamp);
   void schedule(EventKind kind, Duration mean, std::uint64_t number);

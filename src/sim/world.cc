@@ -199,7 +199,7 @@ void World::step() {
   dispatch(stage_.queue.pop());
 }
 
-void World::dispatch(Event event) {
+void World::dispatch(Event&& event) {
   stage_.note(static_cast<std::uint64_t>(stage_.now.count()) * 16 + static_cast<std::uint64_t>(event.kind));
   stage_.note(event.number * most_nodes + event.node);
   switch (event.kind) {
@@ -301,6 +301,7 @@ const Membership& World::membership() const {
 // Those that must serve: of the membership in force, what has a process.
 std::vector<Node*> World::members() {
   std::vector<Node*> out;
+  out.reserve(nodes_.size());
   for (const Member& member : membership().members) {
     Node* node = nodes_.at(member.id.value - 1).get();
     if (!gone(*node)) out.push_back(node);

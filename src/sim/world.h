@@ -39,7 +39,7 @@ class World final : private Powers {
 
   // The main loop.
   void step();
-  void dispatch(Event event);
+  void dispatch(Event&& event);
   void look_after(Node& node);
   void arm_crash(std::uint64_t operation);
   [[nodiscard]] Node& crash_victim() { return *nodes_[options_.crash ? options_.crash->node : 0]; }

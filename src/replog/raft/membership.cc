@@ -17,9 +17,10 @@ bool strictly_sorted(const auto& list, auto projection) {
 
 bool Raft::valid(const Membership& m) {
   const auto real = [](const Member& member) { return !member.id.none() && member.role <= Role::voter; };
-  return !m.voters().empty() && strictly_sorted(m.members, &Member::id) &&
-         std::ranges::all_of(m.members, real) && strictly_sorted(m.outgoing, std::identity{}) &&
-         strictly_sorted(m.departing, &Member::id) && std::ranges::none_of(m.outgoing, &NodeId::none);
+  return std::ranges::find(m.members, Role::voter, &Member::role) != m.members.end() &&
+         strictly_sorted(m.members, &Member::id) && std::ranges::all_of(m.members, real) &&
+         strictly_sorted(m.outgoing, std::identity{}) && strictly_sorted(m.departing, &Member::id) &&
+         std::ranges::none_of(m.outgoing, &NodeId::none);
 }
 
 bool Raft::sole_voter() const {
