@@ -154,10 +154,8 @@ class Writer {
  public:
   explicit Writer(char* end) : at_(end) {}
   void varint(std::uint64_t v) {
-    at_ -= varint_size(v);
-    char* to = at_;
-    for (; v >= 0x80U; v >>= 7U) *to++ = static_cast<char>(v | 0x80U);
-    *to = static_cast<char>(v);
+    if (v >= 0x80U) return long_varint(v);
+    *--at_ = static_cast<char>(v);
   }
   void raw(const char* data, std::size_t n) {
     at_ -= n;
@@ -166,6 +164,13 @@ class Writer {
   [[nodiscard]] const char* at() const { return at_; }
 
  private:
+  void long_varint(std::uint64_t v) {
+    at_ -= varint_size(v);
+    char* to = at_;
+    for (; v >= 0x80U; v >>= 7U) *to++ = static_cast<char>(v | 0x80U);
+    *to = static_cast<char>(v);
+  }
+
   char* at_;
 };
 
