@@ -1,6 +1,7 @@
 #include "storage/memory_inode.h"
 
 #include <algorithm>
+#include <cstring>
 #include <ranges>
 #include <utility>
 
@@ -29,6 +30,19 @@ MemoryInode::Change& MemoryInode::next_change() {
   return changes_[pending_++];
 }
 
+// How much of the end of what is written stands there already, in whole sectors: a log's batch is followed by
+// zeroes on zeroes.
+std::size_t MemoryInode::unchanged_tail(std::uint64_t offset, std::string_view data) const {
+  if (offset + data.size() > bytes_.size()) return 0;
+  std::size_t same = 0;
+  while (same + sector <= data.size()) {
+    const std::size_t at = data.size() - same - sector;
+    if (std::memcmp(bytes_.data() + offset + at, data.data() + at, sector) != 0) break;
+    same += sector;
+  }
+  return same;
+}
+
 void MemoryInode::write(std::uint64_t offset, std::string_view data) {
   if (!spoiled_.empty())
     spoiled_.erase(spoiled_.lower_bound(offset / sector),
@@ -38,8 +52,9 @@ void MemoryInode::write(std::uint64_t offset, std::string_view data) {
   change.offset = last_write_ = offset;
   change.length = data.size();
   change.size = bytes_.size();
-  change.replaced.assign(bytes_, std::min<std::uint64_t>(offset, bytes_.size()), data.size());
-  overlay(bytes_, offset, data);
+  const std::string_view news = data.substr(0, data.size() - unchanged_tail(offset, data));
+  change.replaced.assign(bytes_, std::min<std::uint64_t>(offset, bytes_.size()), news.size());
+  overlay(bytes_, offset, news);
 }
 
 void MemoryInode::resize(std::uint64_t to) {

@@ -52,6 +52,7 @@ class MemoryInode {
   [[nodiscard]] std::span<const Change> pending() const { return {changes_.data(), pending_}; }
   Change& next_change();
   void forget_pending();
+  [[nodiscard]] std::size_t unchanged_tail(std::uint64_t offset, std::string_view data) const;
   // The file without them, and what each of them wrote: found by taking them back, the newest first.
   struct Undone {
     std::string bytes;
