@@ -28,7 +28,7 @@ class Driver {
   virtual ~Driver() = default;
 
   virtual void start(Env& env) = 0;
-  virtual void step(Env& env, In input) = 0;
+  virtual void step(Env& env, In&& input) = 0;
   [[nodiscard]] virtual std::optional<std::string> check_invariants() const = 0;
   [[nodiscard]] virtual std::string describe() const = 0;
   // A message in words (JSON), for traces; an undecodable one is told as such.
@@ -56,7 +56,7 @@ class Erased final : public Driver<typename P::Request, typename P::Event> {
     out_.take_into(this->effects_);
   }
 
-  void step(Env& env, typename Base::In input) override {
+  void step(Env& env, typename Base::In&& input) override {
     using TypedInput = Input<Message, typename P::Request>;
     if (auto* received = std::get_if<Receive<Bytes>>(&input)) {
       auto message = codec::decode<Message>(received->message);

@@ -85,7 +85,7 @@ void Replica::pump(Env& env) {
 
 // Driving the protocol.
 
-void Replica::step(Env& env, Protocol::In input) {
+void Replica::step(Env& env, Protocol::In&& input) {
   if (halted_) return;
   protocol_->step(env, std::move(input));
   settle_effects(env);

@@ -213,7 +213,7 @@ class Replica {
   };
 
   // Driving the protocol.
-  void step(Env& env, Protocol::In input);
+  void step(Env& env, Protocol::In&& input);
   void settle_effects(Env& env);
   void release_gated(Env& env);
   void deliver(const Send<Bytes>& send);

@@ -19,7 +19,7 @@ using ::testing::SizeIs;
 class ScriptedProtocol final : public rl::Protocol {
  public:
   void start(Env&) override {}
-  void step(Env&, In input) override {
+  void step(Env&, In&& input) override {
     if (refuse_with) {
       if (auto* ask = std::get_if<Ask<rl::Request>>(&input)) {
         if (auto* propose = std::get_if<rl::Propose>(&ask->request))

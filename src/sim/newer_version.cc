@@ -41,7 +41,7 @@ Bytes unknown_alternative() {
 
 }  // namespace newer
 
-void NewerVersion::step(Env& env, In input) {
+void NewerVersion::step(Env& env, In&& input) {
   if (auto* ask = std::get_if<Ask<replicated_log::Request>>(&input)) {
     if (auto* propose = std::get_if<replicated_log::Propose>(&ask->request)) {
       for (Bytes& payload : propose->payloads) payload = newer::extend_struct(payload);

@@ -31,7 +31,7 @@ class NewerVersion final : public replicated_log::Protocol {
     inner_->start(env);
     extend_effects();
   }
-  void step(Env& env, In input) override;
+  void step(Env& env, In&& input) override;
   [[nodiscard]] std::optional<std::string> check_invariants() const override {
     return inner_->check_invariants();
   }

@@ -25,7 +25,7 @@ class Probe final : public replicated_log::Protocol {
     now_ = env.now;
     look();
   }
-  void step(Env& env, In input) override {
+  void step(Env& env, In&& input) override {
     now_ = env.now;
     if (const auto* persisted = std::get_if<Persisted>(&input)) {
       release(persisted->upto);

@@ -119,7 +119,7 @@ void Raft::start(Env& env, Out& out) {
   arm_election(c, true);
 }
 
-void Raft::step(Env& env, In input, Out& out) {
+void Raft::step(Env& env, In&& input, Out& out) {
   if (!fault_.empty()) return;
   Context c{env, out};
   if (auto* received = std::get_if<Receive<Message>>(&input)) {
@@ -134,7 +134,7 @@ void Raft::step(Env& env, In input, Out& out) {
   if (fault_.empty()) flush(c);
 }
 
-void Raft::receive(Context& c, NodeId from, Message message) {
+void Raft::receive(Context& c, NodeId from, Message&& message) {
   if (from.none() || from == settings_.self) return;
   std::visit(
       [&](auto& m) {

@@ -48,7 +48,7 @@ class Raft {
   Raft(const replicated_log::Settings& settings, Recovered recovered);
 
   void start(Env& env, Out& out);
-  void step(Env& env, In input, Out& out);
+  void step(Env& env, In&& input, Out& out);
   [[nodiscard]] std::optional<std::string> check_invariants() const;
   [[nodiscard]] std::string describe() const;
 
@@ -131,7 +131,7 @@ class Raft {
   enum class Campaign : std::uint8_t { pre_vote, election, transfer };
 
   // raft.cc: dispatch, terms, durability, commit
-  void receive(Context& c, NodeId from, Message message);
+  void receive(Context& c, NodeId from, Message&& message);
   void fired(Context& c, TimerId timer);
   void persisted(Context& c, Ticket upto);
   void become_follower(Context& c, Epoch term, NodeId leader);

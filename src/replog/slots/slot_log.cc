@@ -362,7 +362,7 @@ class Explaining final : public replicated_log::Protocol {
   void start(Env& env) override {
     pass([&] { log_.start(env); });
   }
-  void step(Env& env, In input) override {
+  void step(Env& env, In&& input) override {
     pass([&] { log_.step(env, std::move(input)); });
   }
   std::optional<std::string> check_invariants() const override { return log_.check_invariants(); }
