@@ -30,6 +30,7 @@ void Replica::begin_change(Env& env, Change change, Done done) {
 }
 
 void Replica::pump_changes(Env& env) {
+  if (changes_.empty()) return;
   finish_changes_in_force();
   if (leader_.none()) return;
   std::vector<std::uint64_t> unasked;

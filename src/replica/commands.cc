@@ -15,6 +15,7 @@ void Replica::propose(Env& env, Bytes command, Done done) {
 }
 
 void Replica::pump_commands(Env& env) {
+  if (unsent_.empty() && forwarded_.empty()) return;
   if (leader_.none() || congested_ || (leads() && (flush_lags() || apply_lags()))) return;
   if (!leads() && !forwarded_.empty()) {
     refuse(std::exchange(forwarded_, {}), false);

@@ -46,7 +46,7 @@ void State::write_applied(storage::Transaction& txn, const AppliedPoint& applied
 void State::load() {
   txn_.emplace(*live_);
   progress_ = {};
-  half_done_ = false;
+  half_done_ = members_changed_ = false;
   applied_ = reached_ = read_applied(*live_);
   std::string departed;
   departed_ = {};
@@ -134,13 +134,16 @@ void State::settle() {
   }
   touched.clear();
   model_->settle(*txn_);
-  applied_ = reached_;
+  applied_.index = reached_.index;
+  applied_.epoch = reached_.epoch;
+  if (std::exchange(members_changed_, false)) applied_.membership = reached_.membership;
   write_applied(*txn_, applied_);
   model_->committed(applied_.index);
 }
 
 void State::apply_membership(Membership next) {
   const Membership before = std::exchange(reached_.membership, std::move(next));
+  members_changed_ = true;
   const std::size_t known = departed_.nodes.size();
   const auto leave = [this](const std::vector<Member>& members) {
     for (const Member& member : members) {

@@ -112,7 +112,8 @@ class State {
   std::unique_ptr<storage::Engine> live_;
   std::unique_ptr<models::Model> model_;
   AppliedPoint applied_;
-  AppliedPoint reached_;  // at the end of the batch under way it is what is applied
+  AppliedPoint reached_;          // at the end of the batch under way it is what is applied
+  bool members_changed_ = false;  // in that batch
   std::deque<Entry> waiting_;
   std::size_t waiting_bytes_ = 0;
   Progress progress_;
