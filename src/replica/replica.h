@@ -145,6 +145,8 @@ class Replica {
   };
   [[nodiscard]] Status status() const;
   [[nodiscard]] Index applied() const { return state_.applied().index; }
+  [[nodiscard]] Index committed() const { return committed_; }
+  [[nodiscard]] Index membership_index() const { return membership_index_; }  // of Status
   // This member was removed, finally: the log says so, and nothing in it, applied or not, says otherwise. A
   // node that lost its state can not tell: it applies entries from before the members that it began with.
   // Nor can one whose log ends with a change that may still come to nothing.

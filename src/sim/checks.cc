@@ -41,9 +41,7 @@ std::optional<Epoch> epoch_told(const Bytes& frame) {
     case kind_of(mp_find<Message, HeartbeatReply>::value): break;
     default: return std::nullopt;
   }
-  const auto outer = codec::decode<replica::Frame>(frame);
-  if (!outer || !std::holds_alternative<replica::ProtocolFrame>(*outer)) return std::nullopt;
-  const auto message = codec::decode<Message>(std::get<replica::ProtocolFrame>(*outer).message);
+  const auto message = codec::decode<Message>(protocol_message(frame));
   if (!message) return std::nullopt;
   return std::visit(
       [](const auto& m) -> std::optional<Epoch> {

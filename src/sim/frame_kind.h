@@ -23,30 +23,48 @@ constexpr FrameKind agreement_kind(std::uint64_t alternative) {
 }
 
 // The codec writes a variant as its alternative's number, a struct and bytes as their length and content.
-// `slots`: the protocol's first message carries one of an agreement within, whose kind counts then.
-inline FrameKind frame_kind(const Bytes& frame, bool slots) {
-  const std::string_view bytes = frame.view();
-  std::size_t at = 0;
-  const auto varint = [&] {
+class FrameWalk {
+ public:
+  explicit FrameWalk(const Bytes& frame) : bytes_(frame.view()) {}
+  std::uint64_t varint() {
     std::uint64_t value = 0;
-    for (unsigned shift = 0; at < bytes.size() && shift < 64; shift += 7) {
-      const auto byte = static_cast<unsigned char>(bytes[at++]);
+    for (unsigned shift = 0; at_ < bytes_.size() && shift < 64; shift += 7) {
+      const auto byte = static_cast<unsigned char>(bytes_[at_++]);
       value |= static_cast<std::uint64_t>(byte & 0x7fU) << shift;
       if (byte < 0x80U) break;
     }
     return value;
-  };
+  }
+  [[nodiscard]] std::size_t at() const { return at_; }
+
+ private:
+  std::string_view bytes_;
+  std::size_t at_ = 0;
+};
+
+// `slots`: the protocol's first message carries one of an agreement within, whose kind counts then.
+inline FrameKind frame_kind(const Bytes& frame, bool slots) {
+  FrameWalk walk(frame);
   using frame_kinds::numbered;
-  const std::uint64_t outer = varint();
+  const std::uint64_t outer = walk.varint();
   if (outer != 0) return numbered(0, outer);
-  varint();  // the length of the ProtocolFrame
-  varint();  // of the message
-  const std::uint64_t message = varint();
+  walk.varint();  // the length of the ProtocolFrame
+  walk.varint();  // of the message
+  const std::uint64_t message = walk.varint();
   if (!slots || message != 0) return numbered(1, message);
-  varint();  // the length of the InSlot
-  varint();  // the slot
-  varint();  // the length of the message within
-  return numbered(2, varint());
+  walk.varint();  // the length of the InSlot
+  walk.varint();  // the slot
+  walk.varint();  // the length of the message within
+  return numbered(2, walk.varint());
+}
+
+// What a ProtocolFrame carries.
+inline Bytes protocol_message(const Bytes& frame) {
+  FrameWalk walk(frame);
+  walk.varint();  // which alternative
+  walk.varint();  // the length of the ProtocolFrame
+  const std::uint64_t length = walk.varint();
+  return frame.slice(walk.at(), length);
 }
 
 }  // namespace quorate::sim

@@ -1,7 +1,6 @@
 #include "sim/node.h"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 #include <fmt/format.h>
@@ -78,7 +77,7 @@ bool Node::start() {
   held_.clear();
   halted_.reset();
   seen_applied_ = {};
-  seen_removed_ = {};
+  grounds_ = {};
   leader_ = {};
   epoch_ = {};
   if (stage_->trace != nullptr) {
@@ -198,19 +197,14 @@ void Node::settle() {
 
 // Whom it would refuse as a peer, and be it itself.
 void Node::judge_removed() {
-  std::uint64_t removed = 0;
+  const Grounds now{replica_->applied(), replica_->membership_index(), replica_->departed().size(),
+                    replica_->rejoining()};
+  if (std::exchange(grounds_, now) == now) return;
+  // In the midst of a command, what was applied in front of it does not show yet.
+  const Index most = replica_->settled() ? now.applied : replica_->committed();
   for (const NodeId former : replica_->departed()) {
     if (former.value <= most_nodes && replica_->removed(former))
-      removed |= std::uint64_t{1} << slot_of(former);
-  }
-  const Index applied = replica_->applied();
-  const auto now = std::pair(applied, removed);
-  if (removed == 0 || std::exchange(seen_removed_, now) == now) return;
-  // In the midst of a command, what was applied in front of it does not show yet.
-  const Index most = replica_->settled() ? applied : replica_->status().committed;
-  for (std::uint64_t left = removed; left != 0; left &= left - 1) {
-    const auto slot = static_cast<std::uint64_t>(std::countr_zero(left));
-    stage_->checks.takes_for_removed(id_, NodeId(slot + 1), applied, most);
+      stage_->checks.takes_for_removed(id_, former, now.applied, most);
   }
 }
 

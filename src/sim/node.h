@@ -145,7 +145,14 @@ class Node final : public replica::Host {
   std::vector<Event> held_;
   std::optional<std::string> halted_;
   Index seen_applied_;
-  std::pair<Index, std::uint64_t> seen_removed_;  // where, and whom it takes for removed: a bit each
+  struct Grounds {  // on which it takes others for removed
+    Index applied;
+    Index membership;
+    std::size_t departed = 0;
+    bool rejoining = false;
+    bool operator==(const Grounds&) const = default;
+  };
+  Grounds grounds_;  // when that was last judged
   NodeId leader_;
   Epoch epoch_;
 
