@@ -33,7 +33,7 @@ class Solo final : public rl::Protocol {
       emit(rl::Committed{recovered_.log});
     }
   }
-  void step(Env&, In input) override {
+  void step(Env&, In&& input) override {
     if (auto* ask = std::get_if<Ask<rl::Request>>(&input)) {
       if (auto* propose = std::get_if<rl::Propose>(&ask->request)) append(*propose);
       if (auto* barrier = std::get_if<rl::ReadBarrier>(&ask->request))

@@ -15,7 +15,7 @@ class Telling final : public rl::Protocol {
   Telling(std::vector<rl::Event> at_start, std::vector<rl::Event> later)
       : at_start_(std::move(at_start)), later_(std::move(later)) {}
   void start(Env&) override { tell(at_start_); }
-  void step(Env&, In input) override {
+  void step(Env&, In&& input) override {
     const auto* ask = std::get_if<Ask<rl::Request>>(&input);
     if (ask != nullptr && std::holds_alternative<rl::Propose>(ask->request)) tell(later_);
   }

@@ -23,7 +23,7 @@ class Spoiled : public Protocol {
     inner_->start(env);
     spoil_effects();
   }
-  void step(Env& env, In input) override {
+  void step(Env& env, In&& input) override {
     if (!spoil_input(input)) return;
     inner_->step(env, std::move(input));
     spoil_effects();
@@ -430,7 +430,7 @@ TEST(WithinThePromise, LeaseReadsUnderDriftingClocksAreNot) {
 class SkipsPreVotes final : public Spoiled {
  public:
   using Spoiled::Spoiled;
-  void step(Env& env, In input) override {
+  void step(Env& env, In&& input) override {
     Spoiled::step(env, std::move(input));
     for (auto& reply : std::exchange(replies_, {})) Spoiled::step(env, std::move(reply));
   }
