@@ -363,6 +363,7 @@ void Node::leader_changed(NodeId leader, Epoch epoch) {
 }
 
 void Node::membership_changed(const Membership& membership) {
+  grounds_ = {};  // the same change may be told again, in force
   if (stage_->trace != nullptr) {
     Trace::Line(*stage_->trace, stage_->now, "membership")
         .field("node", id_.value)

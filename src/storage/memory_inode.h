@@ -31,7 +31,7 @@ class MemoryInode {
   void replace(std::string bytes);  // durable
   void flip(std::uint64_t bit);     // durable
   [[nodiscard]] bool shows_unwritten() const;
-  [[nodiscard]] std::string before_last_write() const;
+  [[nodiscard]] std::string before_last_write() const;  // of what it changed
 
   // From now on the sector can not be read, or what is at `instead` is read in its place.
   void spoil(std::uint64_t offset, std::optional<std::uint64_t> instead);
