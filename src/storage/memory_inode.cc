@@ -146,6 +146,7 @@ bool MemoryInode::spoil_read(std::uint64_t offset, std::string& read) const {
 void MemoryInode::settle(Rng& rng, MemoryDisk::Survival survival) {
   using Survival = MemoryDisk::Survival;
   if (survival == Survival::all) sync();
+  if (pending_ == 0 && !diverged_) return overwritten_.clear();
   auto [before, written] = undone();
   std::string found = diverged_ ? std::move(*diverged_) : std::move(before);
   if (survival == Survival::any || survival == Survival::reordered) {

@@ -7,24 +7,26 @@ namespace quorate::raft {
 std::optional<std::string> Raft::check_invariants() const {
   if (!fault_.empty()) return std::nullopt;  // it stopped, and said why
   const auto broken = [this](const std::string& what) { return what + ": " + describe(); };
-  if (commit_ > log_.last()) return broken("commit index behind the end of the log");
+  const Index last = log_.last();
+  const Index base = log_.base();
+  if (commit_ > last) return broken("commit index behind the end of the log");
   if (!restoring_ && applied_ > commit_) return broken("applied what is not committed");
   if (!restoring_ && applied_ > durable_) return broken("applied what is not durable here");
-  if (!restoring_ && commit_ < log_.base()) return broken("cut what is not committed");
+  if (!restoring_ && commit_ < base) return broken("cut what is not committed");
   if (!restoring_ && applied_ < snapshot_index_) return broken("snapshot ahead of the applied state");
-  if (durable_ > log_.last()) return broken("durable behind the end of the log");
-  if (log_.base() > snapshot_index_) return broken("log cut beyond the snapshot");
-  if (log_.last() < snapshot_index_) return broken("log ends in front of the snapshot");
-  if (log_.last_term() > term_) return broken("an entry of a term not reached");
-  if (log_.size() != 0) {  // spot checks; Log keeps the rest by construction
-    if (log_.at(log_.last()).index != log_.last()) return broken("log index out of place");
-    if (log_.at(log_.base().next()).index != log_.base().next())
-      return broken("log not contiguous with its base");
-    if (log_.at(log_.base().next()).epoch < log_.base_term()) return broken("terms go backward in the log");
+  if (durable_ > last) return broken("durable behind the end of the log");
+  if (base > snapshot_index_) return broken("log cut beyond the snapshot");
+  if (last < snapshot_index_) return broken("log ends in front of the snapshot");
+  const Epoch last_term = log_.last_term();
+  if (last_term > term_) return broken("an entry of a term not reached");
+  if (last != base) {  // spot checks; Log keeps the rest by construction
+    const Entry& first = log_.at(base.next());
+    if (log_.at(last).index != last) return broken("log index out of place");
+    if (first.index != base.next()) return broken("log not contiguous with its base");
+    if (first.epoch < log_.base_term()) return broken("terms go backward in the log");
   }
   if (!staged_.empty() || hard_dirty_) return broken("a change was not made durable at the end of its step");
-  if (configs_.empty() || configs_.back().index > log_.last())
-    return broken("configuration without its entry");
+  if (configs_.empty() || configs_.back().index > last) return broken("configuration without its entry");
   if (configs_.front().index > std::max(commit_, snapshot_index_))
     return broken("no committed configuration");
   if (!quorum::are_voters(incoming_, membership()))
@@ -33,10 +35,10 @@ std::optional<std::string> Raft::check_invariants() const {
   if (state_ == State::leader) {
     if (leader_ != settings_.self) return broken("a leader that does not follow itself");
     if (voted_for_ != settings_.self) return broken("a leader that did not vote for itself");
-    if (log_.last_term() != term_) return broken("a leader without an entry of its term");
+    if (last_term != term_) return broken("a leader without an entry of its term");
     if (!forwarded_.empty()) return broken("a leader's reads wait for another leader");
     for (const auto& p : peers_) {
-      if (p.match > log_.last() || p.next <= p.match || p.next > log_.last().next()) {
+      if (p.match > last || p.next <= p.match || p.next > last.next()) {
         return broken("progress of node " + to_string(p.id) + " out of bounds");
       }
     }
