@@ -71,7 +71,7 @@ class Memtable {
     bool operator()(std::string_view a, const Row* b) const { return a == b->key; }
     bool operator()(const Row* a, std::string_view b) const { return a->key == b; }
   };
-  struct Part {  // the rows of one table
+  struct Part {                         // the rows of one table
     boost::container::deque<Row> rows;  // std::deque takes memory even while it is empty
     bool ascending = true;  // so far every new key was beyond the last: found by bisection, needs no index
     boost::unordered_flat_set<Row*, Hash, Equal> index;
